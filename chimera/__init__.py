@@ -1,0 +1,58 @@
+"""Chimera: gated agent swarms on Celery.
+
+Everything public is here; it is imported when it is first used, so that `chimera --help` answers at once.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from chimera.client import Chimera, PlanEvent, PlanHandle
+    from chimera.models.plan import Plan, PlanCounts, PlanState
+    from chimera.models.result import Usage
+    from chimera.models.review import CardStatus, ReviewCard
+    from chimera.models.skill import Planner, Skill, SkillFailed, Success
+    from chimera.models.task import TaskSpec, TaskState
+    from chimera.ports.plan_store import TaskResult
+    from chimera.registration import planner, skill
+
+__all__ = [
+    "CardStatus",
+    "Chimera",
+    "Plan",
+    "PlanCounts",
+    "PlanEvent",
+    "PlanHandle",
+    "PlanState",
+    "Planner",
+    "ReviewCard",
+    "Skill",
+    "SkillFailed",
+    "Success",
+    "TaskResult",
+    "TaskSpec",
+    "TaskState",
+    "Usage",
+    "__version__",
+    "planner",
+    "skill",
+]
+__version__ = "0.1.0"
+
+_HOMES = {
+    "chimera.client": ("Chimera", "PlanEvent", "PlanHandle"),
+    "chimera.models.plan": ("Plan", "PlanCounts", "PlanState"),
+    "chimera.models.result": ("Usage",),
+    "chimera.models.review": ("CardStatus", "ReviewCard"),
+    "chimera.models.skill": ("Planner", "Skill", "SkillFailed", "Success"),
+    "chimera.models.task": ("TaskSpec", "TaskState"),
+    "chimera.ports.plan_store": ("TaskResult",),
+    "chimera.registration": ("planner", "skill"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

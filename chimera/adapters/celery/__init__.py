@@ -1,0 +1,1 @@
+"""The queue: Celery, with a Redis-compatible broker."""

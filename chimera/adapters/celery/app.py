@@ -1,0 +1,101 @@
+"""The Celery app: settings that Chimera's promises need, and over them the project's own celeryconfig."""
+
+import os
+from collections.abc import Mapping
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from celery import Celery
+from celery.utils.imports import cwd_in_path, find_module
+from kombu import Exchange
+from kombu import Queue as KombuQueue
+
+from chimera.errors import SettingsMissing
+from chimera.settings import Settings
+
+PLAN_QUEUE = "plan"
+JUDGE_QUEUE = "judge"
+TENANT_QUEUE_PREFIX = "tenant."
+
+# A chord's claim lives 21 s, so no less than 30 s; and a batch's time limit stays below it, or a second
+# worker would get its message while the first still runs it.
+VISIBILITY_TIMEOUT_SECONDS = 3600
+
+# The reasons are in docs/architecture.md, "What is asked of Celery".
+_NEEDED: Mapping[str, Any] = {
+    "task_acks_late": True,
+    "task_reject_on_worker_lost": True,
+    "task_ignore_result": True,
+    "worker_prefetch_multiplier": 1,
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "task_default_queue": PLAN_QUEUE,
+    "task_queues": [KombuQueue(name, Exchange(name), routing_key=name) for name in (PLAN_QUEUE, JUDGE_QUEUE)],
+    "task_create_missing_queues": True,
+    "worker_send_task_events": True,
+    "worker_hijack_root_logger": False,
+    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    "worker_soft_shutdown_timeout": 5.0,
+    "result_expires": 3600,
+    "broker_connection_retry_on_startup": True,
+    "redis_socket_timeout": 30.0,
+    "redis_socket_connect_timeout": 5.0,
+    # Publishing is tried again by the sweep, from the store: here only for a dropped connection.
+    "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
+    # 0.1 s: beat's own clock; the sweep's interval is in its schedule entry.
+    "beat_max_loop_interval": 1,
+}
+_NEEDED_TRANSPORT: Mapping[str, Any] = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    # Looks for the messages of killed workers every 5 s, not every 100 s.
+    "unacked_restore_interval": 5,
+    "unacked_restore_throttle": 1,
+    # One Redis list per queue instead of four, which all would be keys of each BRPOP.
+    "priority_steps": [0],
+    "queue_order_strategy": "round_robin",
+    # A server that hangs must not hang whoever publishes.
+    "socket_timeout": 30.0,
+    "socket_connect_timeout": 5.0,
+    # Publishing to a server that is not there fails at once: the store keeps what is to be sent.
+    "retry_on_timeout": False,
+}
+_SWEEP = {"chimera-sweep": {"task": "chimera.sweep", "schedule": 1.0, "options": {"expires": 5.0}}}
+
+
+def tenant_queue(tenant_id: str) -> str:
+    """The queue of a tenant's batches."""
+    return TENANT_QUEUE_PREFIX + tenant_id
+
+
+def make_app(settings: Settings) -> Celery:
+    """The app, with `celeryconfig.py` of the working folder (or the module CELERY_CONFIG_MODULE names) read.
+
+    Raises:
+        SettingsMissing: neither CHIMERA_REDIS_URL nor celeryconfig names a broker.
+    """
+    app = Celery("chimera")
+    own = _project_config()
+    merged = {**_NEEDED, **own}
+    if not merged.get("broker_url"):
+        merged["broker_url"] = settings.require("redis_url")
+    if not str(merged["broker_url"]).startswith(("redis", "sentinel", "unix")):
+        raise SettingsMissing("the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL")
+    merged.setdefault("result_backend", merged["broker_url"])
+    merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
+    merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
+    app.config_from_object(merged)
+    return app
+
+
+def _project_config() -> dict[str, Any]:
+    """The settings in the project's celeryconfig, or none where it has no such module."""
+    name = os.environ.get("CELERY_CONFIG_MODULE") or "celeryconfig"
+    with cwd_in_path():
+        try:
+            find_module(name)
+        except ImportError:
+            return {}
+        module: ModuleType = import_module(name)
+    return {key: value for key, value in vars(module).items() if not key.startswith("_") and not isinstance(value, ModuleType)}

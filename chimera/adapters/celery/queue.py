@@ -1,0 +1,88 @@
+"""The way to the workers, over Celery: waves as chords."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+from celery import Celery, chord
+from celery.canvas import Signature
+from kombu.exceptions import KombuError
+from redis.exceptions import RedisError
+
+from chimera.adapters.celery.app import JUDGE_QUEUE, PLAN_QUEUE, VISIBILITY_TIMEOUT_SECONDS, tenant_queue
+from chimera.adapters.celery.roster import Roster
+from chimera.errors import QueueUnavailable
+from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.ports import queue as port
+
+# What Flower and the workers' logs show in place of arguments.
+REDACTED = "<ids>"
+# The skill's own timeouts end a task in time; this ends a child that does not even listen to those.
+_KILL_AFTER_SECONDS = 30.0
+_SLOTS_KEPT_SECONDS = 2.0
+
+
+class Queue(port.Queue):
+    """Publishes by task name, so that who submits needs none of the tasks' code."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+        self._slots = 1
+        self._slots_until = 0.0
+
+    def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102  see the port
+        with self._broker() as roster:
+            # Before the work is there: workers begin to listen while the planner plans.
+            roster.note_tenant(tenant_id)
+            self._send("chimera.plan", (tenant_id, plan_id.hex), queue=PLAN_QUEUE)
+
+    def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
+        wave = dispatch.wave
+        place = (wave.tenant_id, wave.plan_id.hex, wave.wave_no)
+        header = [self._batch(batch, place) for batch in dispatch.batches]
+        body = self._signature("chimera.judge", place, queue=JUDGE_QUEUE)
+        with self._broker() as roster:
+            roster.note_tenant(wave.tenant_id)
+            chord(header, body, app=self._app).apply_async()
+
+    def publish_judge(self, wave: WaveRef) -> None:  # noqa: D102
+        with self._broker():
+            self._send("chimera.judge", (wave.tenant_id, wave.plan_id.hex, wave.wave_no), queue=JUDGE_QUEUE)
+
+    def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102
+        with self._broker():
+            self._send("chimera.stop", (tenant_id, plan_id.hex), queue=JUDGE_QUEUE)
+
+    def slots(self) -> int:  # noqa: D102
+        if monotonic() >= self._slots_until:
+            with self._broker() as roster:
+                self._slots = roster.slots()
+            self._slots_until = monotonic() + _SLOTS_KEPT_SECONDS
+        return self._slots
+
+    def _batch(self, batch: Batch, place: tuple[Any, ...]) -> Signature[Any]:
+        ids = [task_id.hex for task_id in batch.task_ids]
+        limit = min(batch.timeout_seconds + _KILL_AFTER_SECONDS, VISIBILITY_TIMEOUT_SECONDS - 60)
+        arguments = (*place, ids, batch.timeout_seconds)
+        return self._signature("chimera.work", arguments, queue=tenant_queue(place[0]), time_limit=limit)
+
+    def _signature(self, name: str, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
+        # Header tasks ignore their results too: a chord part that is stored but not yet counted when its
+        # child is killed would otherwise count as done for ever (celery 5.7).
+        options |= {"ignore_result": True, "argsrepr": REDACTED, "kwargsrepr": REDACTED}
+        return self._app.signature(name, arguments, immutable=True, **options)
+
+    def _send(self, name: str, arguments: tuple[Any, ...], **options: Any) -> None:
+        self._signature(name, arguments, **options).apply_async()
+
+    @contextmanager
+    def _broker(self) -> Iterator[Roster]:
+        """A client of the broker, with its errors turned into ours."""
+        try:
+            with self._app.pool.acquire(block=True) as connection:
+                yield Roster(connection.default_channel.client)
+        except (KombuError, RedisError, OSError) as exc:
+            address = self._app.connection_for_write().as_uri()  # as_uri hides the password
+            raise QueueUnavailable(f"the broker at {address} does not answer ({type(exc).__name__})") from exc

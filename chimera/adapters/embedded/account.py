@@ -1,0 +1,91 @@
+"""The user that the servers run as: this one, or nobody where this one is root, whom both servers refuse."""
+
+import os
+import pwd
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypedDict
+
+from chimera.errors import EmbeddedServerError
+
+
+class PopenIdentity(TypedDict):
+    """The keyword arguments of `subprocess.Popen` that make a child run as another user."""
+
+    user: int | None
+    group: int | None
+    extra_groups: list[int] | None
+
+
+SAME_USER: PopenIdentity = {"user": None, "group": None, "extra_groups": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """A user of this machine, and whether a child must change to it."""
+
+    name: str
+    uid: int
+    gid: int
+    # True where this process is root and its servers are not.
+    switched: bool
+
+    @classmethod
+    def for_servers(cls) -> Self:
+        """The user that the servers of this process run as.
+
+        Raises:
+            EmbeddedServerError: that user has no entry in /etc/passwd; PostgreSQL's initdb needs one.
+        """
+        root = os.geteuid() == 0
+        try:
+            entry = pwd.getpwnam("nobody") if root else pwd.getpwuid(os.geteuid())
+        except KeyError as exc:
+            who = "nobody" if root else f"with the id {os.geteuid()}"
+            raise EmbeddedServerError(
+                f"This machine knows no user {who} (/etc/passwd), and PostgreSQL's initdb needs its name. "
+                "Fix: run as a user that has an entry, or set CHIMERA_OWNER_DATABASE_URL and "
+                "CHIMERA_REDIS_URL."
+            ) from exc
+        return cls(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switched=root)
+
+    def identity(self) -> PopenIdentity:
+        """What `subprocess.Popen` needs to start a child as this user."""
+        if not self.switched:
+            return SAME_USER
+        return {"user": self.uid, "group": self.gid, "extra_groups": []}
+
+    def own(self, path: Path) -> None:
+        """Give a file or folder to this user."""
+        if self.switched:
+            os.chown(path, self.uid, self.gid)
+
+    def can_run(self, program: Path) -> bool:
+        """Whether `program --version` works for this user, its libraries included."""
+        try:
+            done = subprocess.run(
+                [program, "--version"], cwd="/", capture_output=True, check=False, **self.identity()
+            )
+        except OSError:
+            return False
+        return done.returncode == 0
+
+    def closed_folder(self, folder: Path) -> Path | None:
+        """The outermost of a folder and its parents that this user cannot enter; None if all are open."""
+        if self._enters(folder):
+            return None
+        return next((each for each in reversed(folder.parents) if not self._enters(each)), folder)
+
+    def _enters(self, folder: Path) -> bool:
+        try:
+            done = subprocess.run(
+                ["/bin/sh", "-c", 'cd "$1"', "sh", folder],
+                cwd="/",
+                capture_output=True,
+                check=False,
+                **self.identity(),
+            )
+        except OSError:
+            return False
+        return done.returncode == 0

@@ -1,0 +1,248 @@
+"""The embedded servers of one data folder: start what the environment does not name, say where it is."""
+
+import multiprocessing
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import structlog
+from psycopg.conninfo import make_conninfo
+
+from chimera.adapters.embedded.account import Account
+from chimera.adapters.embedded.binaries import find_postgres, find_valkey, usable_by
+from chimera.adapters.embedded.env_file import write_env_file
+from chimera.adapters.embedded.lock import Lock, holder
+from chimera.adapters.embedded.passwords import passwords
+from chimera.adapters.embedded.ports import free_port, port_is_free
+from chimera.adapters.embedded.postgres import OWNER, EmbeddedPostgres
+from chimera.adapters.embedded.restarts import Restarts
+from chimera.adapters.embedded.server import EmbeddedServer
+from chimera.adapters.embedded.stack import ENV_FILE, LOCK_FILE
+from chimera.adapters.embedded.valkey import EmbeddedValkey
+from chimera.errors import EmbeddedServerError, StackAlreadyRunning
+from chimera.settings import data_dir as default_data_dir
+
+# The database role of each URL variable. PostgreSQL's own folder has the first; the migrations make the
+# others.
+ROLES = {
+    "CHIMERA_OWNER_DATABASE_URL": OWNER,
+    "CHIMERA_APP_DATABASE_URL": "chimera_app",
+    "CHIMERA_WORKER_DATABASE_URL": "chimera_worker",
+    "CHIMERA_JUDGE_DATABASE_URL": "chimera_judge",
+}
+OWNER_URL, REDIS_URL = "CHIMERA_OWNER_DATABASE_URL", "CHIMERA_REDIS_URL"
+FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
+STACK_PID = "CHIMERA_STACK_PID"
+FLOWER_USER = "chimera"
+PASSWORDS = ("postgres", *ROLES.values(), "valkey", "flower")
+
+
+class EmbeddedServers:
+    """PostgreSQL and Valkey for one stack, as far as the environment names none; one stack per data folder.
+
+    As a context manager it starts on entry and stops on exit; `variables` then says what children need.
+    Start it from the main thread: the servers end when the thread that started them does.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path | None = None,
+        environ: Mapping[str, str] | None = None,
+        *,
+        durable: bool = True,
+    ) -> None:
+        """Set up servers that are not running yet.
+
+        Args:
+            data_dir: where their data, passwords and logs are; default `chimera.settings.data_dir()`.
+            environ: the user's environment, by default this process's. What it names is used and not started:
+                CHIMERA_OWNER_DATABASE_URL for PostgreSQL, CHIMERA_REDIS_URL for Redis.
+            durable: False lets a test do without the disk.
+        """
+        self.data_dir = (data_dir or default_data_dir()).absolute()
+        self.variables: dict[str, str] = {}
+        self._environ = os.environ if environ is None else environ
+        self._durable = durable
+        self._running: list[tuple[EmbeddedServer, Restarts]] = []
+        self._undo = ExitStack()
+        self._log = structlog.get_logger()
+
+    def start(self) -> dict[str, str]:
+        """Start what is needed, and return the variables by which child processes find everything.
+
+        They are CHIMERA_{OWNER,APP,WORKER,JUDGE}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_FLOWER_PORT and
+        CHIMERA_FLOWER_BASIC_AUTH (user:password). `<data_dir>/env` (mode 0600) has them too, together with
+        CHIMERA_STACK_PID, this process's id.
+
+        Raises:
+            StackAlreadyRunning: another process runs a stack on this folder.
+            EmbeddedServerError: a server cannot be found or started; whatever was started is stopped again.
+        """
+        with ExitStack() as undo:
+            try:
+                self._make_data_dir()
+                undo.callback(self._lock().close)
+                _need_semaphores()
+                self.variables = self._start_all(undo)
+                self._publish(undo)
+            except OSError as exc:
+                raise EmbeddedServerError(
+                    f"The data folder {self.data_dir} cannot be used: {exc}. "
+                    "Fix: set CHIMERA_DATA to a folder that you may write to."
+                ) from exc
+            self._undo = undo.pop_all()
+        return dict(self.variables)
+
+    def poll(self) -> None:
+        """Start a server again that has died, on its old port with its data; call it a few times a second.
+
+        Raises:
+            EmbeddedServerError: it does not start again, or died more than five times in a row.
+        """
+        for server, restarts in self._running:
+            if server.is_running:
+                continue
+            if restarts.next_delay_seconds(server.lived_seconds) is None:
+                raise EmbeddedServerError(
+                    f"{server.name} ended {restarts.in_a_row + 1} times in a row. Fix what its log "
+                    f"({server.log}) says."
+                )
+            self._log.warning("server_died", server=server.name)
+            server.start()
+
+    def stop(self) -> None:
+        """Remove the env file, stop Valkey, then PostgreSQL, and free the folder. Safe to call twice."""
+        self._undo.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _make_data_dir(self) -> None:
+        missing = [folder for folder in (self.data_dir, *self.data_dir.parents) if not folder.exists()]
+        for folder in reversed(missing):
+            folder.mkdir()
+            # Where we are root the servers are not, and must pass through.
+            folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+
+    def _lock(self) -> Lock:
+        path = self.data_dir / LOCK_FILE
+        # Someone who only asks whether a stack runs holds the lock for an instant.
+        if lock := Lock.take(path, patience_seconds=0.3):
+            return lock
+        raise StackAlreadyRunning(
+            f"A Chimera stack runs on {self.data_dir} already (process {holder(path) or '?'}). "
+            "Fix: `chimera down` ends it; or set CHIMERA_DATA to another folder for a second one."
+        )
+
+    def _start_all(self, undo: ExitStack) -> dict[str, str]:
+        secrets = passwords(self.data_dir / "passwords.json", PASSWORDS)
+        variables = self._given_databases(secrets) or self._start_postgres(undo, secrets)
+        variables[REDIS_URL] = self._environ.get(REDIS_URL) or self._start_valkey(undo, secrets)
+        variables[FLOWER_PORT] = str(self._flower_port())
+        variables[FLOWER_AUTH] = self._environ.get(FLOWER_AUTH) or f"{FLOWER_USER}:{secrets['flower']}"
+        return variables
+
+    def _given_databases(self, secrets: Mapping[str, str]) -> dict[str, str]:
+        given = {name: url for name in ROLES if (url := self._environ.get(name))}
+        if given and OWNER_URL not in given:
+            raise EmbeddedServerError(
+                f"{', '.join(given)} is set, but {OWNER_URL} is not: the migrations would go to one database "
+                f"and the work to another. Fix: set {OWNER_URL} too, or unset the others to use the embedded "
+                "PostgreSQL."
+            )
+        if not given:
+            return {}
+        return {
+            name: given.get(name) or _as_role(given[OWNER_URL], role, secrets[role])
+            for name, role in ROLES.items()
+        }
+
+    def _start_postgres(self, undo: ExitStack, secrets: Mapping[str, str]) -> dict[str, str]:
+        server = EmbeddedPostgres(
+            self.data_dir / "postgres",
+            binaries=usable_by(self._account, find_postgres(self._environ), self.data_dir / "runtime"),
+            account=self._account,
+            superuser_password=secrets["postgres"],
+            owner_password=secrets[OWNER],
+            durable=self._durable,
+        )
+        self._run(server, undo)
+        return {name: server.url(role, secrets[role]) for name, role in ROLES.items()}
+
+    def _start_valkey(self, undo: ExitStack, secrets: Mapping[str, str]) -> str:
+        server = EmbeddedValkey(
+            self.data_dir / "valkey",
+            binaries=usable_by(self._account, find_valkey(self._environ), self.data_dir / "runtime"),
+            account=self._account,
+            password=secrets["valkey"],
+            durable=self._durable,
+        )
+        self._run(server, undo)
+        return server.url
+
+    def _run(self, server: EmbeddedServer, undo: ExitStack) -> None:
+        server.start()
+        undo.callback(server.stop)
+        self._running.append((server, Restarts()))
+        undo.callback(self._running.clear)
+
+    @cached_property
+    def _account(self) -> Account:
+        account = Account.for_servers()
+        if account.switched and (closed := account.closed_folder(self.data_dir)):
+            raise EmbeddedServerError(
+                f"As root the servers run as {account.name}, who cannot enter {closed}, on the way to the "
+                f"data folder {self.data_dir}. Fix: set CHIMERA_DATA to a folder that all may pass through, "
+                "such as /var/lib/chimera."
+            )
+        return account
+
+    def _flower_port(self) -> int:
+        named = self._environ.get(FLOWER_PORT)
+        if not named:
+            return free_port()
+        if not named.isdecimal() or not 0 < int(named) < 65536:
+            raise EmbeddedServerError(
+                f"{FLOWER_PORT}={named} is no port. Fix: a number from 1 to 65535, or unset it."
+            )
+        if not port_is_free(int(named)):
+            raise EmbeddedServerError(
+                f"{FLOWER_PORT}={named}, but another process listens on port {named} of this machine. "
+                "Fix: name another port, or unset it to have a free one chosen."
+            )
+        return int(named)
+
+    def _publish(self, undo: ExitStack) -> None:
+        path = self.data_dir / ENV_FILE
+        write_env_file(path, {**self.variables, STACK_PID: str(os.getpid())})
+        undo.callback(path.unlink, missing_ok=True)
+
+
+def _as_role(owner_url: str, role: str, password: str) -> str:
+    """The same database, seen by another role."""
+    if "://" not in owner_url:
+        return make_conninfo(owner_url, user=role, password=password)
+    parts = urlsplit(owner_url)
+    address = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{address}"))
+
+
+def _need_semaphores() -> None:
+    try:
+        multiprocessing.Lock()
+    except (ImportError, OSError) as exc:
+        raise EmbeddedServerError(
+            f"This machine gives no semaphores ({exc}), and Celery's worker pool needs them. "
+            "Fix: mount a writable /dev/shm (as docker does by default; --shm-size=64m)."
+        ) from exc

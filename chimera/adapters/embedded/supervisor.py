@@ -1,0 +1,195 @@
+"""Run the processes of a Procfile: start them, start again what dies, stop them without losing a task."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import structlog
+
+from chimera.adapters.embedded.files import last_lines
+from chimera.adapters.embedded.launch import launch
+from chimera.adapters.embedded.procfile import read_procfile
+from chimera.adapters.embedded.restarts import Restarts
+from chimera.errors import EmbeddedServerError
+
+# What takes in work stops first, so that the others have only to finish theirs.
+STOPPED_FIRST = ("beat", "web", "flower")
+FIRST_GRACE_SECONDS = 10.0
+
+
+@dataclass(kw_only=True)
+class _Process:
+    """One entry of the Procfile, and the child that runs it."""
+
+    name: str
+    command: str
+    log: Path
+    restarts: Restarts
+    child: subprocess.Popen[bytes] | None = None
+    # On the monotonic clock: when the child was started, and when the next one is due, if it is.
+    started_at: float = 0.0
+    due_at: float | None = None
+
+    def ended(self) -> int | None:
+        """The exit code of a child that has ended; negative for a signal."""
+        return self.child.poll() if self.child else None
+
+    def kill_group(self) -> None:
+        """Kill what is left of the child and of all that it started."""
+        if self.child:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.child.pid, signal.SIGKILL)
+
+
+class Supervisor:
+    """The processes of a Procfile as children of this process, each in a session of its own.
+
+    Without threads and signal handlers: call `start()`, then `poll()` a few times a second until told to end,
+    then `stop()`, all from one thread. If this process is killed, the kernel kills the children (Linux).
+    """
+
+    def __init__(
+        self,
+        procfile: Path,
+        *,
+        env: Mapping[str, str],
+        cwd: Path,
+        log_dir: Path,
+        grace_seconds: float = 60.0,
+        restart_limit: int = 5,
+        restart_delay_seconds: float = 0.5,
+    ) -> None:
+        """Read the Procfile; nothing runs yet.
+
+        Args:
+            procfile: `name: command` lines; /bin/sh expands $VAR and ${VAR} from `env`.
+            env: the children's whole environment; the folder of this Python's programs is put first on PATH.
+            cwd: the folder they run in.
+            log_dir: where each one's output is appended to <name>.log (mode 0600).
+            grace_seconds: how long `stop()` lets a worker finish its tasks.
+            restart_limit: how many deaths in a row are made good.
+            restart_delay_seconds: how long the first restart waits; each one after it twice as long.
+
+        Raises:
+            EmbeddedServerError: the Procfile cannot be read.
+        """
+        programs = str(Path(sys.executable).parent)
+        self._env = dict(env) | {"PATH": os.pathsep.join([programs, env.get("PATH", os.defpath)])}
+        self._cwd = cwd
+        self._log_dir = log_dir
+        self._grace_seconds = grace_seconds
+        self._log = structlog.get_logger()
+        self._processes = [
+            _Process(
+                name=name,
+                command=command,
+                log=log_dir / f"{name}.log",
+                restarts=Restarts(limit=restart_limit, first_delay_seconds=restart_delay_seconds),
+            )
+            for name, command in read_procfile(procfile).items()
+        ]
+
+    def start(self) -> None:
+        """Start every process, in the Procfile's order; it does not wait until they are ready.
+
+        Raises:
+            EmbeddedServerError: one cannot be started; those before it are stopped again.
+        """
+        self._log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            for process in self._processes:
+                self._launch(process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def poll(self) -> None:
+        """Start again what has died, once its delay has passed; returns at once.
+
+        Raises:
+            EmbeddedServerError: a process died too often in a row; the message has the last lines of its log.
+        """
+        for process in self._processes:
+            if (code := process.ended()) is not None:
+                self._note_death(process, code)
+            if process.due_at is not None and time.monotonic() >= process.due_at:
+                self._launch(process)
+
+    def stop(self) -> None:
+        """End all processes: first what takes in work, then the workers, with time to finish their tasks.
+
+        Only each main process gets the SIGTERM, as Celery's own children must live to finish. What has not
+        ended after its grace is killed with all that it started. Safe to call twice.
+        """
+        first = [process for process in self._processes if process.name in STOPPED_FIRST]
+        first.sort(key=lambda process: STOPPED_FIRST.index(process.name))
+        rest = [process for process in self._processes if process.name not in STOPPED_FIRST]
+        for process in self._processes:
+            process.due_at = None
+        self._end(first, min(FIRST_GRACE_SECONDS, self._grace_seconds))
+        self._end(rest, self._grace_seconds)
+
+    def pids(self) -> dict[str, int]:
+        """The process ids of the children that are alive, by name."""
+        return {
+            each.name: each.child.pid for each in self._processes if each.child and each.child.poll() is None
+        }
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _launch(self, process: _Process) -> None:
+        process.started_at = time.monotonic()
+        process.due_at = None
+        # `exec`, so that the child is the program itself; `env`, so that the command may begin with
+        # NAME=value.
+        process.child = launch(
+            ["/bin/sh", "-c", f"exec env {process.command}"],
+            cwd=self._cwd,
+            env=self._env,
+            log=process.log,
+            death_signal=signal.SIGKILL,
+        )
+        self._log.info("process_started", process=process.name, pid=process.child.pid)
+
+    def _note_death(self, process: _Process, code: int) -> None:
+        process.kill_group()
+        process.child = None
+        now = time.monotonic()
+        delay = process.restarts.next_delay_seconds(now - process.started_at)
+        if delay is None:
+            raise EmbeddedServerError(
+                f"{process.name} ended {process.restarts.in_a_row + 1} times in a row, the last time with "
+                f"code {code}: `{process.command}`. Fix what its log ({process.log}) says, and start "
+                f"again:\n{last_lines(process.log)}"
+            )
+        process.due_at = now + delay
+        self._log.warning("process_died", process=process.name, exit_code=code, restart_in_seconds=delay)
+
+    def _end(self, processes: Iterable[_Process], grace_seconds: float) -> None:
+        running = [(process, process.child) for process in processes if process.child]
+        for _, child in running:
+            child.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + grace_seconds
+        for process, child in running:
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._log.warning("process_killed", process=process.name, grace_seconds=grace_seconds)
+            process.kill_group()
+            child.wait()
+            process.child = None

@@ -1,0 +1,1 @@
+"""The store: PostgreSQL 15 or later, through psycopg."""

@@ -1,0 +1,54 @@
+"""Appending to a tenant's audit chain, inside the transaction that does what the entries say."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.database import columns, statements
+from chimera.errors import UnknownTenant
+from chimera.models.audit import AuditEntry, AuditEvent, chain
+
+_SQL = statements("audit")
+
+
+class Head:
+    """The locked end of a tenant's chain. Take it last: no other transaction of the tenant records meanwhile."""
+
+    def __init__(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
+        self._connection = connection
+        self._tenant_id = tenant_id
+        head = connection.execute(_SQL["lock_head"], {"tenant": tenant_id})
+        time = connection.execute(_SQL["time"])
+        row, now = head.fetchone(), time.fetchone()
+        if row is None or now is None:
+            raise UnknownTenant(f"there is no tenant {tenant_id!r}: add it with `chimera tenant add {tenant_id}`")
+        self._seq: int = row["seq"]
+        self._hash: bytes = row["hash"]
+        # The time of everything that is recorded under this lock.
+        self.at: datetime = now["at"]
+
+    @property
+    def next_seq(self) -> int:
+        """The sequence of the next entry."""
+        return self._seq + 1
+
+    def append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
+        """Adds entries to the chain, in order."""
+        entries = chain(self._tenant_id, self._seq, self._hash, self.at, events)
+        if entries:
+            rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.hash) for e in entries]
+            arrays = columns(rows, "seqs kinds actors plans tasks bodies hashes")
+            self._connection.execute(_SQL["append"], {"tenant": self._tenant_id, "at": self.at, **arrays})
+            self._seq, self._hash = entries[-1].seq, entries[-1].hash
+            self._connection.execute(
+                _SQL["move_head"], {"tenant": self._tenant_id, "seq": self._seq, "hash": self._hash}
+            )
+        return entries
+
+
+def entry(row: dict[str, Any]) -> AuditEntry:
+    """An entry as it was read."""
+    return AuditEntry.model_validate(row)

@@ -1,0 +1,101 @@
+"""Transactions in the scope of one tenant, on connections of one role."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from chimera.errors import StoreUnavailable
+
+CONNECT_TIMEOUT_SECONDS = 5
+
+_SCOPE = """
+select set_config('chimera.tenant', %(tenant)s, true),
+       -- Tables grow from empty to full within a minute: a plan made for the empty one must not be kept.
+       set_config('plan_cache_mode', 'force_custom_plan', true)
+"""
+
+
+class Database:
+    """The connections of one role; opened at first use, so never before a fork."""
+
+    def __init__(self, url: str, pool_size: int) -> None:
+        self._url = url
+        self._pool_size = pool_size
+        self._pool: ConnectionPool[psycopg.Connection[DictRow]] | None = None
+        self._opening = threading.Lock()
+
+    @contextmanager
+    def transaction(self, tenant_id: str = "") -> Iterator[psycopg.Connection[DictRow]]:
+        """A transaction that sees this tenant's rows; committed at the end, rolled back on any exception.
+
+        Without a tenant it sees what the role's own policies allow: the judge's sweep plans and waves of
+        all tenants, the owner tenants.
+
+        Raises:
+            StoreUnavailable: there is no connection, or it broke; nothing of the transaction is done, but
+                where it broke during the commit it may be.
+        """
+        try:
+            with self._opened().connection() as connection, connection.pipeline():
+                connection.execute(_SCOPE, {"tenant": tenant_id})
+                yield connection
+        except (psycopg.OperationalError, PoolTimeout) as exc:
+            raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
+
+    @property
+    def address(self) -> str:
+        """Host, port and database, without user and password."""
+        parts = urlsplit(self._url)
+        return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+
+    def close(self) -> None:
+        """Closes the connections; the next transaction opens new ones."""
+        with self._opening:
+            if self._pool is not None:
+                self._pool.close()
+                self._pool = None
+
+    def _opened(self) -> ConnectionPool[psycopg.Connection[DictRow]]:
+        with self._opening:
+            if self._pool is None:
+                # A first connection outside of the pool: the pool retries in the background, where a
+                # server that is not there would show as nothing but a timeout.
+                psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS).close()
+                self._pool = ConnectionPool(
+                    self._url,
+                    kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+                    min_size=1,
+                    max_size=self._pool_size,
+                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    # A server that was restarted costs a round trip here and nobody an error.
+                    check=ConnectionPool.check_connection,
+                    open=True,
+                )
+            return self._pool
+
+
+@cache
+def statements(name: str) -> dict[str, str]:
+    """The statements of `sql/<name>.sql` by their names: each begins with a line `-- name: <its name>`."""
+    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
+    _, *parts = text.split("-- name: ")
+    return {title.strip(): body.strip() for title, _, body in (part.partition("\n") for part in parts)}
+
+
+def columns(rows: list[tuple[Any, ...]], names: str) -> dict[str, list[Any]]:
+    """Rows turned into one array for each name, as `unnest` takes them: a whole set in one statement."""
+    keys = names.split()
+    values: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in keys]
+    return dict(zip(keys, values, strict=True))
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]

@@ -1,0 +1,92 @@
+"""Bringing a database to the present schema, and its roles to the present passwords."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from psycopg import sql
+from sqlalchemy import Connection, create_engine
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
+
+from chimera.errors import InvalidInput, StoreUnavailable
+
+_ROLES = ("chimera_app", "chimera_worker", "chimera_judge")
+# One migration at a time, however many processes start at once.
+_ADVISORY_LOCK = 0x6368696D657261  # "chimera"
+
+
+class Migrations:
+    """The schema of the database that the owner's URL names."""
+
+    def __init__(self, owner_url: str) -> None:
+        self._owner_url = owner_url
+        self._config = Config()
+        self._config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+
+    def head(self) -> str:
+        """The revision that this release needs."""
+        return ScriptDirectory.from_config(self._config).get_current_head() or ""
+
+    def current(self) -> str | None:
+        """The revision that the database has; None for one without Chimera's schema.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        with self._connection() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def upgrade(self, role_urls: list[str]) -> str:
+        """Runs the missing migrations, gives each role the login of its URL, and returns the revision.
+
+        A URL of a role that the migrations do not make is left alone: its login is somebody else's.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        with self._connection() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            driver.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
+            driver.commit()
+            self._config.attributes["connection"] = connection
+            command.upgrade(self._config, "head")
+            for url in role_urls:
+                _set_login(driver, url)
+            driver.commit()
+        return self.head()
+
+    @contextmanager
+    def _connection(self) -> Iterator[Connection]:
+        # The driver gets the URL as it is: nothing of it is parsed, so nothing of it is lost.
+        engine = create_engine(
+            "postgresql+psycopg://", creator=lambda: psycopg.connect(self._owner_url, connect_timeout=5), poolclass=NullPool
+        )
+        try:
+            with engine.connect() as connection:
+                yield connection
+        except (OperationalError, psycopg.OperationalError) as exc:
+            parts = urlsplit(self._owner_url)
+            fault = str(getattr(exc, "orig", exc)).strip().splitlines()[0]
+            raise StoreUnavailable(f"PostgreSQL at {parts.hostname}:{parts.port or 5432} does not answer ({fault})") from exc
+
+
+def _set_login(connection: psycopg.Connection, url: str) -> None:
+    """Lets the URL's role log in with the URL's password; only its hash is sent."""
+    parts = urlsplit(url)
+    role, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if role not in _ROLES:
+        return
+    if not password:
+        raise InvalidInput(f"the database URL of {role} has no password")
+    hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(
+        sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(hashed))
+    )

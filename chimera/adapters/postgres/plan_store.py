@@ -1,0 +1,223 @@
+"""Plans as their submitters see them, in PostgreSQL."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.audit import Head, entry
+from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
+from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.record import canonical_json
+from chimera.models.task import Task
+from chimera.models.wave import Wave
+from chimera.ports import plan_store as port
+from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
+
+_SQL = statements("plan_store")
+_AUDIT_SQL = statements("audit")
+
+# Tasks in one INSERT: enough to make the statement's own cost small, few enough to build in a few MB.
+_TASKS_PER_INSERT = 1000
+_PLANNER = "planner"
+_COUNTS = frozenset(PlanCounts.model_fields)
+
+
+class PlanStore(port.PlanStore):
+    """In the role `app`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:  # noqa: D102  see the port
+        tenant_id = request.tenant_id
+        with self._database.transaction(tenant_id) as connection:
+            # The head first: it says whether there is such a tenant before anything refers to it, and
+            # two requests with one idempotency key come one after the other.
+            head = Head(connection, tenant_id)
+            values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
+            values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
+            values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
+            if connection.execute(_SQL["insert_plan"], values).fetchone() is None:
+                return self._earlier(connection, tenant_id, request)
+            event = AuditEvent(
+                kind="plan.submitted",
+                actor="app",
+                plan_id=plan_id,
+                facts={
+                    "planner": request.planner,
+                    "trace_id": request.trace_id,
+                    "request_sha256": request.sha256().hex(),
+                },
+            )
+            head.append([event])
+        return Submitted(plan_id=plan_id, created=True)
+
+    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "plan": plan_id})
+
+    def begin_planning(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> PlanningJob | None:
+        values = {"tenant": tenant_id, "plan": plan_id, "token": lease_token, "seconds": lease_seconds}
+        with self._database.transaction(tenant_id) as connection:
+            row = connection.execute(_SQL["begin_planning"], values).fetchone()
+        return PlanningJob.model_validate(row) if row else None
+
+    def save_tasks(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+    ) -> bool:
+        scope = {"tenant": tenant_id, "plan": plan_id}
+        state = PlanState.RUNNING if tasks else PlanState.COMPLETED
+        with self._database.transaction(tenant_id) as connection:
+            plan = self._end_planning(connection, scope, lease_token, state, task_count=len(tasks))
+            if plan is None:
+                return False
+            scope["priority"] = plan["priority"]
+            if tasks:
+                connection.execute(_SQL["insert_waves"], scope | _wave_columns(waves))
+            for start in range(0, len(tasks), _TASKS_PER_INSERT):
+                chunk = tasks[start : start + _TASKS_PER_INSERT]
+                connection.execute(_SQL["insert_tasks"], scope | _task_columns(chunk))
+            facts = {"tasks": len(tasks), "waves": len(waves)}
+            events = [AuditEvent(kind="plan.planned", actor=_PLANNER, plan_id=plan_id, facts=facts)]
+            if not tasks:
+                events.append(AuditEvent(kind="plan.completed", actor=_PLANNER, plan_id=plan_id, facts={}))
+            Head(connection, tenant_id).append(events)
+        return True
+
+    def fail_plan(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, failure: PlanFailure
+    ) -> bool:
+        scope = {"tenant": tenant_id, "plan": plan_id}
+        with self._database.transaction(tenant_id) as connection:
+            if self._end_planning(connection, scope, lease_token, PlanState.FAILED, failure=failure) is None:
+                return False
+            facts = {"code": failure.code}
+            event = AuditEvent(kind="plan.failed", actor=_PLANNER, plan_id=plan_id, facts=facts)
+            Head(connection, tenant_id).append([event])
+        return True
+
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102
+        scope = {"tenant": tenant_id, "plan": plan_id}
+        with self._database.transaction(tenant_id) as connection:
+            row = connection.execute(_SQL["lock_plan"], scope).fetchone()
+            if row is None:
+                raise _not_found(tenant_id, plan_id)
+            state = PlanState(row["state"])
+            if state is end or row["stop_state"] == end:
+                return state
+            if state in ENDED or state is PlanState.STOPPING:
+                raise PlanAlreadyEnded(f"the plan is {state} already: it cannot be {end}")
+            stopped = connection.execute(_SQL["stop"], scope | {"end": end, "actor": actor}).fetchone()
+            assert stopped is not None
+            state = PlanState(stopped["state"])
+            kinds = [f"plan.{end}_asked", *([f"plan.{end}"] if state is end else [])]
+            events = [AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts={}) for kind in kinds]
+            Head(connection, tenant_id).append(events)
+        return state
+
+    def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102
+        plans = self._plans(tenant_id, plan_id, None, 1)
+        if not plans:
+            raise _not_found(tenant_id, plan_id)
+        return plans[0]
+
+    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:  # noqa: D102
+        return self._plans(tenant_id, None, state, limit)
+
+    def results(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int
+    ) -> list[TaskResult]:
+        values = {"tenant": tenant_id, "plan": plan_id, "wave_no": after[0], "ordinal": after[1], "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            rows = connection.execute(_SQL["results"], values).fetchall()
+        return [TaskResult.model_validate(row, strict=False) for row in rows]
+
+    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:  # noqa: D102
+        values = {"tenant": tenant_id, "plan": plan_id, "after": after, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            return [entry(row) for row in connection.execute(_AUDIT_SQL["entries"], values)]
+
+    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            rows = connection.execute(_AUDIT_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
+            return [entry(row) for row in rows][::-1]
+
+    def _plans(
+        self, tenant_id: str, plan_id: UUID | None, state: PlanState | None, limit: int
+    ) -> list[Plan]:
+        values = {"tenant": tenant_id, "plan": plan_id, "state": state, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            return [_plan(row) for row in connection.execute(_SQL["plans"], values)]
+
+    @staticmethod
+    def _earlier(
+        connection: psycopg.Connection[DictRow], tenant_id: str, request: PlanRequest
+    ) -> Submitted:
+        """The plan that an idempotency key has already made."""
+        values = {"tenant": tenant_id, "idempotency_key": request.idempotency_key}
+        row = connection.execute(_SQL["plan_of_key"], values).fetchone()
+        assert row is not None
+        if row["request_sha256"] != request.sha256():
+            raise IdempotencyConflict(
+                f"idempotency key {request.idempotency_key!r} was used with another request: "
+                "use a new key for a new request"
+            )
+        return Submitted(plan_id=row["plan_id"], created=False)
+
+    @staticmethod
+    def _end_planning(
+        connection: psycopg.Connection[DictRow],
+        scope: dict[str, Any],
+        lease_token: UUID,
+        state: PlanState,
+        *,
+        task_count: int = 0,
+        failure: PlanFailure | None = None,
+    ) -> DictRow | None:
+        values = {"token": lease_token, "state": state, "task_count": task_count}
+        values["failure"] = failure.model_dump_json() if failure else None
+        return connection.execute(_SQL["end_planning"], scope | values).fetchone()
+
+
+def _plan(row: DictRow) -> Plan:
+    counts = {name: value for name, value in row.items() if name in _COUNTS}
+    rest = {name: value for name, value in row.items() if name not in _COUNTS}
+    return Plan.model_validate(rest | {"counts": counts}, strict=False)
+
+
+def _wave_columns(waves: Sequence[Wave]) -> dict[str, list[Any]]:
+    rows = [(wave.wave_no, wave.has_dependencies, wave.task_count) for wave in waves]
+    return columns(rows, "wave_nos dependent task_counts")
+
+
+def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            task.wave_no,
+            task.ordinal,
+            task.task_id,
+            task.skill,
+            task.input,
+            task.label,
+            task.timeout_seconds,
+            task.max_attempts,
+            f"{{{','.join(map(str, task.depends_on))}}}" if task.depends_on else None,
+            task.state_key,
+        )
+        for task in tasks
+    ]
+    return columns(
+        rows,
+        "wave_nos ordinals task_ids skills inputs labels timeouts max_attempts depends_on state_keys",
+    )
+
+
+def _not_found(tenant_id: str, plan_id: UUID) -> PlanNotFound:
+    return PlanNotFound(f"tenant {tenant_id!r} has no plan pl_{plan_id.hex}")

@@ -1,0 +1,36 @@
+"""Review cards to read, in PostgreSQL."""
+
+from uuid import UUID
+
+from chimera.adapters.postgres.database import Database, statements
+from chimera.errors import CardNotFound
+from chimera.models.review import CardStatus, ReviewCard
+from chimera.ports import review_store as port
+
+_SQL = statements("review_store")
+
+
+class ReviewStore(port.ReviewStore):
+    """In the role `app`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def cards(  # noqa: D102  see the port
+        self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int
+    ) -> list[ReviewCard]:
+        return self._cards(tenant_id, None, plan_id, status, limit)
+
+    def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:  # noqa: D102
+        cards = self._cards(tenant_id, card_id, None, None, 1)
+        if not cards:
+            raise CardNotFound(f"tenant {tenant_id!r} has no review card rc_{card_id.hex}")
+        return cards[0]
+
+    def _cards(
+        self, tenant_id: str, card_id: UUID | None, plan_id: UUID | None, status: CardStatus | None, limit: int
+    ) -> list[ReviewCard]:
+        values = {"tenant": tenant_id, "card": card_id, "plan": plan_id, "status": status, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            rows = connection.execute(_SQL["cards"], values)
+            return [ReviewCard.model_validate(row, strict=False) for row in rows]

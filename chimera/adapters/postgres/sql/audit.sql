@@ -1,0 +1,34 @@
+-- name: lock_head
+-- The end of the tenant's chain, locked until the transaction ends: the last lock of every transaction.
+select seq, hash from audit_head where tenant_id = %(tenant)s for update
+
+-- name: time
+-- The database's clock, read with the head locked, so that times rise along the chain.
+select clock_timestamp() as at
+
+-- name: append
+-- Entries at the chain's end.
+insert into audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash)
+select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body, r.hash
+  from unnest(%(seqs)s::bigint[], %(kinds)s::text[], %(actors)s::text[], %(plans)s::uuid[], %(tasks)s::uuid[],
+              %(bodies)s::text[], %(hashes)s::bytea[]) as r (seq, kind, actor, plan_id, task_id, body, hash)
+
+-- name: move_head
+-- The chain's new end.
+update audit_head set seq = %(seq)s, hash = %(hash)s where tenant_id = %(tenant)s
+
+-- name: entries
+-- A tenant's entries after a sequence, of one plan or of all.
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash
+  from audit
+ where tenant_id = %(tenant)s and seq > %(after)s and (%(plan)s::uuid is null or plan_id = %(plan)s)
+ order by seq
+ limit %(limit)s
+
+-- name: last_entries
+-- A tenant's latest entries.
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash
+  from audit
+ where tenant_id = %(tenant)s
+ order by seq desc
+ limit %(limit)s

@@ -1,0 +1,142 @@
+-- name: lock_wave
+-- One decision on a wave after the other.
+select state from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s for update
+
+-- name: staged
+-- What the wave has staged.
+select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.state_key, t.state_version, r.outcome, r.sha256
+  from task t
+  join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
+ where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged'
+ order by t.ordinal
+
+-- name: lost
+-- Its tasks whose last lease ran out.
+select task_id, attempt
+  from task
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'running'
+   and attempt >= max_attempts and lease_until < clock_timestamp()
+
+-- name: move_tasks
+-- Tasks to where their decisions send them, if they are still where the decisions found them.
+update task t
+   set state = r.state, feedback = coalesce(r.feedback::json, t.feedback), lease_token = null, lease_until = null
+  from unnest(%(task_ids)s::uuid[], %(attempts)s::smallint[], %(states)s::text[], %(feedbacks)s::text[])
+       as r (task_id, attempt, state, feedback)
+ where t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
+   and (t.state = 'staged' or (t.state = 'running' and t.lease_until < clock_timestamp()))
+returning t.task_id
+
+-- name: write_state
+-- Shared state to its next version, where it is still at the version that the task saw.
+insert into state as s (tenant_id, key, value, version, task_id, changed_at)
+select %(tenant)s, r.key, res.outcome -> 'output', r.version + 1, r.task_id, clock_timestamp()
+  from unnest(%(keys)s::text[], %(versions)s::bigint[], %(task_ids)s::uuid[], %(attempts)s::smallint[])
+       as r (key, version, task_id, attempt)
+  join result res on res.tenant_id = %(tenant)s and res.task_id = r.task_id and res.attempt = r.attempt
+    on conflict (tenant_id, key) do update
+       set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at
+     where s.version = excluded.version - 1
+returning key, version, task_id
+
+-- name: open_cards
+-- Cards for what a person must decide.
+insert into review_card (tenant_id, card_id, plan_id, task_id, attempt, skill, result_sha256, reasons, confidence,
+                         policy_version, opened_at)
+select %(tenant)s, r.card_id, %(plan)s, r.task_id, r.attempt, r.skill, r.result_sha256, r.reasons::json, r.confidence,
+       r.policy_version, clock_timestamp()
+  from unnest(%(card_ids)s::uuid[], %(task_ids)s::uuid[], %(attempts)s::smallint[], %(skills)s::text[],
+              %(hashes)s::bytea[], %(reasons)s::text[], %(confidences)s::float8[], %(policies)s::text[])
+       as r (card_id, task_id, attempt, skill, result_sha256, reasons, confidence, policy_version)
+
+-- name: count_wave
+-- The wave's counts after decisions; it closes when none of its tasks is open. A task that goes back to the
+-- queue makes the wave one that is to be sent again, now.
+update wave
+   set approved = approved + %(approved)s, denied = denied + %(denied)s, exhausted = exhausted + %(exhausted)s,
+       cancelled = cancelled + %(cancelled)s, in_review = in_review + %(in_review)s,
+       state = case when approved + denied + exhausted + cancelled + in_review
+                         + %(approved)s + %(denied)s + %(exhausted)s + %(cancelled)s + %(in_review)s = task_count
+                    then 'closed' else 'in_flight' end,
+       published_at = case when %(requeued)s then null else published_at end,
+       touched_at = case when %(requeued)s then '-infinity' else clock_timestamp() end
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+returning state
+
+-- name: lock_plan
+-- The plan, so that of two waves that close at the same time the second sees the first.
+select state, stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for update
+
+-- name: settle_plan
+-- The plan's state, once all of its waves are closed: people are waited for, or it has ended.
+update plan p
+   set state = s.state, finished_at = case when s.state <> 'in_review' then clock_timestamp() end
+  from (select case when sum(in_review) > 0 then 'in_review' else %(end)s end as state
+          from wave
+         where tenant_id = %(tenant)s and plan_id = %(plan)s
+        having bool_and(state = 'closed')) s
+ where p.tenant_id = %(tenant)s and p.plan_id = %(plan)s and p.state in ('running', 'in_review', 'stopping')
+   and not (p.state = 'stopping' and s.state = 'in_review') and p.state <> s.state
+returning p.state
+
+-- name: insert_decisions
+-- Decisions, each with its audit entry.
+insert into decision (tenant_id, task_id, attempt, verdict, result_sha256, final, reasons, policy_version, decided_by,
+                      decided_at, audit_seq)
+select %(tenant)s, r.task_id, r.attempt, r.verdict, r.result_sha256, r.final, r.reasons::json, r.policy_version, r.decided_by,
+       %(at)s, r.audit_seq
+  from unnest(%(task_ids)s::uuid[], %(attempts)s::smallint[], %(verdicts)s::text[], %(hashes)s::bytea[], %(finals)s::bool[],
+              %(reasons)s::text[], %(policies)s::text[], %(deciders)s::text[], %(seqs)s::bigint[])
+       as r (task_id, attempt, verdict, result_sha256, final, reasons, policy_version, decided_by, audit_seq)
+
+-- name: insert_commits
+-- Commits of approved results.
+insert into commit (tenant_id, task_id, attempt, result_sha256, state_key, state_version, committed_at)
+select %(tenant)s, r.task_id, r.attempt, r.result_sha256, r.state_key, r.state_version, %(at)s
+  from unnest(%(task_ids)s::uuid[], %(attempts)s::smallint[], %(hashes)s::bytea[], %(keys)s::text[], %(versions)s::bigint[])
+       as r (task_id, attempt, result_sha256, state_key, state_version)
+
+-- name: open_waves
+-- The waves of a stopping plan with an open task or card.
+select w.wave_no
+  from wave w
+  join plan p using (tenant_id, plan_id)
+ where w.tenant_id = %(tenant)s and w.plan_id = %(plan)s and p.state = 'stopping' and (w.state <> 'closed' or w.in_review > 0)
+ order by w.wave_no
+
+-- name: stop_tasks
+-- Every open task of a wave to where its plan ends; returns where each was.
+update task t
+   set state = %(end)s, lease_token = null, lease_until = null
+  from (select task_id, state from task
+         where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+           and state in ('queued', 'running', 'staged', 'in_review')
+         order by task_id for update) old
+ where t.tenant_id = %(tenant)s and t.task_id = old.task_id
+returning t.task_id, t.attempt, old.state as was
+
+-- name: stop_cards
+-- Their cards, which nobody has to decide any more.
+update review_card
+   set status = %(end)s, decided_at = clock_timestamp(), version = version + 1
+ where tenant_id = %(tenant)s and task_id = any (%(task_ids)s::uuid[]) and status = 'pending'
+
+-- name: card
+-- A card with the place of its task.
+select c.card_id, c.plan_id, c.task_id, c.attempt, c.status, c.version, c.decided_by, c.result_sha256,
+       t.wave_no, t.state_key, t.state_version, t.state as task_state
+  from review_card c
+  join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id
+ where c.tenant_id = %(tenant)s and c.card_id = %(card)s
+
+-- name: decide_card
+-- A person's decision, if the card is still as the person saw it.
+update review_card
+   set status = %(status)s, decided_by = %(decided_by)s, note = %(note)s, decided_at = clock_timestamp(), version = version + 1
+ where tenant_id = %(tenant)s and card_id = %(card)s and status = 'pending' and version = %(version)s
+returning card_id
+
+-- name: move_reviewed_task
+-- The card's task to where the person sends it.
+update task set state = %(state)s
+ where tenant_id = %(tenant)s and task_id = %(task)s and state = 'in_review'

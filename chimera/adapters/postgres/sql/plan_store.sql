@@ -1,0 +1,92 @@
+-- name: insert_plan
+-- A plan, unless its idempotency key is taken.
+insert into plan (tenant_id, plan_id, session_id, planner, goal, inputs, priority, deadline, idempotency_key,
+                  request_sha256, trace_id, first_audit_seq, submitted_at)
+values (%(tenant)s, %(plan)s, %(session_id)s, %(planner)s, %(goal)s, %(inputs)s::json, %(priority)s, %(deadline)s,
+        %(idempotency_key)s, %(request_sha256)s, %(trace_id)s, %(first_audit_seq)s, clock_timestamp())
+on conflict (tenant_id, idempotency_key) where idempotency_key is not null do nothing
+returning plan_id
+
+-- name: plan_of_key
+-- The plan that holds an idempotency key.
+select plan_id, request_sha256 from plan where tenant_id = %(tenant)s and idempotency_key = %(idempotency_key)s
+
+-- name: mark_published
+-- The planner's message is sent.
+update plan set published_at = clock_timestamp() where tenant_id = %(tenant)s and plan_id = %(plan)s
+
+-- name: begin_planning
+-- The plan's lease, unless somebody holds it or the plan is past planning.
+update plan
+   set state = 'planning', lease_token = %(token)s, planner_attempt = planner_attempt + 1,
+       lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+ where tenant_id = %(tenant)s and plan_id = %(plan)s
+   and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
+   and (deadline is null or deadline > clock_timestamp())
+returning planner, goal, inputs::text as inputs, priority
+
+-- name: end_planning
+-- What the plan becomes after planning, for the one that holds its lease.
+update plan
+   set state = %(state)s, task_count = %(task_count)s, failure = %(failure)s::json, lease_token = null, lease_until = null,
+       finished_at = case when %(state)s = 'running' then null else clock_timestamp() end
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and state = 'planning' and lease_token = %(token)s
+returning priority
+
+-- name: insert_waves
+-- The waves of a plan.
+insert into wave (tenant_id, plan_id, wave_no, priority, has_dependencies, task_count)
+select %(tenant)s, %(plan)s, r.wave_no, %(priority)s, r.has_dependencies, r.task_count
+  from unnest(%(wave_nos)s::int[], %(dependent)s::bool[], %(task_counts)s::int[])
+       as r (wave_no, has_dependencies, task_count)
+
+-- name: insert_tasks
+-- Tasks of a plan. Their dependencies, which few have, travel as the text of an array.
+insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, label, priority, timeout_seconds,
+                  max_attempts, depends_on, state_key)
+select %(tenant)s, %(plan)s, r.wave_no, r.ordinal, r.task_id, r.skill, r.input::json, r.label::json, %(priority)s,
+       r.timeout_seconds, r.max_attempts, r.depends_on::uuid[], r.state_key
+  from unnest(%(wave_nos)s::int[], %(ordinals)s::int[], %(task_ids)s::uuid[], %(skills)s::text[], %(inputs)s::text[],
+              %(labels)s::text[], %(timeouts)s::real[], %(max_attempts)s::smallint[], %(depends_on)s::text[],
+              %(state_keys)s::text[])
+       as r (wave_no, ordinal, task_id, skill, input, label, timeout_seconds, max_attempts, depends_on, state_key)
+
+-- name: lock_plan
+-- The plan's state, locked.
+select state, stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for update
+
+-- name: stop
+-- The plan stops: at once where it has no task yet, else when the Judge has closed what is open.
+update plan
+   set stop_state = %(end)s, stopped_by = %(actor)s, lease_token = null, lease_until = null,
+       state = case when state in ('submitted', 'planning') then %(end)s else 'stopping' end,
+       finished_at = case when state in ('submitted', 'planning') then clock_timestamp() end
+ where tenant_id = %(tenant)s and plan_id = %(plan)s
+returning state
+
+-- name: plans
+-- Plans with the counts of their tasks, newest first; one, or those in a state, or all.
+select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_id, p.session_id, p.idempotency_key,
+       p.deadline, p.failure, p.first_audit_seq, p.submitted_at, p.finished_at, p.task_count as tasks,
+       coalesce(w.committed, 0) as committed, coalesce(w.in_review, 0) as in_review, coalesce(w.denied, 0) as denied,
+       coalesce(w.failed, 0) as failed, coalesce(w.cancelled, 0) as cancelled
+  from plan p
+  left join lateral (
+       select sum(approved)::int as committed, sum(in_review)::int as in_review, sum(denied)::int as denied,
+              sum(exhausted)::int as failed, sum(cancelled)::int as cancelled
+         from wave
+        where wave.tenant_id = p.tenant_id and wave.plan_id = p.plan_id) w on true
+ where p.tenant_id = %(tenant)s
+   and (%(plan)s::uuid is null or p.plan_id = %(plan)s)
+   and (%(state)s::text is null or p.state = %(state)s)
+ order by p.plan_id desc
+ limit %(limit)s
+
+-- name: results
+-- Tasks of a plan, wave by wave and within a wave in the planner's order, with the latest result of each.
+select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label, r.outcome
+  from task t
+  left join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
+ where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and (t.wave_no, t.ordinal) > (%(wave_no)s, %(ordinal)s)
+ order by t.wave_no, t.ordinal
+ limit %(limit)s

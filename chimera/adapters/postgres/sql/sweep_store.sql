@@ -1,0 +1,69 @@
+-- name: expired_plans
+-- Plans whose deadline has passed, of all tenants.
+select tenant_id, plan_id from plan
+ where state in ('submitted', 'planning', 'running', 'in_review') and deadline < clock_timestamp()
+ limit 100
+
+-- name: unplanned
+-- Plans that wait for a planner for longer than a message takes, of all tenants: never sent, lost, or lease run out.
+select tenant_id, plan_id from plan
+ where (state = 'submitted' and submitted_at < clock_timestamp() - interval '2 seconds'
+        and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
+    or (state = 'planning' and lease_until < clock_timestamp()
+        and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
+ order by submitted_at
+ limit 100
+
+-- name: mark_plan_published
+-- The planner's message is being sent again.
+update plan set published_at = clock_timestamp() where tenant_id = %(tenant)s and plan_id = %(plan)s
+
+-- name: stopping
+-- Plans that stop, of all tenants.
+select tenant_id, plan_id from plan where state = 'stopping' limit 100
+
+-- name: untouched_waves
+-- Waves in flight that nobody touched for as long as a quick wave takes, of all tenants.
+select tenant_id, plan_id, wave_no from wave
+ where state = 'in_flight' and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
+ order by touched_at
+ limit 500
+
+-- name: take_wave
+-- One of them, unless another sweep has it; and whether its messages must have been lost. The wait for that
+-- doubles with each sending: what is still in the broker's queue behind others is not sent over and over.
+select published_at < clock_timestamp() - interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) as lost from wave
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
+   and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
+   for update skip locked
+
+-- name: take_back_leases
+-- Tasks whose agent did not stage in time go back to the queue, while attempts are left.
+update task
+   set state = 'queued', lease_token = null, lease_until = null
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and state = 'running' and lease_until < clock_timestamp() and attempt < max_attempts
+returning task_id
+
+-- name: wave_needs
+-- What of the wave waits for the Judge, and what for an agent.
+select count(*) filter (where state = 'staged'
+                           or (state = 'running' and lease_until < clock_timestamp() and attempt >= max_attempts)) as judge,
+       count(*) filter (where state = 'queued') as queued
+  from task
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+
+-- name: touch_wave
+-- The wave was looked at, and where its message must have been lost it is to be sent again.
+update wave
+   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() end,
+       published_at = case when %(publish)s then null else published_at end
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+
+-- name: waiting_tenants
+-- Tenants with a wave to send, of all.
+select distinct w.tenant_id
+  from wave w
+  join plan p using (tenant_id, plan_id)
+ where p.state in ('running', 'in_review')
+   and (w.state = 'waiting' or (w.state = 'in_flight' and w.published_at is null))

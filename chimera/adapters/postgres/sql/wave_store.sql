@@ -1,0 +1,47 @@
+-- name: lock_tenant
+-- One process at a time chooses a tenant's next waves; held until the transaction ends.
+select pg_advisory_xact_lock(hashtextextended('chimera.dispatch', hashtext(%(tenant)s)::bigint))
+
+-- name: take_next
+-- Waves to send now, marked as taken: waiting ones while fewer than the window are in flight, highest priority
+-- first, then oldest; and those in flight whose chord is still to be sent, or whose sender has not been heard of.
+with room as (
+    select greatest(0, %(window)s - count(*)) as waves from wave where tenant_id = %(tenant)s and state = 'in_flight'
+), next as (
+    select w.plan_id, w.wave_no
+      from wave w
+      join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
+     where w.tenant_id = %(tenant)s and w.state = 'waiting' and p.state in ('running', 'in_review')
+       and (not w.has_dependencies or not exists (
+            select from task t
+              join task d on d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on)
+             where t.tenant_id = w.tenant_id and t.plan_id = w.plan_id and t.wave_no = w.wave_no
+               and d.state in ('queued', 'running', 'staged', 'in_review')))
+     order by w.priority desc, w.plan_id, w.wave_no
+     limit (select waves from room)
+), unsent as (
+    select plan_id, wave_no
+      from wave
+     where tenant_id = %(tenant)s and state = 'in_flight' and published_at is null
+       and touched_at < clock_timestamp() - interval '5 seconds'
+)
+update wave w
+   set state = 'in_flight', touched_at = clock_timestamp()
+  from (select * from next union all select * from unsent) r
+ where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no
+returning w.plan_id, w.wave_no
+
+-- name: queued_tasks
+-- The tasks that wait in these waves.
+select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds
+  from unnest(%(plans)s::uuid[], %(wave_nos)s::int[]) as r (plan_id, wave_no)
+  join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
+ where t.state = 'queued'
+ order by t.plan_id, t.wave_no, t.ordinal
+
+-- name: mark_published
+-- These waves are sent.
+update wave w
+   set published_at = clock_timestamp(), touched_at = clock_timestamp(), publish_count = publish_count + 1
+  from unnest(%(plans)s::uuid[], %(wave_nos)s::int[]) as r (plan_id, wave_no)
+ where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no

@@ -1,0 +1,28 @@
+"""Tenants, in PostgreSQL."""
+
+from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.database import Database, statements
+from chimera.models.audit import AuditEvent
+from chimera.ports import tenant_store as port
+from chimera.ports.tenant_store import Tenant
+
+_SQL = statements("tenant_store")
+
+
+class TenantStore(port.TenantStore):
+    """In the role `owner`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, tenant_id: str, actor: str) -> bool:  # noqa: D102  see the port
+        with self._database.transaction(tenant_id) as connection:
+            if connection.execute(_SQL["add"], {"tenant": tenant_id}).fetchone() is None:
+                return False
+            connection.execute(_SQL["add_head"], {"tenant": tenant_id})
+            Head(connection, tenant_id).append([AuditEvent(kind="tenant.added", actor=actor, facts={})])
+        return True
+
+    def list_tenants(self) -> list[Tenant]:  # noqa: D102
+        with self._database.transaction() as connection:
+            return [Tenant.model_validate(row) for row in connection.execute(_SQL["list"])]

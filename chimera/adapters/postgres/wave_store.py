@@ -1,0 +1,44 @@
+"""The outbox of the fan-out, in PostgreSQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.models.wave import QueuedTask, WaveRef
+from chimera.ports import wave_store as port
+from chimera.ports.wave_store import OutgoingWave
+
+_SQL = statements("wave_store")
+
+
+class WaveStore(port.WaveStore):
+    """In the role `app` for the planner, in the role `judge` for the Judge and the sweep."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:  # noqa: D102  see the port
+        with self._database.transaction(tenant_id) as connection:
+            connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
+            taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
+            if not taken:
+                return []
+            waves: dict[tuple[UUID, int], list[QueuedTask]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
+            arrays = columns(list(waves), "plans wave_nos")
+            for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):
+                task = QueuedTask.model_construct(
+                    task_id=row["task_id"], skill=row["skill"], timeout_seconds=row["timeout_seconds"]
+                )
+                waves[row["plan_id"], row["wave_no"]].append(task)
+        return [
+            OutgoingWave.model_construct(
+                wave=WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no), tasks=tuple(tasks)
+            )
+            for (plan_id, wave_no), tasks in waves.items()
+        ]
+
+    def mark_published(self, waves: Sequence[WaveRef]) -> None:  # noqa: D102
+        tenant_id = waves[0].tenant_id
+        arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
+        with self._database.transaction(tenant_id) as connection:
+            connection.execute(_SQL["mark_published"], {"tenant": tenant_id} | arrays)

@@ -1,0 +1,65 @@
+"""Tasks as workers see them, in PostgreSQL."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.models.result import Result
+from chimera.models.task import ClaimedTask
+from chimera.models.wave import WaveRef
+from chimera.ports import work_store as port
+
+_SQL = statements("work_store")
+
+
+class WorkStore(port.WorkStore):
+    """In the role `worker`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(  # noqa: D102  see the port
+        self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> list[ClaimedTask]:
+        values = {
+            "tenant": wave.tenant_id,
+            "plan": wave.plan_id,
+            "wave_no": wave.wave_no,
+            "task_ids": list(task_ids),
+            "agent": agent_id,
+            "token": lease_token,
+            "seconds": lease_seconds,
+        }
+        with self._database.transaction(wave.tenant_id) as connection:
+            rows = connection.execute(_SQL["claim"], values).fetchall()
+        rows.sort(key=lambda row: row["ordinal"])
+        return [
+            ClaimedTask.model_construct(
+                task_id=row["task_id"],
+                skill=row["skill"],
+                input=row["input"],
+                attempt=row["attempt"],
+                timeout_seconds=row["timeout_seconds"],
+                unmet_dependencies=tuple(row["unmet_dependencies"] or ()),
+            )
+            for row in rows
+        ]
+
+    def stage(self, tenant_id: str, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:  # noqa: D102
+        rows = [
+            (
+                result.task_id,
+                result.attempt,
+                result.outcome,
+                result.sha256,
+                result.usage.tokens,
+                result.usage.cost_usd,
+                result.started_at,
+                result.finished_at,
+            )
+            for result in results
+        ]
+        arrays = columns(rows, "task_ids attempts outcomes hashes tokens costs started finished")
+        with self._database.transaction(tenant_id) as connection:
+            scope = {"tenant": tenant_id, "agent": agent_id, "token": lease_token}
+            return len(connection.execute(_SQL["stage"], scope | arrays).fetchall())

@@ -1,0 +1,166 @@
+"""The one place where services get their adapters: lazily, once per process, and never across a fork."""
+
+import os
+from functools import cache, cached_property
+
+from celery import Celery
+
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.queue import Queue
+from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.decision_store import DecisionStore
+from chimera.adapters.postgres.migrate import Migrations
+from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.review_store import ReviewStore
+from chimera.adapters.postgres.sweep_store import SweepStore
+from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.wave_store import WaveStore
+from chimera.adapters.postgres.work_store import WorkStore
+from chimera.adapters.system_clock import SystemClock
+from chimera.models.gate import Policy
+from chimera.models.skill import Catalogue
+from chimera.ports.clock import Clock
+from chimera.ports.plan_store import PlanStore as PlanStorePort
+from chimera.ports.tenant_store import TenantStore as TenantStorePort
+from chimera.registration import CATALOGUE
+from chimera.services.dispatcher import Dispatcher
+from chimera.services.judge import Judge
+from chimera.services.orchestrator import Orchestrator
+from chimera.services.planner import PlannerService
+from chimera.services.review_service import ReviewService
+from chimera.services.sweep import Sweep
+from chimera.services.worker import WorkerService
+from chimera.settings import Settings, settings
+
+
+class Services:
+    """Every service, made when it is first used: a process needs the credentials of those it uses only."""
+
+    def __init__(self, app: Celery, settings: Settings, catalogue: Catalogue, clock: Clock) -> None:
+        self._app = app
+        self._settings = settings
+        self._catalogue = catalogue
+        self._clock = clock
+        self._policy = Policy()
+
+    @cached_property
+    def orchestrator(self) -> Orchestrator:
+        """Submits and stops plans; role app."""
+        limit = self._settings.max_inputs_bytes
+        return Orchestrator(self.plans, self._queue, self._catalogue, self._clock, max_inputs_bytes=limit)
+
+    @cached_property
+    def plans(self) -> PlanStorePort:
+        """Plans to read; role app."""
+        return PlanStore(self._app_database)
+
+    @cached_property
+    def planner(self) -> PlannerService:
+        """Plans plans; role app."""
+        return PlannerService(
+            self.plans,
+            self._dispatcher(self._app_database),
+            self._catalogue,
+            self._clock,
+            lease_seconds=self._settings.planner_timeout_seconds,
+            wave_size=self._settings.wave_size,
+            max_tasks=self._settings.max_tasks_per_plan,
+            max_input_bytes=self._settings.max_inputs_bytes,
+        )
+
+    @cached_property
+    def worker(self) -> WorkerService:
+        """Runs batches; role worker."""
+        store = WorkStore(self._database("worker_database_url"))
+        agent_id = self._clock.new_id()
+        limit = self._settings.max_output_bytes
+        return WorkerService(store, self._catalogue, self._clock, agent_id, max_output_bytes=limit)
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Gates waves; role judge."""
+        return Judge(
+            self._decisions,
+            self._dispatcher(self._judge_database),
+            self._catalogue,
+            self._clock,
+            self._policy,
+        )
+
+    @cached_property
+    def reviews(self) -> ReviewService:
+        """Cards and people's decisions; roles app and judge."""
+        return ReviewService(ReviewStore(self._app_database), self._decisions, self._policy)
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        """Does what lost messages left undone; role judge."""
+        return Sweep(SweepStore(self._judge_database), self._dispatcher(self._judge_database), self._queue)
+
+    @cached_property
+    def tenants(self) -> TenantStorePort:
+        """Tenants; role owner."""
+        return TenantStore(self._database("owner_database_url"))
+
+    @cached_property
+    def _queue(self) -> Queue:
+        return Queue(self._app)
+
+    @cached_property
+    def _decisions(self) -> DecisionStore:
+        return DecisionStore(self._judge_database)
+
+    @cached_property
+    def _app_database(self) -> Database:
+        return self._database("app_database_url")
+
+    @cached_property
+    def _judge_database(self) -> Database:
+        return self._database("judge_database_url")
+
+    def _database(self, setting: str) -> Database:
+        return Database(self._settings.require(setting), self._settings.database_pool_size)
+
+    def _dispatcher(self, database: Database) -> Dispatcher:
+        window = self._settings.wave_window
+        return Dispatcher(WaveStore(database), self._queue, self._catalogue, window=window)
+
+
+@cache
+def celery_app() -> Celery:
+    """The Celery app of this process.
+
+    Raises:
+        SettingsMissing: no broker is named.
+    """
+    app = make_app(settings())
+    app.steps["consumer"].add(TenantQueues)
+    return app
+
+
+@cache
+def services() -> Services:
+    """The services of this process."""
+    return Services(celery_app(), settings(), CATALOGUE, SystemClock())
+
+
+def load_user_code() -> Catalogue:
+    """The skills and planners of the modules that celeryconfig.py imports."""
+    celery_app().loader.import_default_modules()
+    return CATALOGUE
+
+
+def migrations() -> Migrations:
+    """The schema of this process's database; role owner."""
+    return Migrations(settings().require("owner_database_url"))
+
+
+def role_urls() -> list[str]:
+    """The URLs of the roles whose logins `chimera db upgrade` sets."""
+    urls = (settings().app_database_url, settings().worker_database_url, settings().judge_database_url)
+    return [url.get_secret_value() for url in urls if url is not None]
+
+
+# A child's connections are its own.
+os.register_at_fork(after_in_child=services.cache_clear)

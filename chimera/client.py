@@ -1,0 +1,214 @@
+"""The Python API: submit a plan, follow it, read what it brought."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from time import monotonic, sleep
+from typing import Any
+from uuid import UUID, uuid4
+
+from pydantic import ValidationError
+
+from chimera.bootstrap import Services, services
+from chimera.errors import InvalidInput, WaitTimeout
+from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.plan import ENDED, Plan, PlanCounts, PlanRequest, PlanState
+from chimera.models.record import Instant, Record
+from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.skill import Planner, describe
+from chimera.ports.plan_store import TaskResult
+
+# A plan that ends or that only people can move on: nothing more happens by itself.
+SETTLED = ENDED | {PlanState.IN_REVIEW}
+
+_FIRST_LOOK_SECONDS = 0.01
+_LONGEST_LOOK_SECONDS = 0.25
+_PAGE = 1000
+
+
+class PlanEvent(Record):
+    """Something that happened to a plan: an entry of the audit."""
+
+    seq: int
+    at: Instant
+    kind: str  # plan.submitted, plan.planned, task.decided, review.decided, plan.completed, ...
+    actor: str
+    task_id: UUID | None
+    facts: dict[str, Any]
+
+    def __str__(self) -> str:
+        """`task.decided tk_0199... approve`."""
+        parts = [self.kind]
+        if self.task_id is not None:
+            parts.append(format_id(IdKind.TASK, self.task_id))
+        if verdict := self.facts.get("verdict"):
+            parts.append(str(verdict))
+        return " ".join(parts)
+
+
+class PlanHandle:
+    """A submitted plan. Every property and method reads the plan as it stands at that moment.
+
+    All raise StoreUnavailable where PostgreSQL does not answer.
+    """
+
+    def __init__(self, services: Services, tenant_id: str, plan_id: UUID, *, created: bool = False) -> None:
+        self._services = services
+        self.tenant_id = tenant_id
+        self.plan_id = plan_id
+        # Whether this submission made the plan; False where its idempotency key had made it before.
+        self.created = created
+
+    @property
+    def id(self) -> str:
+        """The plan's id, as the command line takes it."""
+        return format_id(IdKind.PLAN, self.plan_id)
+
+    @property
+    def plan(self) -> Plan:
+        """The plan with its counts."""
+        return self._services.plans.get(self.tenant_id, self.plan_id)
+
+    @property
+    def status(self) -> PlanState:
+        """Where the plan is on its way."""
+        return self.plan.state
+
+    @property
+    def counts(self) -> PlanCounts:
+        """How many of its tasks are where."""
+        return self.plan.counts
+
+    def wait(self, timeout: float | None = None) -> Plan:
+        """Waits until the plan has ended, or only people's decisions are missing.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+
+        Raises:
+            WaitTimeout: it did not get there in time.
+        """
+        for _ in _looks(timeout):
+            plan = self.plan
+            if plan.state in SETTLED:
+                return plan
+        raise WaitTimeout(f"plan {self.id} is still {self.status} after {timeout:g} s")
+
+    def events(self, timeout: float | None = None) -> Iterator[PlanEvent]:
+        """What happened to the plan so far and what happens until it is settled, as `wait` understands it.
+
+        Raises:
+            WaitTimeout: it did not get there in time.
+        """
+        after = self.plan.first_audit_seq - 1
+        for _ in _looks(timeout):
+            settled = self.status in SETTLED  # read before the entries: none of them can be missed
+            while entries := self._services.plans.entries(self.tenant_id, self.plan_id, after, _PAGE):
+                for entry in entries:
+                    facts = json.loads(entry.body)["facts"]
+                    yield PlanEvent.model_validate(entry.model_dump(include=_EVENT_FIELDS) | {"facts": facts})
+                after = entries[-1].seq
+            if settled:
+                return
+        raise WaitTimeout(f"plan {self.id} is still {self.status} after {timeout:g} s")
+
+    def results(self) -> Iterator[TaskResult]:
+        """The plan's tasks with the latest result of each: staged, in review, committed or refused."""
+        after = (-1, -1)
+        while page := self._services.plans.results(self.tenant_id, self.plan_id, after, _PAGE):
+            yield from page
+            after = (page[-1].wave_no, page[-1].ordinal)
+
+    def reviews(self, status: CardStatus | None = CardStatus.PENDING) -> list[ReviewCard]:
+        """The plan's review cards: those that wait, or those of another status, or with None all."""
+        return self._services.reviews.cards(self.tenant_id, plan_id=self.plan_id, status=status, limit=100_000)
+
+    def cancel(self, actor: str = "app") -> PlanState:
+        """Stops the plan: no further task starts, what is committed stays. Returns the state it is in then.
+
+        Raises:
+            PlanAlreadyEnded: it ended otherwise.
+        """
+        return self._services.orchestrator.cancel(self.tenant_id, self.plan_id, actor)
+
+
+class Chimera:
+    """The way in. Connects at the first call, with the settings of the environment (CHIMERA_...)."""
+
+    def __init__(self, services_: Services | None = None) -> None:
+        self._services = services_ or services()
+
+    def submit(
+        self,
+        planner: Planner[...] | str,
+        *,
+        tenant: str,
+        goal: str = "",
+        inputs: Mapping[str, Any] | None = None,
+        session_id: str | None = None,
+        deadline: datetime | None = None,
+        priority: int = 50,
+        idempotency_key: str | None = None,
+        trace_id: str | None = None,
+    ) -> PlanHandle:
+        """Submits a plan and returns at once.
+
+        Args:
+            planner: a planner, or its name.
+            tenant: whom the plan is for.
+            goal: in words, for the planner and for people.
+            inputs: the planner's arguments, as JSON-compatible values.
+            session_id: groups plans.
+            deadline: aware; what is not done by then is ended as expired.
+            priority: 0-100; of one tenant's waiting waves those of higher priority go first.
+            idempotency_key: the same key with the same request returns the first plan.
+            trace_id: carried into every log line; a new one where none is given.
+
+        Raises:
+            InvalidInput: something of the request is not valid; nothing is stored.
+            UnknownPlanner: this process knows no such planner.
+            UnknownTenant: there is no such tenant.
+            IdempotencyConflict: the key was used with another request.
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        try:
+            request = PlanRequest(
+                tenant_id=tenant,
+                session_id=session_id,
+                planner=planner.name if isinstance(planner, Planner) else planner,
+                goal=goal,
+                inputs=dict(inputs or {}),
+                deadline=deadline,
+                priority=priority,
+                idempotency_key=idempotency_key,
+                trace_id=trace_id or uuid4().hex,
+            )
+        except ValidationError as exc:
+            raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
+        submitted = self._services.orchestrator.submit(request)
+        return PlanHandle(self._services, tenant, submitted.plan_id, created=submitted.created)
+
+    def plan(self, tenant: str, plan_id: str) -> PlanHandle:
+        """The handle of a plan submitted earlier.
+
+        Raises:
+            InvalidInput: that is no plan id.
+            PlanNotFound: the tenant has no such plan.
+        """
+        handle = PlanHandle(self._services, tenant, parse_id(IdKind.PLAN, plan_id))
+        _ = handle.plan
+        return handle
+
+
+_EVENT_FIELDS = {"seq", "at", "kind", "actor", "task_id"}
+
+
+def _looks(timeout: float | None) -> Iterator[None]:
+    """Moments to look, at first quickly one after the other, until the timeout; one more look after it."""
+    end = None if timeout is None else monotonic() + timeout
+    pause = _FIRST_LOOK_SECONDS
+    while end is None or monotonic() < end:
+        yield
+        sleep(pause if end is None else max(0.0, min(pause, end - monotonic())))
+        pause = min(_LONGEST_LOOK_SECONDS, pause * 1.2)
+    yield

@@ -1,0 +1,98 @@
+"""Every error that Chimera raises on purpose, in one tree.
+
+The docstring of a class is its default message, data about the case are attributes, and `exit_code` is
+what the command line ends with. Errors of drivers stop at their adapter and arrive here as the cause.
+"""
+
+
+class ChimeraError(Exception):
+    """Something in Chimera failed."""
+
+    exit_code = 1
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or (self.__doc__ or "").strip().splitlines()[0])
+
+
+class InvalidInput(ChimeraError):
+    """The input is not valid."""
+
+    exit_code = 2
+
+
+class SettingsMissing(ChimeraError):
+    """A setting that this needs has no value."""
+
+    exit_code = 2
+
+
+class UnknownSkill(InvalidInput):
+    """No such skill is registered."""
+
+
+class UnknownPlanner(InvalidInput):
+    """No such planner is registered."""
+
+
+class NotFound(ChimeraError):
+    """There is no such thing for this tenant."""
+
+    exit_code = 3
+
+
+class UnknownTenant(NotFound):
+    """There is no such tenant."""
+
+
+class PlanNotFound(NotFound):
+    """The tenant has no such plan."""
+
+
+class CardNotFound(NotFound):
+    """The tenant has no such review card."""
+
+
+class Conflict(ChimeraError):
+    """The request contradicts what is already recorded."""
+
+    exit_code = 5
+
+
+class IdempotencyConflict(Conflict):
+    """This idempotency key was used with another request."""
+
+
+class CardAlreadyDecided(Conflict):
+    """The review card has been decided already."""
+
+
+class PlanAlreadyEnded(Conflict):
+    """The plan has ended already."""
+
+
+class PlanFailed(ChimeraError):
+    """The plan ended without completing."""
+
+    exit_code = 6
+
+
+class WaitTimeout(ChimeraError, TimeoutError):
+    """The plan did not end within the time given."""
+
+    exit_code = 124
+
+
+class StoreUnavailable(ChimeraError):
+    """PostgreSQL does not answer."""
+
+
+class QueueUnavailable(ChimeraError):
+    """The broker does not answer."""
+
+
+class EmbeddedServerError(ChimeraError):
+    """An embedded server cannot be started."""
+
+
+class StackAlreadyRunning(Conflict):
+    """Another Chimera runs on this data folder."""

@@ -1,0 +1,72 @@
+"""A decision: what the Judge or a person said about a result, and why."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from pydantic import Field
+
+from chimera.models.record import Record
+from chimera.models.task import TaskState
+
+
+class Verdict(StrEnum):
+    """What is done with a result."""
+
+    APPROVE = "approve"  # commit it
+    DENY = "deny"  # never commit it
+    HITL = "hitl"  # a person decides
+
+
+class Span(Record):
+    """Where in the judged record a rule found something: a path like `output.reply` and character offsets."""
+
+    path: str
+    start: int = Field(ge=0)
+    end: int = Field(ge=0)
+
+
+class Reason(Record):
+    """One rule that fired. It names what was found and where, and never holds the text itself."""
+
+    rule: str
+    threshold: float | None = None
+    value: float | str | None = None
+    spans: tuple[Span, ...] = ()
+
+    def __str__(self) -> str:
+        """`confidence.below 0.61 < 0.7`, `keyword.password in output.reply`."""
+        parts = [self.rule]
+        if self.threshold is not None:
+            value = f"{self.value:.2f}" if isinstance(self.value, float) else self.value
+            parts.append(f"{value} < {self.threshold:g}")
+        elif self.value is not None:
+            parts.append(str(self.value))
+        if self.spans:
+            parts.append("in " + ", ".join(dict.fromkeys(span.path for span in self.spans)))
+        return " ".join(parts)
+
+
+class Ruling(Record):
+    """What the gate says about one result, before it is written."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...] = ()
+    # Where the task goes: approved, denied, in_review, exhausted, or back to queued for another attempt.
+    next_state: TaskState
+
+    @property
+    def final(self) -> bool:
+        """Whether the task ends with it."""
+        return self.next_state not in {TaskState.QUEUED, TaskState.IN_REVIEW}
+
+
+class Decision(Record):
+    """A ruling on one task's result, ready to be written with its audit entry."""
+
+    task_id: UUID
+    attempt: int = Field(ge=0)
+    ruling: Ruling
+    # Empty where a task ends without a result.
+    result_sha256: bytes
+    decided_by: str
+    policy_version: str

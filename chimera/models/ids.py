@@ -1,0 +1,35 @@
+"""How ids are written for people: a prefix that says what they name, then the UUID in hex."""
+
+from enum import StrEnum
+from uuid import UUID
+
+from chimera.errors import InvalidInput
+
+
+class IdKind(StrEnum):
+    """The prefix of each kind of id."""
+
+    PLAN = "pl"
+    TASK = "tk"
+    CARD = "rc"
+    AGENT = "ag"
+
+
+def format_id(kind: IdKind, value: UUID) -> str:
+    """`pl_0199f1...`: 32 hex digits after the prefix."""
+    return f"{kind}_{value.hex}"
+
+
+def parse_id(kind: IdKind, text: str) -> UUID:
+    """The UUID in an id as `format_id` writes it.
+
+    Raises:
+        InvalidInput: the text is not such an id; the message says what one looks like.
+    """
+    prefix, _, digits = text.partition("_")
+    if prefix == kind and len(digits) == 32:
+        try:
+            return UUID(hex=digits)
+        except ValueError:
+            pass
+    raise InvalidInput(f"{text!r} is not a {kind.name.lower()} id: one looks like {kind}_ and 32 hex digits")

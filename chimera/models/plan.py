@@ -1,0 +1,92 @@
+"""A plan: what a tenant asks for, and what became of it."""
+
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from chimera.models.record import Instant, Record, TenantId, canonical_json, sha256
+
+
+class PlanState(StrEnum):
+    """Where a plan is on its way."""
+
+    SUBMITTED = "submitted"  # waits for its planner
+    PLANNING = "planning"  # the planner runs
+    RUNNING = "running"  # its tasks are worked on
+    IN_REVIEW = "in_review"  # only people's decisions are missing
+    STOPPING = "stopping"  # cancelled or expired; open tasks are being closed
+    COMPLETED = "completed"  # every task has its final decision
+    FAILED = "failed"  # the planner failed; it has no tasks
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"  # the deadline came first
+
+
+ENDED = frozenset({PlanState.COMPLETED, PlanState.FAILED, PlanState.CANCELLED, PlanState.EXPIRED})
+
+
+class PlanRequest(Record):
+    """A plan that somebody wants done."""
+
+    tenant_id: TenantId
+    session_id: str | None = Field(default=None, max_length=200)
+    planner: str = Field(min_length=1, max_length=200)
+    goal: str = Field(default="", max_length=10_000)
+    inputs: dict[str, Any] = Field(default_factory=dict)
+    deadline: Instant | None = None
+    priority: int = Field(default=50, ge=0, le=100)  # higher goes first within the tenant
+    idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
+    trace_id: str = Field(min_length=1, max_length=200)
+
+    def sha256(self) -> bytes:
+        """The request's identity behind an idempotency key; two requests may differ in trace_id only."""
+        return sha256(canonical_json(self.model_dump(mode="json", exclude={"trace_id", "idempotency_key"})))
+
+
+class PlanFailure(Record):
+    """Why a plan failed before it had tasks."""
+
+    code: str
+    message: str
+
+
+class PlanCounts(Record):
+    """How many tasks of a plan are where."""
+
+    tasks: int = Field(ge=0)
+    committed: int = Field(default=0, ge=0)
+    in_review: int = Field(default=0, ge=0)
+    denied: int = Field(default=0, ge=0)
+    failed: int = Field(default=0, ge=0)  # exhausted
+    cancelled: int = Field(default=0, ge=0)  # or expired
+
+    @property
+    def gated(self) -> int:
+        """Tasks with a decision: final, or that a person must decide."""
+        return self.committed + self.in_review + self.denied + self.failed + self.cancelled
+
+    @property
+    def open(self) -> int:
+        """Tasks that the Judge has not seen yet."""
+        return self.tasks - self.gated
+
+
+class Plan(Record):
+    """A plan as it stands now."""
+
+    tenant_id: TenantId
+    plan_id: UUID
+    planner: str
+    goal: str
+    state: PlanState
+    priority: int
+    trace_id: str
+    session_id: str | None = None
+    idempotency_key: str | None = None
+    deadline: Instant | None = None
+    failure: PlanFailure | None = None
+    counts: PlanCounts
+    first_audit_seq: int
+    submitted_at: Instant
+    finished_at: Instant | None = None

@@ -1,0 +1,31 @@
+"""What every record shares, and the one JSON text that hashes are taken of."""
+
+import hashlib
+import json
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
+
+TenantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+Instant = AwareDatetime
+
+
+class Record(BaseModel):
+    """A frozen, strict record: no unknown field, no silent conversion, JSON-compatible."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def canonical_json(value: Any) -> str:
+    """The one JSON text of a JSON-compatible value: sorted keys, no spaces, ASCII.
+
+    Raises:
+        ValueError: the value holds NaN or an infinity.
+        TypeError: the value is not JSON-compatible.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def sha256(text: str) -> bytes:
+    """SHA-256 of a text's UTF-8 bytes, 32 bytes."""
+    return hashlib.sha256(text.encode()).digest()

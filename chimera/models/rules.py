@@ -1,0 +1,81 @@
+"""Rules on text: keywords, personal data and topics that a person must look at, whatever the confidence."""
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+from chimera.models.decision import Reason, Span
+from chimera.models.record import Record
+
+
+class TextRule(Record):
+    """A named pattern. Patterns are matched without regard to case, at word boundaries."""
+
+    name: str
+    pattern: str
+
+
+# The default policy of docs/architecture.md, "The gate". Word lists are narrow on purpose: each hit costs a person's time.
+DEFAULT_RULES = (
+    TextRule(name="keyword.password", pattern=r"pass(?:word|phrase|code)s?"),
+    TextRule(name="keyword.secret_key", pattern=r"(?:secret|private|api)[ _-]keys?"),
+    TextRule(name="keyword.delete_all", pattern=r"delete all"),
+    TextRule(name="keyword.override_security", pattern=r"override security"),
+    TextRule(name="pii.ssn", pattern=r"\d{3}-\d{2}-\d{4}"),
+    TextRule(name="pii.card_number", pattern=r"\d(?:[ -]?\d){12,18}"),
+    TextRule(name="topic.politics", pattern=r"elections?|presidential|parliament|political part(?:y|ies)|politicians?"),
+    TextRule(
+        name="topic.health_advice",
+        pattern=r"diagnos(?:is|ed)|symptoms?|dosages?|prescriptions?|medications?|allerg(?:y|ies|ic)|pregnan(?:t|cy)",
+    ),
+    TextRule(
+        name="topic.financial_advice",
+        pattern=r"invest(?:ment|ing)? advice|should i invest|stock tips?|tax advice|mortgage advice",
+    ),
+    TextRule(
+        name="topic.legal_claims",
+        pattern=r"lawyers?|attorneys?|lawsuits?|legal action|sue you|small claims|in court|solicitors?",
+    ),
+)
+
+
+class TextRules(Record):
+    """Rules applied together, in one pass over a text."""
+
+    rules: tuple[TextRule, ...] = DEFAULT_RULES
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        alternatives = "|".join(f"(?P<r{number}>{rule.pattern})" for number, rule in enumerate(self.rules))
+        return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+
+    def fired(self, record: dict[str, object]) -> tuple[Reason, ...]:
+        """A reason for each rule that matches a text anywhere in the record, with the places."""
+        spans: dict[str, list[Span]] = {}
+        for path, text in texts(record):
+            for match in self._pattern.finditer(text):
+                rule = self.rules[int((match.lastgroup or "r0")[1:])].name
+                if rule == "pii.card_number" and not luhn(match.group()):
+                    continue
+                spans.setdefault(rule, []).append(Span(path=path, start=match.start(), end=match.end()))
+        return tuple(Reason(rule=rule, spans=tuple(found)) for rule, found in spans.items())
+
+
+def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
+    """Every text in JSON-compatible values, with its path: `output.reply`, `evidence.0`; keys count as texts too."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield path, str(key)
+            yield from texts(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list | tuple):
+        for number, item in enumerate(value):
+            yield from texts(item, f"{path}.{number}" if path else str(number))
+
+
+def luhn(number: str) -> bool:
+    """Whether the digits pass the check of ISO/IEC 7812-1 annex B, as every payment card number does."""
+    digits = [int(char) for char in number if char.isdigit()]
+    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
+    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

@@ -1,0 +1,65 @@
+"""A wave: the unit of fan-out, one chord of batches whose body is the Judge."""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from uuid import UUID
+
+from pydantic import Field
+
+from chimera.models.record import Record, TenantId
+
+
+class Wave(Record):
+    """A wave as the planner lays it out."""
+
+    wave_no: int = Field(ge=0)
+    task_count: int = Field(ge=1)
+    has_dependencies: bool = False
+
+
+class WaveRef(Record):
+    """Which wave, and nothing else: what travels through the broker."""
+
+    tenant_id: TenantId
+    plan_id: UUID
+    wave_no: int = Field(ge=0)
+
+
+class Batch(Record):
+    """Tasks of one skill that go to an agent in one message."""
+
+    task_ids: tuple[UUID, ...] = Field(min_length=1)
+    # Sum of the tasks' timeouts.
+    timeout_seconds: float = Field(gt=0)
+
+
+class QueuedTask(Record):
+    """What laying out batches needs of a task."""
+
+    task_id: UUID
+    skill: str
+    timeout_seconds: float
+
+
+class Dispatch(Record):
+    """A wave that is to be published, with its batches."""
+
+    wave: WaveRef
+    batches: tuple[Batch, ...]
+
+
+def batches(tasks: Iterable[QueuedTask], slots: int, max_batch: Callable[[str], int]) -> Iterator[Batch]:
+    """Cuts tasks into batches of one skill.
+
+    A batch has n tasks, so that each of the `slots` agents gets two batches of the skill (one slow batch
+    can then be made up for), and never more than the skill's `max_batch`.
+    """
+    for skill, run in groupby(sorted(tasks, key=lambda task: task.skill), key=lambda task: task.skill):
+        same = list(run)
+        size = max(1, min(max_batch(skill), -(-len(same) // (2 * max(1, slots)))))
+        for start in range(0, len(same), size):
+            chunk = same[start : start + size]
+            yield Batch(
+                task_ids=tuple(task.task_id for task in chunk),
+                timeout_seconds=sum(task.timeout_seconds for task in chunk),
+            )

@@ -1,0 +1,17 @@
+"""Time, and ids that are ordered by it."""
+
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+
+class Clock(Protocol):
+    """Where times and ids come from."""
+
+    def now(self) -> datetime:
+        """The time now, aware, UTC."""
+        ...
+
+    def new_id(self) -> UUID:
+        """A new UUID of version 7: later ones sort after earlier ones."""
+        ...

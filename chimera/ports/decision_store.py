@@ -1,0 +1,82 @@
+"""Decisions and what they change: the store in the role `judge`, which decides and commits."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.decision import Decision, Ruling
+from chimera.models.gate import Staged
+from chimera.models.record import Record
+from chimera.models.wave import WaveRef
+
+
+class LostTask(Record):
+    """A task whose last attempt ran out of its lease."""
+
+    task_id: UUID
+    attempt: int
+
+
+class OpenWave(Record):
+    """What of a wave waits for the Judge."""
+
+    staged: tuple[Staged, ...] = ()
+    lost: tuple[LostTask, ...] = ()
+
+
+class WaveDecision(Record):
+    """A decision of the Judge, with what writing it needs."""
+
+    decision: Decision
+    # The card that a hitl opens.
+    card_id: UUID | None = None
+    confidence: float | None = None
+    skill: str = ""
+    # The entry of shared state that an approval changes, and what is ruled where that is not at this version.
+    state_key: str | None = None
+    state_version: int = 0
+    on_conflict: Ruling | None = None
+
+
+class CardDecision(Record):
+    """A person's decision on a card."""
+
+    card_id: UUID
+    version: int  # the version of the card that the person saw
+    approve: bool
+    decided_by: str
+    note: str | None
+
+
+class DecisionStore(Protocol):
+    """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
+
+    def open_wave(self, wave: WaveRef) -> OpenWave:
+        """What the wave has staged, and its tasks whose last lease ran out."""
+        ...
+
+    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
+        """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
+
+        All or nothing. A task that is no longer where the decision found it is left out, so that a
+        Judge that runs twice changes nothing. Returns the number of tasks that go back to the queue.
+        """
+        ...
+
+    def open_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRef]:
+        """The waves of a stopping plan that still have an open task or card."""
+        ...
+
+    def stop_wave(self, wave: WaveRef, policy_version: str) -> None:
+        """Ends every open task of a wave whose plan stops, its cards with it."""
+        ...
+
+    def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:
+        """Writes a person's decision as `decide_wave` writes the Judge's.
+
+        Raises:
+            CardNotFound: the tenant has no such card.
+            CardAlreadyDecided: somebody was first; the message names who.
+            Conflict: the card has changed since it was seen, or shared state since the result was made.
+        """
+        ...

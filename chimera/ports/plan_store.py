@@ -1,0 +1,109 @@
+"""Plans as their submitters see them: the store in the role `app`, which submits, plans and reads."""
+
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.audit import AuditEntry
+from chimera.models.plan import Plan, PlanFailure, PlanRequest, PlanState
+from chimera.models.record import Record
+from chimera.models.result import FailureOutcome, SuccessOutcome
+from chimera.models.task import Task, TaskState
+from chimera.models.wave import Wave
+
+
+class Submitted(Record):
+    """A plan that is stored: by this request, or by an earlier one with the same idempotency key."""
+
+    plan_id: UUID
+    created: bool
+
+
+class PlanningJob(Record):
+    """What a planner needs, handed to the one that holds the plan's lease."""
+
+    planner: str
+    goal: str
+    inputs: str  # JSON text
+    priority: int
+
+
+class TaskResult(Record):
+    """A task of a plan with its latest result."""
+
+    task_id: UUID
+    wave_no: int
+    ordinal: int
+    skill: str
+    state: TaskState
+    attempt: int
+    outcome: SuccessOutcome | FailureOutcome | None
+    label: dict[str, object] | None
+
+
+class PlanStore(Protocol):
+    """Each method is one transaction, in the scope of one tenant.
+
+    All raise StoreUnavailable where the store does not answer, PlanNotFound where the tenant has no such plan.
+    """
+
+    def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
+        """Stores a plan and its audit entry.
+
+        Raises:
+            UnknownTenant: there is no such tenant.
+            IdempotencyConflict: the key was used with another request.
+        """
+        ...
+
+    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:
+        """Notes that the planner's message was sent."""
+        ...
+
+    def begin_planning(
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> PlanningJob | None:
+        """Takes the plan's lease; None where it is held, or the plan is past planning."""
+        ...
+
+    def save_tasks(
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+    ) -> bool:
+        """Stores all that the planner yielded, at once; a plan of no tasks completes. False where the lease was lost."""
+        ...
+
+    def fail_plan(self, tenant_id: str, plan_id: UUID, lease_token: UUID, failure: PlanFailure) -> bool:
+        """Ends a plan whose planner failed. False where the lease was lost."""
+        ...
+
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
+        """Lets no further task start; the Judge closes what is open. Returns the state that the plan is in now.
+
+        Raises:
+            PlanAlreadyEnded: it has ended otherwise.
+        """
+        ...
+
+    def get(self, tenant_id: str, plan_id: UUID) -> Plan:
+        """The plan as it stands."""
+        ...
+
+    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:
+        """The tenant's latest plans, newest first."""
+        ...
+
+    def results(
+        self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int
+    ) -> list[TaskResult]:
+        """Tasks after this wave number and ordinal, in the order of the waves and within each the planner's."""
+        ...
+
+    def entries(
+        self, tenant_id: str, plan_id: UUID | None, after: int, limit: int
+    ) -> list[AuditEntry]:
+        """Audit entries with a sequence above `after`, in order; of one plan or of all the tenant's."""
+        ...
+
+    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:
+        """The tenant's latest audit entries, in order."""
+        ...

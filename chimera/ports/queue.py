@@ -1,0 +1,34 @@
+"""The way to the workers. A message is a hint that something in the store is to be done; it holds ids only."""
+
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.wave import Dispatch, WaveRef
+
+
+class Queue(Protocol):
+    """Publishes after the transaction that describes what is published has committed.
+
+    Every method raises QueueUnavailable where the broker does not take the message: the store's row
+    stays unpublished and the sweep publishes it later.
+    """
+
+    def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
+        """Asks for a plan's planner to run."""
+        ...
+
+    def publish_wave(self, dispatch: Dispatch) -> None:
+        """Sends a wave's batches to the tenant's workers, with the Judge to follow the last of them."""
+        ...
+
+    def publish_judge(self, wave: WaveRef) -> None:
+        """Asks for what a wave has staged to be gated now."""
+        ...
+
+    def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
+        """Asks for the open tasks of a stopping plan to be closed."""
+        ...
+
+    def slots(self) -> int:
+        """Agents that run now, over all workers; at least 1."""
+        ...

@@ -1,0 +1,24 @@
+"""Review cards to read: the store in the role `app`."""
+
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.review import CardStatus, ReviewCard
+
+
+class ReviewStore(Protocol):
+    """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
+
+    def cards(
+        self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int
+    ) -> list[ReviewCard]:
+        """Cards, oldest first."""
+        ...
+
+    def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
+        """One card.
+
+        Raises:
+            CardNotFound: the tenant has no such card.
+        """
+        ...

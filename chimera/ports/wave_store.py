@@ -1,0 +1,30 @@
+"""The waves of a tenant that go out next: the outbox of the fan-out."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from chimera.models.record import Record
+from chimera.models.wave import QueuedTask, WaveRef
+
+
+class OutgoingWave(Record):
+    """A wave that is to be published, with the tasks that wait in it."""
+
+    wave: WaveRef
+    tasks: tuple[QueuedTask, ...]
+
+
+class WaveStore(Protocol):
+    """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
+
+    def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:
+        """Moves waiting waves into flight while fewer than `window` are, and returns all that are unpublished.
+
+        Highest priority first, then oldest. A wave whose tasks depend on others waits until those have
+        their final decisions. Waves that another process is publishing right now are left to it.
+        """
+        ...
+
+    def mark_published(self, waves: Sequence[WaveRef]) -> None:
+        """Notes that these waves were sent."""
+        ...

@@ -1,0 +1,46 @@
+"""Sending a tenant's next waves."""
+
+import structlog
+
+from chimera.errors import QueueUnavailable
+from chimera.models.skill import Catalogue
+from chimera.models.wave import Dispatch, WaveRef, batches
+from chimera.ports.queue import Queue
+from chimera.ports.wave_store import WaveStore
+
+log = structlog.get_logger(__name__)
+
+
+class Dispatcher:
+    """Keeps a window of a tenant's waves in flight."""
+
+    def __init__(self, store: WaveStore, queue: Queue, catalogue: Catalogue, *, window: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._catalogue = catalogue
+        self._window = window
+
+    def dispatch(self, tenant_id: str) -> int:
+        """Publishes every wave that may go out now; returns how many were.
+
+        Where the broker does not answer, the waves stay unpublished in the store for the sweep.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        outgoing = self._store.take_next(tenant_id, self._window)
+        if not outgoing:
+            return 0
+        sent: list[WaveRef] = []
+        try:
+            slots = self._queue.slots()
+            for wave in outgoing:
+                cut = tuple(batches(wave.tasks, slots, self._catalogue.max_batch))
+                if cut:
+                    self._queue.publish_wave(Dispatch(wave=wave.wave, batches=cut))
+                sent.append(wave.wave)
+        except QueueUnavailable:
+            log.warning("wave_not_published", tenant_id=tenant_id, waves=len(outgoing) - len(sent))
+        if sent:
+            self._store.mark_published(sent)
+        return len(sent)

@@ -1,0 +1,80 @@
+"""Submitting a plan, and stopping one."""
+
+import json
+from uuid import UUID
+
+import structlog
+
+from chimera.errors import InvalidInput, QueueUnavailable
+from chimera.models.plan import PlanRequest, PlanState
+from chimera.models.record import canonical_json
+from chimera.models.skill import Catalogue
+from chimera.ports.clock import Clock
+from chimera.ports.plan_store import PlanStore, Submitted
+from chimera.ports.queue import Queue
+
+log = structlog.get_logger(__name__)
+
+
+class Orchestrator:
+    """Takes plans in and stops them. What it answers is in the store; messages only make it quick."""
+
+    def __init__(
+        self, store: PlanStore, queue: Queue, catalogue: Catalogue, clock: Clock, *, max_inputs_bytes: int
+    ) -> None:
+        self._store = store
+        self._queue = queue
+        self._catalogue = catalogue
+        self._clock = clock
+        self._max_inputs_bytes = max_inputs_bytes
+
+    def submit(self, request: PlanRequest) -> Submitted:
+        """Stores a plan and asks for its planner to run.
+
+        The same idempotency key with the same request returns the first plan. Where the broker does not
+        answer the plan is stored all the same, and the sweep has it planned later.
+
+        Raises:
+            UnknownPlanner: no such planner is registered in this process.
+            InvalidInput: the inputs do not fit the planner, are no JSON, or are over the limit.
+            UnknownTenant: there is no such tenant.
+            IdempotencyConflict: the key was used with another request.
+            StoreUnavailable: PostgreSQL does not answer; nothing is stored.
+        """
+        self._check(request)
+        submitted = self._store.submit(self._clock.new_id(), request)
+        if submitted.created:
+            try:
+                self._queue.publish_plan(request.tenant_id, submitted.plan_id)
+                self._store.mark_published(request.tenant_id, submitted.plan_id)
+            except QueueUnavailable:
+                log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
+        return submitted
+
+    def cancel(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanState:
+        """Stops a plan: no further task starts; what is committed stays. Cancelling twice is once.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            PlanAlreadyEnded: it ended otherwise.
+            StoreUnavailable: PostgreSQL does not answer.
+        """
+        state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
+        if state is PlanState.STOPPING:
+            try:
+                self._queue.publish_stop(tenant_id, plan_id)
+            except QueueUnavailable:
+                log.warning("stop_not_published", tenant_id=tenant_id, plan_id=plan_id.hex)
+        return state
+
+    def _check(self, request: PlanRequest) -> None:
+        try:
+            size = len(canonical_json(request.inputs))
+        except (TypeError, ValueError) as exc:
+            raise InvalidInput(f"inputs: not JSON: {exc}") from exc
+        if size > self._max_inputs_bytes:
+            raise InvalidInput(
+                f"inputs: {size} bytes of JSON, and at most {self._max_inputs_bytes} are taken "
+                "(CHIMERA_MAX_INPUTS_BYTES); split the plan"
+            )
+        self._catalogue.planner(request.planner).check_inputs(json.loads(canonical_json(request.inputs)))

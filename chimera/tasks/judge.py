@@ -1,0 +1,23 @@
+"""chimera.judge: gates a wave, as the body of its chord. chimera.stop: closes a stopping plan."""
+
+from uuid import UUID
+
+from structlog.contextvars import bound_contextvars
+
+from chimera.bootstrap import services
+from chimera.models.wave import WaveRef
+from chimera.tasks.base import ChimeraTask, app
+
+
+@app.task(name="chimera.judge", base=ChimeraTask)
+def judge(tenant_id: str, plan_id: str, wave_no: int) -> int:
+    """Gates what the wave has staged; returns how many results it decided on."""
+    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
+        return services().judge.judge_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
+
+
+@app.task(name="chimera.stop", base=ChimeraTask)
+def stop(tenant_id: str, plan_id: str) -> None:
+    """Ends the open tasks and cards of a plan that stops."""
+    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
+        services().judge.stop_plan(tenant_id, UUID(plan_id))

@@ -1,0 +1,15 @@
+"""chimera.plan: runs a plan's planner."""
+
+from uuid import UUID
+
+from structlog.contextvars import bound_contextvars
+
+from chimera.bootstrap import services
+from chimera.tasks.base import ChimeraTask, app
+
+
+@app.task(name="chimera.plan", base=ChimeraTask)
+def plan(tenant_id: str, plan_id: str) -> None:
+    """Plans a plan and sends its first waves."""
+    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
+        services().planner.plan(tenant_id, UUID(plan_id))

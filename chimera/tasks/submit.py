@@ -1,0 +1,20 @@
+"""chimera.submit: how beat starts a plan."""
+
+from typing import Any
+
+from celery import Task
+
+from chimera.bootstrap import services
+from chimera.models.plan import PlanRequest
+from chimera.tasks.base import ChimeraTask, app
+
+
+@app.task(name="chimera.submit", base=ChimeraTask, bind=True)
+def submit(self: Task, **request: Any) -> str:  # type: ignore[type-arg]
+    """Submits a plan; keyword arguments are the fields of PlanRequest.
+
+    The message's own id is the idempotency key and the trace id where none are given: delivered twice, it
+    is one plan.
+    """
+    defaults = {"idempotency_key": f"beat-{self.request.id}", "trace_id": self.request.id}
+    return services().orchestrator.submit(PlanRequest.model_validate(defaults | request)).plan_id.hex

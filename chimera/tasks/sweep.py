@@ -1,0 +1,10 @@
+"""chimera.sweep: sent by beat every second."""
+
+from chimera.bootstrap import services
+from chimera.tasks.base import ChimeraTask, app
+
+
+@app.task(name="chimera.sweep", base=ChimeraTask, queue="judge", autoretry_for=())
+def sweep() -> int:
+    """Does what lost messages left undone; returns how many it sent."""
+    return services().sweep.run()

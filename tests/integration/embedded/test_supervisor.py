@@ -1,0 +1,189 @@
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chimera.adapters.embedded import Supervisor
+from chimera.errors import EmbeddedServerError
+
+Eventually = Callable[[Callable[[], object]], None]
+FOREVER = "sleep 1000"
+
+
+def supervise(folder: Path, procfile: str, **options: float) -> Supervisor:
+    path = folder / "Procfile"
+    path.write_text(procfile)
+    env = {"PATH": os.environ["PATH"], "GREETING": "good day", "WHO": "you"}
+    return Supervisor(
+        path,
+        env=env,
+        cwd=folder,
+        log_dir=folder / "logs",
+        restart_delay_seconds=0.01,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def test_each_process_has_its_log_and_the_variables(tmp_path: Path, eventually: Eventually) -> None:
+    procfile = f"""
+# what greets
+greeter: NAME="the $WHO" sh -c 'echo "$GREETING, ${{WHO}}: $NAME" $(pwd); exec {FOREVER}'
+other-one:{FOREVER}
+"""
+    with supervise(tmp_path, procfile) as supervisor:
+        log = tmp_path / "logs" / "greeter.log"
+        eventually(log.read_text)
+        assert log.read_text() == f"good day, you: the you {tmp_path}\n"
+        assert log.stat().st_mode & 0o777 == 0o600
+        assert list(supervisor.pids()) == ["greeter", "other-one"]
+    assert supervisor.pids() == {}
+
+
+def test_programs_of_this_python_are_found_first(tmp_path: Path, eventually: Eventually) -> None:
+    with supervise(tmp_path, f"which: sh -c 'command -v {Path(sys.executable).name}; exec {FOREVER}'\n"):
+        log = tmp_path / "logs" / "which.log"
+        eventually(log.read_text)
+        assert log.read_text().strip() == sys.executable
+
+
+def test_each_process_is_the_program_itself_in_a_session_of_its_own(tmp_path: Path) -> None:
+    with supervise(tmp_path, f"a: {FOREVER}\n") as supervisor:
+        pid = supervisor.pids()["a"]
+        assert os.getsid(pid) == pid != os.getsid(0)
+
+
+def test_a_process_that_dies_is_started_again(tmp_path: Path, eventually: Eventually) -> None:
+    with supervise(tmp_path, f"a: {FOREVER}\nb: {FOREVER}\n") as supervisor:
+        before = supervisor.pids()
+        os.kill(before["a"], signal.SIGKILL)
+
+        def restarted() -> bool:
+            supervisor.poll()
+            return supervisor.pids().get("a", before["a"]) != before["a"]
+
+        eventually(restarted)
+        assert supervisor.pids()["b"] == before["b"]
+
+
+def test_what_a_dead_process_left_running_is_ended(tmp_path: Path, eventually: Eventually) -> None:
+    with supervise(
+        tmp_path, f"a: sh -c 'sh -c \"echo \\$\\$; exec {FOREVER}\" & {FOREVER}; :'\n"
+    ) as supervisor:
+        log = tmp_path / "logs" / "a.log"
+        eventually(lambda: log.read_text().endswith("\n"))
+        left = int(log.read_text())
+        os.kill(supervisor.pids()["a"], signal.SIGKILL)
+
+        def swept() -> bool:
+            supervisor.poll()
+            return gone(left)
+
+        eventually(swept)
+
+
+def test_a_process_that_always_dies_is_given_up_with_its_last_words(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    with supervise(tmp_path, f"good: {FOREVER}\nbad: sh -c 'echo I am broken; exit 3'\n") as supervisor:
+        with pytest.raises(EmbeddedServerError) as error:
+            eventually(supervisor.poll)
+        assert "bad ended 6 times in a row, the last time with code 3" in str(error.value)
+        assert str(error.value).endswith("I am broken")
+        assert str(tmp_path / "logs" / "bad.log") in str(error.value)
+        assert list(supervisor.pids()) == ["good"]
+        supervisor.poll()
+        assert list(supervisor.pids()) == ["good"]
+
+
+def test_a_program_that_is_not_there_is_given_up_too(tmp_path: Path, eventually: Eventually) -> None:
+    with (
+        supervise(tmp_path, "bad: no-such-program --loud\n", restart_limit=1) as supervisor,
+        pytest.raises(EmbeddedServerError, match=r"(?s)with code 127.*no-such-program"),
+    ):
+        eventually(supervisor.poll)
+
+
+def test_stop_tells_only_the_main_process_and_waits_for_it(tmp_path: Path, eventually: Eventually) -> None:
+    # As Celery's does, the main process waits for its child, which would lose its task if it got the signal.
+    (tmp_path / "main.sh").write_text(
+        """
+        mkfifo told
+        (trap 'echo child was told' TERM; read _ < told; echo child has finished) &
+        trap 'echo > told' TERM
+        echo up
+        wait; wait
+        """
+    )
+    with supervise(tmp_path, "worker: sh main.sh\n"):
+        log = tmp_path / "logs" / "worker.log"
+        eventually(lambda: log.read_text() == "up\n")
+    assert log.read_text() == "up\nchild has finished\n"
+
+
+def test_stop_ends_what_takes_in_work_before_the_workers(tmp_path: Path, eventually: Eventually) -> None:
+    names = ["worker", "flower", "judge", "web", "beat"]
+    script = 'trap "echo $0 >> told; exit" TERM; echo up; sleep 1000 & wait'
+    with supervise(tmp_path, "".join(f"{name}: sh -c '{script}' {name}\n" for name in names)):
+        for name in names:
+            eventually((tmp_path / "logs" / f"{name}.log").read_text)
+    told = (tmp_path / "told").read_text().split()
+    assert sorted(told[:3]) == ["beat", "flower", "web"]
+    assert sorted(told[3:]) == ["judge", "worker"]
+
+
+def test_what_does_not_end_after_its_grace_is_killed_with_its_children(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    script = f'trap "" TERM; {FOREVER} & echo $!; wait'
+    with supervise(tmp_path, f"worker: sh -c '{script}'\n", grace_seconds=0.1) as supervisor:
+        log = tmp_path / "logs" / "worker.log"
+        eventually(lambda: log.read_text().endswith("\n"))
+        child = int(log.read_text())
+    assert supervisor.pids() == {}
+    eventually(lambda: gone(child))
+
+
+def test_no_process_outlives_a_killed_supervisor(
+    tmp_path: Path, eventually: Eventually, spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    (tmp_path / "Procfile").write_text(
+        f"a: sh -c 'echo $$; exec {FOREVER}'\nb: sh -c 'echo $$; exec {FOREVER}'\n"
+    )
+    supervisor = spawn("supervisor_process.py", tmp_path)
+    logs = [tmp_path / "logs" / "a.log", tmp_path / "logs" / "b.log"]
+    eventually(lambda: all(log.read_text().endswith("\n") for log in logs))
+    supervisor.send_signal(signal.SIGKILL)
+    supervisor.wait()
+    eventually(lambda: all(gone(int(log.read_text())) for log in logs))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("worker celery\n", "Line 1 of .*Procfile is no `name: command`: worker celery"),
+        ("\na: x\na: y\n", "Line 3 of .*Procfile names a a second time"),
+        ("# nothing\n", "names no process"),
+    ],
+)
+def test_a_procfile_with_a_fault_is_refused(tmp_path: Path, text: str, fault: str) -> None:
+    with pytest.raises(EmbeddedServerError, match=fault):
+        supervise(tmp_path, text)
+
+
+def test_a_procfile_that_is_missing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(EmbeddedServerError, match=r"nowhere cannot be read: No such file"):
+        Supervisor(tmp_path / "nowhere", env={}, cwd=tmp_path, log_dir=tmp_path)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    # An orphan's exit waits for whoever adopts orphans here to notice it.
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z"
