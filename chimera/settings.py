@@ -80,6 +80,7 @@ def settings() -> Settings:
         return Settings(_env_file=stack_env_file())
     except ValidationError as exc:
         faults = "; ".join(
-            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in exc.errors()
+            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
+            for fault in exc.errors()
         )
         raise InvalidInput(f"settings: {faults}") from exc

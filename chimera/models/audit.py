@@ -60,7 +60,7 @@ def chain(
         )
         previous = hashlib.sha256(previous + body.encode()).digest()
         entries.append(
-            AuditEntry.model_construct(
+            AuditEntry(
                 tenant_id=tenant_id,
                 seq=seq,
                 at=at,

@@ -16,6 +16,9 @@ class Record(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: Any) -> str:
     """The one JSON text of a JSON-compatible value: sorted keys, no spaces, ASCII.
 
@@ -23,7 +26,7 @@ def canonical_json(value: Any) -> str:
         ValueError: the value holds NaN or an infinity.
         TypeError: the value is not JSON-compatible.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _CANONICAL.encode(value)
 
 
 def sha256(text: str) -> bytes:

@@ -23,7 +23,10 @@ DEFAULT_RULES = (
     TextRule(name="keyword.override_security", pattern=r"override security"),
     TextRule(name="pii.ssn", pattern=r"\d{3}-\d{2}-\d{4}"),
     TextRule(name="pii.card_number", pattern=r"\d(?:[ -]?\d){12,18}"),
-    TextRule(name="topic.politics", pattern=r"elections?|presidential|parliament|political part(?:y|ies)|politicians?"),
+    TextRule(
+        name="topic.politics",
+        pattern=r"elections?|presidential|parliament|political part(?:y|ies)|politicians?",
+    ),
     TextRule(
         name="topic.health_advice",
         pattern=r"diagnos(?:is|ed)|symptoms?|dosages?|prescriptions?|medications?|allerg(?:y|ies|ic)|pregnan(?:t|cy)",

@@ -37,7 +37,9 @@ class Success(Generic[T]):
 class SkillFailed(Exception):  # noqa: N818  it is what happened, not an error of Chimera
     """Raised by a skill to say why it cannot answer, and whether another attempt could."""
 
-    def __init__(self, message: str, *, code: str = "skill_failed", retryable: bool = True, **details: Any) -> None:
+    def __init__(
+        self, message: str, *, code: str = "skill_failed", retryable: bool = True, **details: Any
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
@@ -52,10 +54,18 @@ class Skill(Generic[P, R]):
     """
 
     def __init__(
-        self, function: Callable[P, R], *, name: str, max_batch: int, timeout_seconds: float, max_attempts: int
+        self,
+        function: Callable[P, R],
+        *,
+        name: str,
+        max_batch: int,
+        timeout_seconds: float,
+        max_attempts: int,
     ) -> None:
         if max_batch < 1 or timeout_seconds <= 0 or max_attempts < 1:
-            raise InvalidInput(f"skill {name!r}: max_batch and max_attempts start at 1, timeout_seconds above 0")
+            raise InvalidInput(
+                f"skill {name!r}: max_batch and max_attempts start at 1, timeout_seconds above 0"
+            )
         self.function = function
         self.name = name
         # Tasks that one message may carry: 1 for slow skills, hundreds for quick ones.
@@ -85,7 +95,9 @@ class Skill(Generic[P, R]):
         Raises:
             pydantic.ValidationError: they do not fit the signature.
         """
-        return self._input.dump_json(self._input.validate_python(arguments), by_alias=True, round_trip=True).decode()
+        return self._input.dump_json(
+            self._input.validate_python(arguments), by_alias=True, round_trip=True
+        ).decode()
 
     def load_input(self, text: str) -> dict[str, Any]:
         """The keyword arguments in a JSON text that `dump_input` wrote.
@@ -227,7 +239,9 @@ class Catalogue:
 def describe(exc: ValidationError, limit: int = 5) -> str:
     """What a validation found, field by field, without the values: `rows.16.text: Field required`."""
     faults = exc.errors(include_url=False, include_context=False, include_input=False)
-    text = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in faults[:limit])
+    text = "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in faults[:limit]
+    )
     return text + (f"; and {len(faults) - limit} more" if len(faults) > limit else "")
 
 
@@ -243,7 +257,9 @@ def _add(known: dict[str, Any], new: Any) -> None:
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     there = ", ".join(sorted(known)) or "none"
-    return f"no {what} named {name!r}; registered: {there}. Its module must be in `imports` of celeryconfig.py"
+    return (
+        f"no {what} named {name!r}; registered: {there}. Its module must be in `imports` of celeryconfig.py"
+    )
 
 
 def _arguments(

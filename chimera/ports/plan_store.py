@@ -92,15 +92,11 @@ class PlanStore(Protocol):
         """The tenant's latest plans, newest first."""
         ...
 
-    def results(
-        self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int
-    ) -> list[TaskResult]:
+    def results(self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int) -> list[TaskResult]:
         """Tasks after this wave number and ordinal, in the order of the waves and within each the planner's."""
         ...
 
-    def entries(
-        self, tenant_id: str, plan_id: UUID | None, after: int, limit: int
-    ) -> list[AuditEntry]:
+    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
         """Audit entries with a sequence above `after`, in order; of one plan or of all the tenant's."""
         ...
 

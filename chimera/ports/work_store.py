@@ -22,6 +22,6 @@ class WorkStore(Protocol):
         """
         ...
 
-    def stage(self, tenant_id: str, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
+    def stage(self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
         """Stores the results of tasks whose lease this still is; returns how many. The others are dropped."""
         ...

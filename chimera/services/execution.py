@@ -31,7 +31,9 @@ class _TimeIsUp(BaseException):
     """Raised inside a skill; not an Exception, so that the skill's own `except Exception` does not catch it."""
 
 
-def execute(skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int) -> tuple[str, Usage]:
+def execute(
+    skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int
+) -> tuple[str, Usage]:
     """Runs a skill on the JSON text of its arguments; returns its outcome as canonical JSON, and what it cost.
 
     Never raises for what the skill does: an exception, an overrun, an output of the wrong type or size
@@ -43,7 +45,9 @@ def execute(skill: Skill[..., Any], text: str, timeout_seconds: float, max_outpu
     except ValidationError as exc:
         return _failure("invalid_input", describe(exc), retryable=False), NO_USAGE
     except (_TimeIsUp, TimeoutError) as exc:
-        message = f"ran longer than {timeout_seconds:g} s" if isinstance(exc, _TimeIsUp) else f"TimeoutError: {exc}"
+        message = (
+            f"ran longer than {timeout_seconds:g} s" if isinstance(exc, _TimeIsUp) else f"TimeoutError: {exc}"
+        )
         return _failure("timeout", message, retryable=True), NO_USAGE
     except SkillFailed as exc:
         return _failure(exc.code, str(exc), retryable=exc.retryable, details=exc.details), NO_USAGE
@@ -69,7 +73,9 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
     except (TypeError, ValueError, RecursionError) as exc:
         return _failure("not_json", f"the output cannot be written as JSON: {exc}", retryable=False), usage
     if len(text) > max_output_bytes:
-        message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
+        message = (
+            f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
+        )
         return _failure("output_too_large", message, retryable=False), usage
     return text, usage
 

@@ -64,8 +64,8 @@ class Judge:
         asks = ruling.verdict is Verdict.HITL
         commits_state = ruling.verdict is Verdict.APPROVE and staged.state_key is not None
         # Built from checked parts, a few hundred in a transaction: not validated again.
-        return WaveDecision.model_construct(
-            decision=Decision.model_construct(
+        return WaveDecision(
+            decision=Decision(
                 task_id=staged.task_id,
                 attempt=staged.attempt,
                 ruling=ruling,

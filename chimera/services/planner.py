@@ -115,7 +115,8 @@ class PlannerService:
             for spec in self._catalogue.planner(job.planner).specs(job.goal, job.inputs):
                 if not isinstance(spec, TaskSpec):
                     raise PlanRejected(
-                        "not_a_task", f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)"
+                        "not_a_task",
+                        f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)",
                     )
                 yield spec
         except (PlanRejected, GeneratorExit):

@@ -47,7 +47,7 @@ class WorkerService:
         if not claimed:
             return 0
         results = [self._run(task) for task in claimed]
-        staged = self._store.stage(wave.tenant_id, self._agent_id, token, results)
+        staged = self._store.stage(wave, self._agent_id, token, results)
         if staged < len(results):
             log.warning("stale_results_dropped", dropped=len(results) - staged)
         return staged
@@ -55,7 +55,7 @@ class WorkerService:
     def _run(self, task: ClaimedTask) -> Result:
         started_at = self._clock.now()
         outcome, usage = self._outcome(task)
-        return Result.model_construct(
+        return Result(
             task_id=task.task_id,
             attempt=task.attempt,
             outcome=outcome,
@@ -68,7 +68,9 @@ class WorkerService:
     def _outcome(self, task: ClaimedTask) -> tuple[str, Usage]:
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
-            return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
+            return _refusal(
+                "dependency_not_approved", f"{count} of the tasks it depends on were not approved"
+            )
         try:
             skill = self._catalogue.skill(task.skill)
         except UnknownSkill as exc:

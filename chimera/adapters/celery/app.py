@@ -34,7 +34,6 @@ _NEEDED: Mapping[str, Any] = {
     "task_default_queue": PLAN_QUEUE,
     "task_queues": [KombuQueue(name, Exchange(name), routing_key=name) for name in (PLAN_QUEUE, JUDGE_QUEUE)],
     "task_create_missing_queues": True,
-    "worker_send_task_events": True,
     "worker_hijack_root_logger": False,
     "worker_cancel_long_running_tasks_on_connection_loss": True,
     "worker_soft_shutdown_timeout": 5.0,
@@ -44,7 +43,7 @@ _NEEDED: Mapping[str, Any] = {
     "redis_socket_connect_timeout": 5.0,
     # Publishing is tried again by the sweep, from the store: here only for a dropped connection.
     "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
-    # 0.1 s: beat's own clock; the sweep's interval is in its schedule entry.
+    # Beat wakes at least this often, in seconds, to send the sweep on time.
     "beat_max_loop_interval": 1,
 }
 _NEEDED_TRANSPORT: Mapping[str, Any] = {
@@ -81,7 +80,9 @@ def make_app(settings: Settings) -> Celery:
     if not merged.get("broker_url"):
         merged["broker_url"] = settings.require("redis_url")
     if not str(merged["broker_url"]).startswith(("redis", "sentinel", "unix")):
-        raise SettingsMissing("the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL")
+        raise SettingsMissing(
+            "the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL"
+        )
     merged.setdefault("result_backend", merged["broker_url"])
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
     merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
@@ -98,4 +99,8 @@ def _project_config() -> dict[str, Any]:
         except ImportError:
             return {}
         module: ModuleType = import_module(name)
-    return {key: value for key, value in vars(module).items() if not key.startswith("_") and not isinstance(value, ModuleType)}
+    return {
+        key: value
+        for key, value in vars(module).items()
+        if not key.startswith("_") and not isinstance(value, ModuleType)
+    }

@@ -58,7 +58,9 @@ class TenantQueues(bootsteps.StartStopStep):  # type: ignore[misc]  # celery.boo
 
     def _listen(self, consumer: Any, tenants: set[str]) -> None:
         wanted = {tenant_queue(tenant) for tenant in tenants}
-        heard = {queue for queue in consumer.app.amqp.queues.consume_from if queue.startswith(TENANT_QUEUE_PREFIX)}
+        heard = {
+            queue for queue in consumer.app.amqp.queues.consume_from if queue.startswith(TENANT_QUEUE_PREFIX)
+        }
         for queue in sorted(wanted - heard):
             consumer.add_task_queue(queue)
         for queue in sorted(heard - wanted):

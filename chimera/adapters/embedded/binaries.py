@@ -172,8 +172,7 @@ def _open_to_all(folder: Path) -> None:
 
 
 def _site_of(package: str) -> Path | None:
-    # Only the place of the package: importing it would run its wrapper (EMBEDDED.md lists what that does as
-    # root).
+    # Only where the package is. Its wrapper, as root, adds a user to the system and opens folders to all.
     spec = importlib.util.find_spec(package)
     places = spec.submodule_search_locations if spec else None
     return Path(next(iter(places))).parent if places else None

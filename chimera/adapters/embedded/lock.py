@@ -45,15 +45,24 @@ class Lock:
 
 
 def holder(path: Path) -> int | None:
-    """The process id in a lock that is held, 0 in the instant before it is written; None if it is free."""
+    """The process id of a lock's holder; None if the lock is free."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return int(os.pread(descriptor, 32, 0).strip() or b"0")
+        while not _is_free(descriptor):
+            if name := os.pread(descriptor, 32, 0).strip():
+                return int(name)
+            time.sleep(0.001)  # it is just being written
     finally:
         os.close(descriptor)
     return None
+
+
+def _is_free(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

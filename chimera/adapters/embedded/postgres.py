@@ -12,6 +12,7 @@ from psycopg import sql
 
 from chimera.adapters.embedded.account import Account
 from chimera.adapters.embedded.binaries import Binaries, postgres_version
+from chimera.adapters.embedded.database_urls import OWNER
 from chimera.adapters.embedded.files import last_lines, open_log
 from chimera.adapters.embedded.launch import launch
 from chimera.adapters.embedded.lock import Lock
@@ -20,7 +21,6 @@ from chimera.adapters.embedded.server import EmbeddedServer
 from chimera.errors import EmbeddedServerError
 
 SUPERUSER = "postgres"
-OWNER = "chimera_owner"
 DATABASE = "chimera"
 
 # For a machine of 2 cores and 4 GB that runs the whole stack. TCP only: the path of a socket has a limit.
@@ -155,9 +155,8 @@ class EmbeddedPostgres(EmbeddedServer):
         argv: list[str | Path] = [self._binaries.path, "-D", self.data, "-p", str(self.port)]
         for name, value in settings.items():
             argv += ["-c", f"{name}={value}"]
-        # With the lock in our hands no earlier server is alive. Yet the id that a killed one left in
-        # postmaster.pid may be another process's by now, as it often is in a container; PostgreSQL ignores an
-        # id that is named so.
+        # We have the lock, so no earlier server is alive. Yet the id that a killed one left in postmaster.pid
+        # may by now be another process's, as it often is in a container; PostgreSQL passes over one named so.
         stale = {"PG_GRANDPARENT_PID": pid} if (pid := self._status(0)) else {}
         return launch(
             argv,
@@ -188,6 +187,7 @@ class EmbeddedPostgres(EmbeddedServer):
             password=self._superuser_password,
             dbname="postgres",
             autocommit=True,
+            connect_timeout=10,
         ) as connection:
             # Hashed here, so that no log of statements shows it.
             secret = connection.pgconn.encrypt_password(

@@ -123,7 +123,7 @@ class EmbeddedServer(ABC):
         if lock := Lock.take(path, patience_seconds=STOPPED_WITHIN_SECONDS):
             return lock
         raise EmbeddedServerError(
-            f"A {self.name} of an earlier run (process {holder(path) or '?'}) still works in {self.folder}. "
+            f"A {self.name} of an earlier run (process {holder(path)}) still works in {self.folder}. "
             "Fix: end that process, and start again."
         )
 

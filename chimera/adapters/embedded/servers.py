@@ -8,18 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
 import structlog
-from psycopg.conninfo import make_conninfo
 
 from chimera.adapters.embedded.account import Account
 from chimera.adapters.embedded.binaries import find_postgres, find_valkey, usable_by
+from chimera.adapters.embedded.database_urls import OWNER, ROLES, given_urls
 from chimera.adapters.embedded.env_file import write_env_file
 from chimera.adapters.embedded.lock import Lock, holder
 from chimera.adapters.embedded.passwords import passwords
 from chimera.adapters.embedded.ports import free_port, port_is_free
-from chimera.adapters.embedded.postgres import OWNER, EmbeddedPostgres
+from chimera.adapters.embedded.postgres import EmbeddedPostgres
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.adapters.embedded.server import EmbeddedServer
 from chimera.adapters.embedded.stack import ENV_FILE, LOCK_FILE
@@ -27,15 +26,7 @@ from chimera.adapters.embedded.valkey import EmbeddedValkey
 from chimera.errors import EmbeddedServerError, StackAlreadyRunning
 from chimera.settings import data_dir as default_data_dir
 
-# The database role of each URL variable. PostgreSQL's own folder has the first; the migrations make the
-# others.
-ROLES = {
-    "CHIMERA_OWNER_DATABASE_URL": OWNER,
-    "CHIMERA_APP_DATABASE_URL": "chimera_app",
-    "CHIMERA_WORKER_DATABASE_URL": "chimera_worker",
-    "CHIMERA_JUDGE_DATABASE_URL": "chimera_judge",
-}
-OWNER_URL, REDIS_URL = "CHIMERA_OWNER_DATABASE_URL", "CHIMERA_REDIS_URL"
+REDIS_URL = "CHIMERA_REDIS_URL"
 FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
 STACK_PID = "CHIMERA_STACK_PID"
 FLOWER_USER = "chimera"
@@ -141,32 +132,17 @@ class EmbeddedServers:
         if lock := Lock.take(path, patience_seconds=0.3):
             return lock
         raise StackAlreadyRunning(
-            f"A Chimera stack runs on {self.data_dir} already (process {holder(path) or '?'}). "
+            f"A Chimera stack runs on {self.data_dir} already (process {holder(path)}). "
             "Fix: `chimera down` ends it; or set CHIMERA_DATA to another folder for a second one."
         )
 
     def _start_all(self, undo: ExitStack) -> dict[str, str]:
         secrets = passwords(self.data_dir / "passwords.json", PASSWORDS)
-        variables = self._given_databases(secrets) or self._start_postgres(undo, secrets)
+        variables = given_urls(self._environ, secrets) or self._start_postgres(undo, secrets)
         variables[REDIS_URL] = self._environ.get(REDIS_URL) or self._start_valkey(undo, secrets)
         variables[FLOWER_PORT] = str(self._flower_port())
         variables[FLOWER_AUTH] = self._environ.get(FLOWER_AUTH) or f"{FLOWER_USER}:{secrets['flower']}"
         return variables
-
-    def _given_databases(self, secrets: Mapping[str, str]) -> dict[str, str]:
-        given = {name: url for name in ROLES if (url := self._environ.get(name))}
-        if given and OWNER_URL not in given:
-            raise EmbeddedServerError(
-                f"{', '.join(given)} is set, but {OWNER_URL} is not: the migrations would go to one database "
-                f"and the work to another. Fix: set {OWNER_URL} too, or unset the others to use the embedded "
-                "PostgreSQL."
-            )
-        if not given:
-            return {}
-        return {
-            name: given.get(name) or _as_role(given[OWNER_URL], role, secrets[role])
-            for name, role in ROLES.items()
-        }
 
     def _start_postgres(self, undo: ExitStack, secrets: Mapping[str, str]) -> dict[str, str]:
         server = EmbeddedPostgres(
@@ -192,8 +168,8 @@ class EmbeddedServers:
         return server.url
 
     def _run(self, server: EmbeddedServer, undo: ExitStack) -> None:
-        server.start()
         undo.callback(server.stop)
+        server.start()
         self._running.append((server, Restarts()))
         undo.callback(self._running.clear)
 
@@ -227,15 +203,6 @@ class EmbeddedServers:
         path = self.data_dir / ENV_FILE
         write_env_file(path, {**self.variables, STACK_PID: str(os.getpid())})
         undo.callback(path.unlink, missing_ok=True)
-
-
-def _as_role(owner_url: str, role: str, password: str) -> str:
-    """The same database, seen by another role."""
-    if "://" not in owner_url:
-        return make_conninfo(owner_url, user=role, password=password)
-    parts = urlsplit(owner_url)
-    address = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{password}@{address}"))
 
 
 def _need_semaphores() -> None:

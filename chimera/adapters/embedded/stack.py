@@ -72,8 +72,7 @@ def stop_stack(data_dir: Path | None = None, *, timeout_seconds: float = 90.0) -
 
 def _terminate(stack: RunningStack) -> None:
     try:
-        # 0 would be our own process group.
-        os.kill(stack.pid or os.getpid(), signal.SIGTERM if stack.pid else 0)
+        os.kill(stack.pid, signal.SIGTERM)
     except ProcessLookupError:
         return
     except PermissionError as exc:

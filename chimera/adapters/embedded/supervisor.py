@@ -155,8 +155,7 @@ class Supervisor:
     def _launch(self, process: _Process) -> None:
         process.started_at = time.monotonic()
         process.due_at = None
-        # `exec`, so that the child is the program itself; `env`, so that the command may begin with
-        # NAME=value.
+        # `exec`: the child is the program itself. `env`: the command may begin with NAME=value.
         process.child = launch(
             ["/bin/sh", "-c", f"exec env {process.command}"],
             cwd=self._cwd,

@@ -48,7 +48,9 @@ class Database:
                 connection.execute(_SCOPE, {"tenant": tenant_id})
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as exc:
-            raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
+            raise StoreUnavailable(
+                f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})"
+            ) from exc
 
     @property
     def address(self) -> str:
@@ -79,6 +81,7 @@ class Database:
                     check=ConnectionPool.check_connection,
                     open=True,
                 )
+                self._pool.wait(CONNECT_TIMEOUT_SECONDS)
             return self._pool
 
 

@@ -46,7 +46,7 @@ class DecisionStore(port.DecisionStore):
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], _scope(wave))
             lost = connection.execute(_SQL["lost"], _scope(wave))
-            return OpenWave.model_construct(
+            return OpenWave(
                 staged=tuple(_staged(row) for row in staged),
                 lost=tuple(LostTask.model_validate(row) for row in lost),
             )
@@ -117,7 +117,9 @@ class DecisionStore(port.DecisionStore):
             [item] = writing.write_state([item])
             ruling = item.decision.ruling
             if ruling.next_state is TaskState.QUEUED:
-                raise Conflict("shared state has changed since this result was made: deny it, or run the plan again")
+                raise Conflict(
+                    "shared state has changed since this result was made: deny it, or run the plan again"
+                )
             connection.execute(
                 _SQL["move_reviewed_task"],
                 {"tenant": tenant_id, "task": card["task_id"], "state": ruling.next_state},
@@ -152,7 +154,10 @@ class _Writing:
                 wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
         if not wanted:
             return list(decisions)
-        rows = [(key, item.state_version, item.decision.task_id, item.decision.attempt) for key, item in wanted.items()]
+        rows = [
+            (key, item.state_version, item.decision.task_id, item.decision.attempt)
+            for key, item in wanted.items()
+        ]
         arrays = columns(rows, "keys versions task_ids attempts")
         for row in self._connection.execute(_SQL["write_state"], self._scope | arrays):
             self._state_versions[row["task_id"]] = (row["key"], row["version"])
@@ -160,17 +165,20 @@ class _Writing:
 
     def move_tasks(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Moves the tasks; returns the decisions whose task was still where it was found."""
-        rows = [
-            (
-                item.decision.task_id,
-                item.decision.attempt,
-                item.decision.ruling.next_state,
-                _reasons(item.decision.ruling) if item.decision.ruling.next_state is TaskState.QUEUED else None,
+        groups: dict[tuple[TaskState, int, str | None], list[UUID]] = {}
+        for item in decisions:
+            ruling, attempt = item.decision.ruling, item.decision.attempt
+            feedback = _reasons(ruling) if ruling.next_state is TaskState.QUEUED else None
+            groups.setdefault((ruling.next_state, attempt, feedback), []).append(item.decision.task_id)
+        updates = [
+            self._connection.execute(
+                _SQL["move_tasks"],
+                self._scope
+                | {"state": state, "attempt": attempt, "feedback": feedback, "task_ids": task_ids},
             )
-            for item in decisions
+            for (state, attempt, feedback), task_ids in groups.items()
         ]
-        arrays = columns(rows, "task_ids attempts states feedbacks")
-        moved = {row["task_id"] for row in self._connection.execute(_SQL["move_tasks"], self._scope | arrays)}
+        moved = {row["task_id"] for update in updates for row in update}
         return [item for item in decisions if item.decision.task_id in moved]
 
     def open_cards(self, decisions: Sequence[WaveDecision]) -> None:
@@ -199,7 +207,9 @@ class _Writing:
         for state, number in moved.items():
             if state is not TaskState.QUEUED:
                 counts[_COUNTERS[state]] += number
-        values = {name: counts[name] for name in {*_COUNTERS.values()}} | {"requeued": moved[TaskState.QUEUED] > 0}
+        values = {name: counts[name] for name in {*_COUNTERS.values()}} | {
+            "requeued": moved[TaskState.QUEUED] > 0
+        }
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return
@@ -253,7 +263,7 @@ class _Writing:
 
     def _event(self, decision: Decision) -> AuditEvent:
         ruling = decision.ruling
-        return AuditEvent.model_construct(
+        return AuditEvent(
             kind="task.decided",
             actor=decision.decided_by,
             plan_id=self._wave.plan_id,
@@ -275,7 +285,7 @@ def _scope(wave: WaveRef) -> dict[str, Any]:
 
 
 def _staged(row: DictRow) -> Staged:
-    return Staged.model_construct(**(row | {"outcome": OUTCOME.validate_python(row["outcome"], strict=False)}))
+    return Staged.model_validate(row | {"outcome": OUTCOME.validate_python(row["outcome"], strict=False)})
 
 
 def _reviewed(card: DictRow, decision: CardDecision, policy_version: str) -> WaveDecision:

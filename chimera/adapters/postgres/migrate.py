@@ -67,7 +67,9 @@ class Migrations:
     def _connection(self) -> Iterator[Connection]:
         # The driver gets the URL as it is: nothing of it is parsed, so nothing of it is lost.
         engine = create_engine(
-            "postgresql+psycopg://", creator=lambda: psycopg.connect(self._owner_url, connect_timeout=5), poolclass=NullPool
+            "postgresql+psycopg://",
+            creator=lambda: psycopg.connect(self._owner_url, connect_timeout=5),
+            poolclass=NullPool,
         )
         try:
             with engine.connect() as connection:
@@ -75,7 +77,9 @@ class Migrations:
         except (OperationalError, psycopg.OperationalError) as exc:
             parts = urlsplit(self._owner_url)
             fault = str(getattr(exc, "orig", exc)).strip().splitlines()[0]
-            raise StoreUnavailable(f"PostgreSQL at {parts.hostname}:{parts.port or 5432} does not answer ({fault})") from exc
+            raise StoreUnavailable(
+                f"PostgreSQL at {parts.hostname}:{parts.port or 5432} does not answer ({fault})"
+            ) from exc
 
 
 def _set_login(connection: psycopg.Connection, url: str) -> None:

@@ -134,7 +134,13 @@ class PlanStore(port.PlanStore):
     def results(  # noqa: D102
         self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int
     ) -> list[TaskResult]:
-        values = {"tenant": tenant_id, "plan": plan_id, "wave_no": after[0], "ordinal": after[1], "limit": limit}
+        values = {
+            "tenant": tenant_id,
+            "plan": plan_id,
+            "wave_no": after[0],
+            "ordinal": after[1],
+            "limit": limit,
+        }
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_SQL["results"], values).fetchall()
         return [TaskResult.model_validate(row, strict=False) for row in rows]
@@ -149,17 +155,13 @@ class PlanStore(port.PlanStore):
             rows = connection.execute(_AUDIT_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
             return [entry(row) for row in rows][::-1]
 
-    def _plans(
-        self, tenant_id: str, plan_id: UUID | None, state: PlanState | None, limit: int
-    ) -> list[Plan]:
+    def _plans(self, tenant_id: str, plan_id: UUID | None, state: PlanState | None, limit: int) -> list[Plan]:
         values = {"tenant": tenant_id, "plan": plan_id, "state": state, "limit": limit}
         with self._database.transaction(tenant_id) as connection:
             return [_plan(row) for row in connection.execute(_SQL["plans"], values)]
 
     @staticmethod
-    def _earlier(
-        connection: psycopg.Connection[DictRow], tenant_id: str, request: PlanRequest
-    ) -> Submitted:
+    def _earlier(connection: psycopg.Connection[DictRow], tenant_id: str, request: PlanRequest) -> Submitted:
         """The plan that an idempotency key has already made."""
         values = {"tenant": tenant_id, "idempotency_key": request.idempotency_key}
         row = connection.execute(_SQL["plan_of_key"], values).fetchone()

@@ -28,7 +28,12 @@ class ReviewStore(port.ReviewStore):
         return cards[0]
 
     def _cards(
-        self, tenant_id: str, card_id: UUID | None, plan_id: UUID | None, status: CardStatus | None, limit: int
+        self,
+        tenant_id: str,
+        card_id: UUID | None,
+        plan_id: UUID | None,
+        status: CardStatus | None,
+        limit: int,
     ) -> list[ReviewCard]:
         values = {"tenant": tenant_id, "card": card_id, "plan": plan_id, "status": status, "limit": limit}
         with self._database.transaction(tenant_id) as connection:

@@ -34,7 +34,7 @@ class WorkStore(port.WorkStore):
             rows = connection.execute(_SQL["claim"], values).fetchall()
         rows.sort(key=lambda row: row["ordinal"])
         return [
-            ClaimedTask.model_construct(
+            ClaimedTask(
                 task_id=row["task_id"],
                 skill=row["skill"],
                 input=row["input"],
@@ -45,7 +45,9 @@ class WorkStore(port.WorkStore):
             for row in rows
         ]
 
-    def stage(self, tenant_id: str, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:  # noqa: D102
+    def stage(  # noqa: D102
+        self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]
+    ) -> int:
         rows = [
             (
                 result.task_id,
@@ -60,6 +62,7 @@ class WorkStore(port.WorkStore):
             for result in results
         ]
         arrays = columns(rows, "task_ids attempts outcomes hashes tokens costs started finished")
-        with self._database.transaction(tenant_id) as connection:
-            scope = {"tenant": tenant_id, "agent": agent_id, "token": lease_token}
+        scope = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+        scope |= {"agent": agent_id, "token": lease_token}
+        with self._database.transaction(wave.tenant_id) as connection:
             return len(connection.execute(_SQL["stage"], scope | arrays).fetchall())

@@ -9,10 +9,12 @@ import psycopg
 import pytest
 
 from chimera.adapters.embedded import server as server_module
+from chimera.adapters.embedded import valkey as valkey_module
 from chimera.adapters.embedded.account import Account
 from chimera.adapters.embedded.binaries import find_postgres, find_valkey, usable_by
+from chimera.adapters.embedded.database_urls import OWNER
 from chimera.adapters.embedded.ports import free_port
-from chimera.adapters.embedded.postgres import OWNER, EmbeddedPostgres
+from chimera.adapters.embedded.postgres import EmbeddedPostgres
 from chimera.adapters.embedded.valkey import EmbeddedValkey
 from chimera.errors import EmbeddedServerError
 
@@ -97,6 +99,15 @@ def test_what_a_killed_first_start_left_is_made_anew(make: Make, data_dir: Path)
     server.stop()
 
 
+def test_an_initdb_that_fails_says_why(data_dir: Path, environ: dict[str, str], account: Account) -> None:
+    binaries = usable_by(account, find_postgres(environ), data_dir / "runtime")
+    server = EmbeddedPostgres(
+        data_dir / "postgres", binaries=binaries, account=account, superuser_password="", owner_password="x"
+    )
+    with pytest.raises(EmbeddedServerError, match=r"(?s)initdb ended with code 1 .*server\.log.*password"):
+        server.start()
+
+
 def test_lost_passwords_are_named_as_the_cause(make: Make) -> None:
     server = make()
     server.start()
@@ -141,6 +152,17 @@ def test_a_server_that_cannot_start_says_why(
     )
     with pytest.raises(EmbeddedServerError, match=r"(?s)Valkey ended with code 1 .*server\.log.*nonsense"):
         server.start()
+
+
+def test_a_redis_too_old_for_our_commands_is_refused(
+    data_dir: Path, environ: dict[str, str], account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(valkey_module, "OLDEST_REDIS", (99, 0))
+    binaries = usable_by(account, find_valkey(environ), data_dir / "runtime")
+    server = EmbeddedValkey(data_dir / "valkey", binaries=binaries, account=account, password="s3cret")
+    with pytest.raises(EmbeddedServerError, match=r"is Redis 7\.\d.*; Chimera needs"):
+        server.start()
+    assert not server.is_running
 
 
 def test_a_folder_has_one_server_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,10 +1,14 @@
+import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import stat
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -29,63 +33,68 @@ def ask(url: str, query: str) -> object:
     return row[0] if row else None
 
 
-def test_children_find_both_servers_by_the_variables(data_dir: Path, environ: dict[str, str]) -> None:
-    with EmbeddedServers(data_dir, environ, durable=False) as servers:
-        variables = servers.variables
-        assert ask(variables[OWNER_URL], "SELECT current_database()") == "chimera"
-        with redis.Redis.from_url(variables["CHIMERA_REDIS_URL"]) as client:
-            assert client.ping()
-        roles = {
-            name: url.partition("//")[2].partition(":")[0]
-            for name, url in variables.items()
-            if "DATA" in name
-        }
-        assert roles == {
-            "CHIMERA_OWNER_DATABASE_URL": "chimera_owner",
-            "CHIMERA_APP_DATABASE_URL": "chimera_app",
-            "CHIMERA_WORKER_DATABASE_URL": "chimera_worker",
-            "CHIMERA_JUDGE_DATABASE_URL": "chimera_judge",
-        }
-        assert int(variables["CHIMERA_FLOWER_PORT"]) > 1024
-        assert variables["CHIMERA_FLOWER_BASIC_AUTH"].startswith("chimera:")
+@pytest.fixture(scope="module")
+def servers() -> Iterator[EmbeddedServers]:
+    """One stack for the tests that only look at it."""
+    folder = Path(tempfile.mkdtemp(prefix="chimera-test-")).resolve()
+    folder.chmod(0o755)
+    with EmbeddedServers(folder, {"PATH": os.environ["PATH"]}) as running:
+        yield running
+    shutil.rmtree(folder)
 
 
-def test_the_owner_may_make_roles_and_is_no_superuser(data_dir: Path, environ: dict[str, str]) -> None:
-    with EmbeddedServers(data_dir, environ, durable=False) as servers:
-        url = servers.variables[OWNER_URL]
-        assert (
-            ask(url, "SELECT rolcreaterole AND NOT rolsuper FROM pg_roles WHERE rolname = current_user")
-            is True
-        )
-        with psycopg.connect(url) as connection:
-            connection.execute("CREATE ROLE chimera_app LOGIN")
+def test_children_find_both_servers_by_the_variables(servers: EmbeddedServers) -> None:
+    assert ask(servers.variables[OWNER_URL], "SELECT current_database()") == "chimera"
+    with redis.Redis.from_url(servers.variables["CHIMERA_REDIS_URL"]) as client:
+        assert client.ping()
+    assert int(servers.variables["CHIMERA_FLOWER_PORT"]) > 1024
+    assert servers.variables["CHIMERA_FLOWER_BASIC_AUTH"].startswith("chimera:")
 
 
-def test_only_who_knows_the_password_gets_in(data_dir: Path, environ: dict[str, str]) -> None:
-    with EmbeddedServers(data_dir, environ, durable=False) as servers:
-        url = servers.variables[OWNER_URL]
-        address = url.rpartition("@")[2]
-        with pytest.raises(psycopg.OperationalError, match="password"):
-            psycopg.connect(f"postgresql://chimera_owner:wrong@{address}")
-        redis_address = servers.variables["CHIMERA_REDIS_URL"].rpartition("@")[2]
-        with (
-            redis.Redis.from_url(f"redis://{redis_address}") as client,
-            pytest.raises(redis.AuthenticationError),
-        ):
-            client.ping()
+@pytest.mark.parametrize("role", ["owner", "app", "worker", "judge"])
+def test_each_role_has_a_url_and_a_password_of_its_own(servers: EmbeddedServers, role: str) -> None:
+    url = urlsplit(servers.variables[f"CHIMERA_{role.upper()}_DATABASE_URL"])
+    assert (url.scheme, url.username, url.hostname, url.path) == (
+        "postgresql",
+        f"chimera_{role}",
+        "127.0.0.1",
+        "/chimera",
+    )
+    others = [value for name, value in servers.variables.items() if role.upper() not in name]
+    assert url.password
+    assert not any(url.password in other for other in others)
+
+
+def test_the_owner_may_make_roles_and_is_no_superuser(servers: EmbeddedServers) -> None:
+    url = servers.variables[OWNER_URL]
+    assert ask(url, "SELECT NOT rolsuper FROM pg_roles WHERE rolname = current_user") is True
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE ROLE chimera_app LOGIN")
+
+
+def test_only_who_knows_the_password_gets_in(servers: EmbeddedServers) -> None:
+    address = servers.variables[OWNER_URL].rpartition("@")[2]
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://chimera_owner:wrong@{address}")
+    redis_address = servers.variables["CHIMERA_REDIS_URL"].rpartition("@")[2]
+    with redis.Redis.from_url(f"redis://{redis_address}") as client, pytest.raises(redis.AuthenticationError):
+        client.ping()
+
+
+def test_a_commit_is_on_the_disk_when_it_is_acknowledged(servers: EmbeddedServers) -> None:
+    url = servers.variables[OWNER_URL]
+    assert ask(url, "SHOW fsync") == ask(url, "SHOW synchronous_commit") == "on"
 
 
 def test_the_env_file_is_for_its_owner_and_is_what_settings_read(
-    data_dir: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in os.environ if name.startswith("CHIMERA_")]:
         monkeypatch.delenv(name)
-    file = data_dir / "env"
-    with EmbeddedServers(data_dir, environ, durable=False) as servers:
-        assert stat.S_IMODE(file.stat().st_mode) == 0o600
-        assert Settings(_env_file=file).require("owner_database_url") == servers.variables[OWNER_URL]
-        assert f"CHIMERA_STACK_PID={os.getpid()}\n" in file.read_text()
-    assert not file.exists()
+    file = servers.data_dir / "env"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert Settings(_env_file=file).require("owner_database_url") == servers.variables[OWNER_URL]
+    assert f"CHIMERA_STACK_PID={os.getpid()}\n" in file.read_text()
 
 
 def test_a_second_start_on_the_same_folder_has_the_data(data_dir: Path, environ: dict[str, str]) -> None:
@@ -101,12 +110,6 @@ def test_a_second_start_on_the_same_folder_has_the_data(data_dir: Path, environ:
         assert ask(again.variables[OWNER_URL], "SELECT answer FROM kept") == 42
         with redis.Redis.from_url(again.variables["CHIMERA_REDIS_URL"]) as client:
             assert client.get("kept") == b"42"
-
-
-def test_a_commit_is_on_the_disk_when_it_is_acknowledged(data_dir: Path, environ: dict[str, str]) -> None:
-    with EmbeddedServers(data_dir, environ) as servers:
-        url = servers.variables[OWNER_URL]
-        assert ask(url, "SHOW fsync") == ask(url, "SHOW synchronous_commit") == "on"
 
 
 def test_a_second_stack_on_the_folder_is_refused(data_dir: Path) -> None:
@@ -177,6 +180,21 @@ def test_a_folder_that_cannot_be_written_is_named(data_dir: Path) -> None:
     (data_dir / "file").touch()
     with pytest.raises(EmbeddedServerError, match=r"file/below cannot be used.*CHIMERA_DATA"):
         EmbeddedServers(data_dir / "file" / "below", ELSEWHERE).start()
+
+
+def test_a_machine_without_semaphores_is_refused(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_shm() -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(multiprocessing, "Lock", no_shm)
+    with pytest.raises(EmbeddedServerError, match=r"no semaphores .*/dev/shm"):
+        EmbeddedServers(data_dir, ELSEWHERE).start()
+
+
+def test_damaged_passwords_are_refused(data_dir: Path) -> None:
+    (data_dir / "passwords.json").write_text("[")
+    with pytest.raises(EmbeddedServerError, match=r"passwords\.json holds the passwords .* is damaged"):
+        EmbeddedServers(data_dir, ELSEWHERE).start()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has servers of another user")

@@ -10,8 +10,8 @@ select clock_timestamp() as at
 -- Entries at the chain's end.
 insert into audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash)
 select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body, r.hash
-  from unnest(%(seqs)s::bigint[], %(kinds)s::text[], %(actors)s::text[], %(plans)s::uuid[], %(tasks)s::uuid[],
-              %(bodies)s::text[], %(hashes)s::bytea[]) as r (seq, kind, actor, plan_id, task_id, body, hash)
+  from unnest(%(seqs)b::bigint[], %(kinds)b::text[], %(actors)b::text[], %(plans)b::uuid[], %(tasks)b::uuid[],
+              %(bodies)b::text[], %(hashes)b::bytea[]) as r (seq, kind, actor, plan_id, task_id, body, hash)
 
 -- name: move_head
 -- The chain's new end.

@@ -37,7 +37,7 @@ returning priority
 -- The waves of a plan.
 insert into wave (tenant_id, plan_id, wave_no, priority, has_dependencies, task_count)
 select %(tenant)s, %(plan)s, r.wave_no, %(priority)s, r.has_dependencies, r.task_count
-  from unnest(%(wave_nos)s::int[], %(dependent)s::bool[], %(task_counts)s::int[])
+  from unnest(%(wave_nos)b::int[], %(dependent)b::bool[], %(task_counts)b::int[])
        as r (wave_no, has_dependencies, task_count)
 
 -- name: insert_tasks
@@ -46,9 +46,9 @@ insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, l
                   max_attempts, depends_on, state_key)
 select %(tenant)s, %(plan)s, r.wave_no, r.ordinal, r.task_id, r.skill, r.input::json, r.label::json, %(priority)s,
        r.timeout_seconds, r.max_attempts, r.depends_on::uuid[], r.state_key
-  from unnest(%(wave_nos)s::int[], %(ordinals)s::int[], %(task_ids)s::uuid[], %(skills)s::text[], %(inputs)s::text[],
-              %(labels)s::text[], %(timeouts)s::real[], %(max_attempts)s::smallint[], %(depends_on)s::text[],
-              %(state_keys)s::text[])
+  from unnest(%(wave_nos)b::int[], %(ordinals)b::int[], %(task_ids)b::uuid[], %(skills)b::text[], %(inputs)b::text[],
+              %(labels)b::text[], %(timeouts)b::real[], %(max_attempts)b::smallint[], %(depends_on)b::text[],
+              %(state_keys)b::text[])
        as r (wave_no, ordinal, task_id, skill, input, label, timeout_seconds, max_attempts, depends_on, state_key)
 
 -- name: lock_plan

@@ -34,7 +34,7 @@ returning w.plan_id, w.wave_no
 -- name: queued_tasks
 -- The tasks that wait in these waves.
 select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds
-  from unnest(%(plans)s::uuid[], %(wave_nos)s::int[]) as r (plan_id, wave_no)
+  from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
   join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
  where t.state = 'queued'
  order by t.plan_id, t.wave_no, t.ordinal
@@ -43,5 +43,5 @@ select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds
 -- These waves are sent.
 update wave w
    set published_at = clock_timestamp(), touched_at = clock_timestamp(), publish_count = publish_count + 1
-  from unnest(%(plans)s::uuid[], %(wave_nos)s::int[]) as r (plan_id, wave_no)
+  from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
  where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no

@@ -4,7 +4,7 @@
 with free as (
     select t.task_id
       from task t
-     where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)s::uuid[])
+     where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
        and t.attempt < t.max_attempts
        and (t.state = 'queued' or (t.state = 'running' and t.lease_until < clock_timestamp()))
@@ -29,17 +29,16 @@ returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.ti
 -- name: stage
 -- The results of tasks whose lease this still is; a result that comes too late finds no row.
 with mine as (
-    update task t
+    update task
        set state = 'staged', lease_token = null, lease_until = null
-      from unnest(%(task_ids)s::uuid[], %(attempts)s::smallint[]) as r (task_id, attempt)
-     where t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
-       and t.lease_token = %(token)s and t.state = 'running'
-    returning t.task_id, t.attempt
+     where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+       and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
+    returning task_id, attempt
 )
 insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at)
 select %(tenant)s, r.task_id, r.attempt, %(agent)s, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at, r.finished_at
-  from unnest(%(task_ids)s::uuid[], %(attempts)s::smallint[], %(outcomes)s::text[], %(hashes)s::bytea[],
-              %(tokens)s::bigint[], %(costs)s::numeric[], %(started)s::timestamptz[], %(finished)s::timestamptz[])
+  from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[], %(outcomes)b::text[], %(hashes)b::bytea[],
+              %(tokens)b::bigint[], %(costs)b::numeric[], %(started)b::timestamptz[], %(finished)b::timestamptz[])
        as r (task_id, attempt, outcome, sha256, tokens, cost_usd, started_at, finished_at)
   join mine using (task_id, attempt)
 returning task_id

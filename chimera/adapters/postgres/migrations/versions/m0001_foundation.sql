@@ -26,7 +26,9 @@ create function current_tenant() returns text
     return nullif(current_setting('chimera.tenant', true), '');
 
 -- ---------------------------------------------------------------------------------------------------
--- Tables
+-- Tables. Keys begin with the id, which is unique over all tenants, and end with the tenant, which row-level
+-- security asks for: behind an index that begins with the tenant the planner, before it has statistics, would
+-- read all of the tenant's rows to find a few.
 -- ---------------------------------------------------------------------------------------------------
 create table tenant (
     tenant_id   text primary key check (tenant_id ~ '^[a-z0-9][a-z0-9_-]{0,62}$'),
@@ -62,11 +64,12 @@ create table plan (
     published_at     timestamptz,
     submitted_at     timestamptz not null,
     finished_at      timestamptz,
-    primary key (tenant_id, plan_id),
+    primary key (plan_id, tenant_id),
     check (state <> 'stopping' or stop_state is not null),
     check ((state in ('completed', 'failed', 'cancelled', 'expired')) = (finished_at is not null))
 );
 create unique index plan_idempotency_key on plan (tenant_id, idempotency_key) where idempotency_key is not null;
+create index plan_of_tenant on plan (tenant_id, plan_id);
 -- What the sweep looks at: plans that have not ended are few beside those that have.
 create index plan_open on plan (state, submitted_at)
     where state in ('submitted', 'planning', 'running', 'in_review', 'stopping');
@@ -89,8 +92,8 @@ create table wave (
     published_at      timestamptz,
     publish_count     integer not null default 0,
     touched_at        timestamptz not null default clock_timestamp(),
-    primary key (tenant_id, plan_id, wave_no),
-    foreign key (tenant_id, plan_id) references plan,
+    primary key (plan_id, wave_no, tenant_id),
+    foreign key (plan_id, tenant_id) references plan,
     check (approved + denied + exhausted + cancelled + in_review <= task_count),
     check ((state = 'closed') = (approved + denied + exhausted + cancelled + in_review = task_count))
 ) with (fillfactor = 70);
@@ -123,11 +126,10 @@ create table task (
     lease_until      timestamptz,
     -- The reasons of the denial that sent the task back to the queue.
     feedback         json,
-    primary key (tenant_id, task_id),
-    foreign key (tenant_id, plan_id, wave_no) references wave,
+    primary key (task_id, tenant_id),
     check (state <> 'running' or (lease_token is not null and lease_until is not null))
 ) with (fillfactor = 60);  -- three updates a task, none of an indexed column: they stay on the page
-create unique index task_in_wave on task (tenant_id, plan_id, wave_no, ordinal);
+create unique index task_in_wave on task (plan_id, wave_no, ordinal, tenant_id);
 
 create function refuse_task_transition() returns trigger language plpgsql as $$
 begin
@@ -158,8 +160,7 @@ create table result (
     cost_usd     numeric not null default 0 check (cost_usd >= 0),
     started_at   timestamptz not null,
     finished_at  timestamptz not null,
-    primary key (tenant_id, task_id, attempt),
-    foreign key (tenant_id, task_id) references task
+    primary key (task_id, attempt, tenant_id)
 );
 
 -- The record, one hash chain per tenant: hash = sha256(previous hash || body). audit_head holds its end.
@@ -196,14 +197,12 @@ create table decision (
     decided_by      text not null,
     decided_at      timestamptz not null,
     audit_seq       bigint not null,
-    primary key (tenant_id, task_id, attempt, verdict, result_sha256),
-    foreign key (tenant_id, task_id) references task,
-    foreign key (tenant_id, audit_seq) references audit,
+    primary key (task_id, attempt, verdict, result_sha256, tenant_id),
     check (verdict <> 'approve' or final),
     check (verdict <> 'hitl' or not final)
 );
 -- Exactly one final decision a task, whatever runs twice.
-create unique index decision_final on decision (tenant_id, task_id) where final;
+create unique index decision_final on decision (task_id, tenant_id) where final;
 
 -- A commit needs the approving decision on the very bytes that it commits.
 create table commit (
@@ -215,8 +214,7 @@ create table commit (
     state_key      text,
     state_version  bigint,
     committed_at   timestamptz not null,
-    primary key (tenant_id, task_id),
-    foreign key (tenant_id, task_id, attempt, verdict, result_sha256) references decision
+    primary key (task_id, tenant_id)
 );
 
 -- Shared state: what the tenant's tasks have agreed on. Only an approving decision changes it.
@@ -228,7 +226,7 @@ create table state (
     task_id     uuid not null,
     changed_at  timestamptz not null,
     primary key (tenant_id, key),
-    foreign key (tenant_id, task_id) references commit deferrable initially deferred
+    foreign key (task_id, tenant_id) references commit deferrable initially deferred
 );
 
 create table review_card (
@@ -252,13 +250,77 @@ create table review_card (
     decided_at        timestamptz,
     note              text,
     opened_at         timestamptz not null,
-    primary key (tenant_id, card_id),
-    foreign key (tenant_id, task_id, attempt) references result,
+    primary key (card_id, tenant_id),
+    foreign key (task_id, attempt, tenant_id) references result,
     check ((status = 'pending') = (decided_at is null)),
     check (status not in ('approved', 'edited', 'denied') or decided_by is not null)
 );
-create unique index review_card_of_task on review_card (tenant_id, task_id, attempt);
+create unique index review_card_of_task on review_card (task_id, attempt, tenant_id);
+create index review_card_of_tenant on review_card (tenant_id, card_id);
 create index review_card_pending on review_card (tenant_id, plan_id) where status = 'pending';
+
+-- ---------------------------------------------------------------------------------------------------
+-- References of the tables that every task writes to. They are what foreign keys would be, checked for a
+-- whole statement at once: a foreign key costs 14 to 22 us a row, five of them as much as all other work on
+-- a task (docs/performance.md). What they refer to is never deleted: no role may. Scalar
+-- subqueries and no sequential scan: a plan that is made while the tables are empty, and kept, has to look each
+-- row up by its key.
+-- ---------------------------------------------------------------------------------------------------
+create function refuse_dangling(what text) returns void language plpgsql as $$
+begin
+    raise exception '%', what using errcode = 'foreign_key_violation';
+end
+$$;
+
+create function task_needs_wave() returns trigger language plpgsql set enable_seqscan = off as $$
+begin
+    if exists (select from new_rows n where (
+        select 1 from wave w where w.tenant_id = n.tenant_id and w.plan_id = n.plan_id and w.wave_no = n.wave_no) is null)
+    then perform refuse_dangling('a task needs the wave that it names'); end if;
+    return null;
+end
+$$;
+create trigger task_needs_wave after insert on task
+    referencing new table as new_rows for each statement execute function task_needs_wave();
+
+create function result_needs_task() returns trigger language plpgsql set enable_seqscan = off as $$
+begin
+    if exists (select from new_rows n where (
+        select 1 from task t where t.tenant_id = n.tenant_id and t.task_id = n.task_id and t.attempt = n.attempt) is null)
+    then perform refuse_dangling('a result needs the task and the attempt that it names'); end if;
+    return null;
+end
+$$;
+create trigger result_needs_task after insert on result
+    referencing new table as new_rows for each statement execute function result_needs_task();
+
+create function decision_needs_audit() returns trigger language plpgsql set enable_seqscan = off as $$
+begin
+    if exists (select from new_rows n where (
+        select 1 from audit a where a.tenant_id = n.tenant_id and a.seq = n.audit_seq and a.task_id = n.task_id
+                              and a.kind = 'task.decided') is null)
+    then perform refuse_dangling('a decision needs its audit entry'); end if;
+    if exists (select from new_rows n where n.result_sha256 <> '' and (
+        select 1 from result r where r.tenant_id = n.tenant_id and r.task_id = n.task_id and r.attempt = n.attempt
+                               and r.sha256 = n.result_sha256) is null)
+    then perform refuse_dangling('a decision needs the result that it names'); end if;
+    return null;
+end
+$$;
+create trigger decision_needs_audit after insert on decision
+    referencing new table as new_rows for each statement execute function decision_needs_audit();
+
+create function commit_needs_approval() returns trigger language plpgsql set enable_seqscan = off as $$
+begin
+    if exists (select from new_rows n where (
+        select 1 from decision d where d.tenant_id = n.tenant_id and d.task_id = n.task_id and d.attempt = n.attempt
+                                 and d.verdict = 'approve' and d.result_sha256 = n.result_sha256) is null)
+    then perform refuse_dangling('a commit needs an approving decision on the very result that it names'); end if;
+    return null;
+end
+$$;
+create trigger commit_needs_approval after insert on commit
+    referencing new table as new_rows for each statement execute function commit_needs_approval();
 
 -- ---------------------------------------------------------------------------------------------------
 -- The audit is append-only for everybody, the owner included.
@@ -299,7 +361,7 @@ create policy audit_by_app on audit as restrictive for insert to chimera_app wit
 -- ---------------------------------------------------------------------------------------------------
 -- Grants: what each role may do. A worker's credentials cannot write a decision, an audit row or a commit.
 -- ---------------------------------------------------------------------------------------------------
-grant execute on function current_tenant() to chimera_app, chimera_worker, chimera_judge;
+grant execute on function current_tenant(), refuse_dangling(text) to chimera_app, chimera_worker, chimera_judge;
 
 -- app submits, plans and reads.
 grant select on tenant, plan, wave, task, result, audit, audit_head, decision, commit, state, review_card to chimera_app;

@@ -1,0 +1,1 @@
+"""Measurements: `./run bench NAME ...`. Each starts the servers that it needs and stops them."""

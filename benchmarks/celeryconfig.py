@@ -1,0 +1,3 @@
+"""The Celery settings of a measured Chimera."""
+
+imports = ["benchmarks.skills"]

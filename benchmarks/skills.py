@@ -1,0 +1,16 @@
+"""What the measured plans run: a skill that does nothing, so that all that is measured is Chimera."""
+
+from collections.abc import Iterator
+
+from chimera import Success, TaskSpec, planner, skill
+
+
+@skill(name="bench.noop", max_batch=250)
+def noop(number: int) -> Success[int]:
+    return Success(number, confidence=1.0)
+
+
+@planner(name="bench.noops")
+def noops(count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield noop.task(number)

@@ -1,0 +1,1 @@
+"""The command line: it translates and delegates. Heavy imports stay inside commands, so that --help is quick."""

@@ -1,0 +1,165 @@
+"""What commands share: options, ids, who asks, and the way to the services."""
+
+import os
+import pwd
+import shlex
+import traceback
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from chimera.errors import ChimeraError, InvalidInput
+
+if TYPE_CHECKING:
+    from chimera.bootstrap import Services
+    from chimera.client import PlanHandle
+    from chimera.models.skill import Catalogue
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class UserCodeBroken(ChimeraError):
+    """The project's own code cannot be imported."""
+
+
+def valid_tenant(text: str | None) -> str | None:
+    """The tenant id, if it can be one.
+
+    Raises:
+        InvalidInput: it cannot.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    from chimera.models.record import TenantId
+
+    if text is None:
+        return None
+    try:
+        return TypeAdapter(TenantId).validate_python(text)
+    except ValidationError:
+        raise InvalidInput(
+            f"{text!r} is not a tenant id: a-z, 0-9, _ and -, at most 63, and the first a letter or digit"
+        ) from None
+
+
+def valid_tenants(texts: list[str] | None) -> list[str]:
+    """As `valid_tenant`, for several."""
+    return [str(valid_tenant(text)) for text in texts or []]
+
+
+Tenant = Annotated[
+    str,
+    typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whom it is for."),
+]
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
+Actor = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Who decides; the user of this system if not given."),
+]
+
+
+def command(*words: str) -> str:
+    """A command line to show: `chimera plan list --tenant acme`, or with ./run in place of chimera."""
+    return " ".join([os.environ.get("CHIMERA_COMMAND") or "chimera", *map(shlex.quote, words)])
+
+
+def actor(name: str | None) -> str:
+    """Who acts: the name given, else this system's user."""
+    if name is not None:
+        if not name.strip():
+            raise InvalidInput("--as needs a name")
+        return name
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid-{os.getuid()}"
+
+
+def choice(kind: type[E], text: str | None, option: str) -> E | None:
+    """The member of an enumeration that an option names.
+
+    Raises:
+        InvalidInput: it names none; the message lists them.
+    """
+    if text is None:
+        return None
+    try:
+        return kind(text.lower())
+    except ValueError:
+        raise InvalidInput(f"{option} {text}: it must be one of {', '.join(kind)}") from None
+
+
+def services() -> "Services":
+    """The services, with their log lines on standard error."""
+    from chimera import bootstrap
+
+    quiet_logs()
+    return bootstrap.services()
+
+
+def quiet_logs() -> None:
+    """Log lines from warnings on, to standard error."""
+    from chimera import logs
+
+    logs.configure("WARNING")
+
+
+def load_user_code() -> "Catalogue":
+    """The project's skills and planners.
+
+    Raises:
+        UserCodeBroken: a module of theirs cannot be imported; the message names it and the line.
+    """
+    from chimera import bootstrap
+
+    quiet_logs()
+    try:
+        return bootstrap.load_user_code()
+    except ChimeraError:
+        raise
+    except (Exception, SystemExit) as exc:
+        where = _last_line_of_theirs(exc)
+        raise UserCodeBroken(
+            f"{_broken_module()} cannot be imported: {type(exc).__name__}: {exc}{where}"
+        ) from exc
+
+
+def plan_handle(tenant: str, plan_id: str) -> "PlanHandle":
+    """A plan of the tenant's."""
+    from chimera.client import Chimera
+
+    return Chimera(services()).plan(tenant, plan_id)
+
+
+def _broken_module() -> str:
+    """The first module of celeryconfig's that was to be imported and is not there."""
+    import sys
+
+    from chimera import bootstrap
+
+    try:
+        configuration = bootstrap.celery_app().conf
+        names = [*(configuration.imports or ()), *(configuration.include or ())]
+    except Exception:  # noqa: BLE001  it is celeryconfig itself that fails, whatever way it does
+        return os.environ.get("CELERY_CONFIG_MODULE") or "celeryconfig"
+    missing = [name for name in names if name not in sys.modules]
+    return (
+        f"{missing[0]} (imports of celeryconfig.py)" if missing else "a module that celeryconfig.py imports"
+    )
+
+
+def _last_line_of_theirs(exc: BaseException) -> str:
+    """`, at shop/tasks.py:12`: the innermost line that is neither Chimera's nor a library's."""
+    if isinstance(exc, SyntaxError) and exc.filename:
+        return ""  # its text says it
+    frames = traceback.extract_tb(exc.__traceback__)
+    package = str(Path(__file__).parents[1])
+    theirs = [
+        frame
+        for frame in frames
+        if not frame.filename.startswith((package, "<")) and "site-packages" not in frame.filename
+        and not frame.filename.startswith(str(Path(traceback.__file__).parent))
+    ]  # fmt: skip
+    return f", at {theirs[-1].filename}:{theirs[-1].lineno}" if theirs else ""

@@ -1,0 +1,116 @@
+"""The entry point: the commands, and the one place where errors become messages and exit codes."""
+
+import json
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+from typer.core import TyperGroup
+
+from chimera.cli import audit, database, demo, doctor, plan, review, stack, tenant, version
+from chimera.cli.context import command
+from chimera.cli.output import harmless_streams, say
+from chimera.errors import ChimeraError
+
+if TYPE_CHECKING:
+    from typer._click.exceptions import ClickException
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    help="Gated agent swarms on Celery: plans fan out to workers, and nothing commits before the Judge approves.",
+    no_args_is_help=True,
+    add_completion=True,
+    rich_markup_mode=None,  # plain help answers in half the time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+app.command("demo")(demo.demo)
+app.command("up")(stack.up)
+app.command("down")(stack.down)
+app.add_typer(plan.app, name="plan")
+app.add_typer(review.app, name="review")
+app.add_typer(tenant.app, name="tenant")
+app.add_typer(audit.app, name="audit")
+app.command("doctor")(doctor.doctor)
+app.add_typer(database.app, name="db")
+app.command("version")(version.version)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    with harmless_streams():
+        try:
+            code = _run(arguments)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; the interpreter shall not complain about it either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 128 + signal.SIGPIPE
+    return code
+
+
+def _run(arguments: list[str]) -> int:
+    group = typer.main.get_command(app)
+    assert isinstance(group, TyperGroup)
+    try:
+        result = group.main(arguments, prog_name=command(), standalone_mode=False)
+    except BrokenPipeError:
+        raise
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except ChimeraError as exc:
+        return failed(exc, arguments)
+    except Exception as exc:  # noqa: BLE001  the last stop before the user
+        return failed(exc, arguments)
+    if result == INTERRUPTED:
+        say("interrupted")
+    return result if isinstance(result, int) else 0
+
+
+def failed(exc: Exception, arguments: Sequence[str]) -> int:
+    """Says what went wrong, on standard error; returns the exit code."""
+    if os.environ.get("CHIMERA_DEBUG"):
+        traceback.print_exception(exc)
+    message, code = _explained(exc)
+    say(f"error: {message}")
+    if wants_json(arguments):
+        say(json.dumps({"error": message, "code": type(exc).__name__}))
+    return code
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON, also where it is wrong otherwise."""
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    return any(
+        first in {"--json", "-ojson", "--output=json"}
+        or (first in {"-o", "--output"} and second.lower() == "json")
+        for first, second in pairs
+    )
+
+
+def _explained(exc: Exception) -> tuple[str, int]:
+    if isinstance(exc, ChimeraError):
+        # Messages of the core say `chimera up`; where people type ./run they shall read that.
+        return str(exc).replace("`chimera ", f"`{command()} "), exc.exit_code
+    usage = _usage_error(exc)
+    if usage is not None:
+        where = f"; {usage.ctx.command_path} --help says more" if getattr(usage, "ctx", None) else ""
+        return usage.format_message().rstrip(".") + where, usage.exit_code
+    hint = "" if os.environ.get("CHIMERA_DEBUG") else " (CHIMERA_DEBUG=1 shows where)"
+    return f"unexpected {type(exc).__name__}: {exc}{hint}", 1
+
+
+def _usage_error(exc: Exception) -> "ClickException | None":
+    from typer._click.exceptions import ClickException
+
+    return exc if isinstance(exc, ClickException) else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,110 @@
+"""`chimera plan`: submit plans, follow them, read what they brought."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from chimera.cli import plan_results, plan_submit
+from chimera.cli.context import Actor, PlanId, Tenant, actor, choice, command, plan_handle, services
+from chimera.cli.output import Format, Limit, Output, age, document, line, say, table
+from chimera.cli.plan_view import Timeout, end_with, event_json, next_step, plan_json, show_plan
+
+if TYPE_CHECKING:
+    from chimera.models.plan import Plan
+
+app = typer.Typer(help="Submit plans, follow them, read what they brought.", no_args_is_help=True)
+app.command("submit")(plan_submit.submit)
+
+
+@app.command("list")
+def list_plans(
+    tenant: Tenant,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only plans in this state: running, in_review, ...")
+    ] = None,
+    limit: Limit = 20,
+    output: Output = Format.TABLE,
+) -> None:
+    """The latest plans, newest first."""
+    from chimera.models.plan import PlanState
+
+    plans = services().plans.list_plans(tenant, limit, choice(PlanState, state, "--state"))
+    if output is Format.JSON:
+        document([plan_json(plan) for plan in plans])
+        return
+    if not plans:
+        say(f"no plans of {tenant}" + (f" that are {state}" if state else ""))
+        return
+    table(["PLAN", "PLANNER", "STATE", "GATED", "REVIEW", "FAILED", "AGE"], map(_row, plans))
+
+
+@app.command()
+def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
+    """A plan as it stands: state, counts, times, and what to do next."""
+    found = plan_handle(tenant, plan).plan
+    if output is Format.JSON:
+        document(plan_json(found))
+        return
+    show_plan(found)
+    next_step(found)
+
+
+@app.command()
+def watch(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output = Format.TABLE) -> None:
+    """Follow a plan until it has ended, or only people's decisions are missing.
+
+    With -o json: one event a line, from the first on.
+    """
+    handle = plan_handle(tenant, plan)
+    if output is Format.JSON:
+        for event in handle.events(timeout):
+            line(event_json(event))
+        end_with(handle.plan)
+        return
+    from chimera.cli.progress import follow
+
+    ended, _ = follow(handle, timeout)
+    show_plan(ended)
+    next_step(ended)
+    end_with(ended)
+
+
+@app.command()
+def wait(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output = Format.TABLE) -> None:
+    """Wait until a plan has ended, or only people's decisions are missing."""
+    ended = plan_handle(tenant, plan).wait(timeout)
+    if output is Format.JSON:
+        document(plan_json(ended))
+    else:
+        show_plan(ended)
+        next_step(ended)
+    end_with(ended)
+
+
+@app.command()
+def cancel(plan: PlanId, tenant: Tenant, by: Actor = None, output: Output = Format.TABLE) -> None:
+    """Stop a plan: no further task starts, and what is committed stays."""
+    handle = plan_handle(tenant, plan)
+    state = handle.cancel(actor(by))
+    if output is Format.JSON:
+        document({"plan_id": handle.id, "state": state})
+        return
+    table(["PLAN", "STATE"], [[handle.id, state]])
+    if state == "stopping":
+        say(f"its open tasks are being closed: {command('plan', 'wait', handle.id, '--tenant', tenant)}")
+
+
+app.command("results")(plan_results.results)
+
+
+def _row(plan: "Plan") -> list[str]:
+    counts = plan.counts
+    return [
+        str(plan_json(plan)["plan_id"]),
+        plan.planner,
+        plan.state,
+        f"{counts.gated}/{counts.tasks}",
+        str(counts.in_review),
+        str(counts.failed),
+        age(plan.submitted_at),
+    ]

@@ -1,0 +1,107 @@
+"""`chimera plan results`: what the tasks of a plan brought, and how right it is."""
+
+import json
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chimera.cli.context import PlanId, Tenant, choice, plan_handle
+from chimera.cli.output import Format, Output, document, documents, number, say, stdout, table, tell
+from chimera.cli.score import ALL, Tally, score
+from chimera.cli.text import one_line
+from chimera.errors import InvalidInput
+from chimera.models.ids import IdKind, format_id
+
+if TYPE_CHECKING:
+    from chimera.ports.plan_store import TaskResult
+
+_ROW = "{:<35}  {:<9}  {:>4}  {}"
+_OUTPUT_WIDTH = 200
+
+
+def results(
+    plan: PlanId,
+    tenant: Tenant,
+    state: Annotated[
+        str | None, typer.Option("--state", help="Only tasks in this state: approved, in_review, denied, ...")
+    ] = None,
+    with_score: Annotated[bool, typer.Option("--score", help="Compare the outputs with the labels.")] = False,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """What the tasks of a plan brought, in the planner's order within each wave."""
+    from chimera.models.task import TaskState
+
+    if with_score and (state or limit):
+        raise InvalidInput("--score is about all results: leave --state and --limit away")
+    wanted = choice(TaskState, state, "--state")
+    found: Iterator[TaskResult] = plan_handle(tenant, plan).results()
+    if with_score:
+        _show_score(score(found), output)
+        return
+    chosen = islice((result for result in found if wanted in {None, result.state}), limit)
+    if output is Format.JSON:
+        documents(map(result_json, chosen))
+    else:
+        _show(chosen)
+
+
+def result_json(result: "TaskResult") -> dict[str, Any]:
+    """A task with its output, or with why it has none."""
+    outcome = result.outcome
+    failed = outcome is not None and outcome.kind == "failure"
+    return {
+        "task_id": format_id(IdKind.TASK, result.task_id),
+        "ordinal": result.ordinal,
+        "skill": result.skill,
+        "state": result.state,
+        "attempt": result.attempt,
+        "output": getattr(outcome, "output", None),
+        "confidence": getattr(outcome, "confidence", None),
+        "label": result.label,
+        "failure": {"code": outcome.code, "message": outcome.message} if outcome and failed else None,  # type: ignore[union-attr]
+    }
+
+
+def _show(chosen: Iterable["TaskResult"]) -> None:
+    # Line by line, with fixed columns: a hundred thousand results are never in memory at once.
+    width = stdout().width - len(_ROW.format("", "", "", "")) if stdout().is_terminal else _OUTPUT_WIDTH
+    shown = 0
+    for result in chosen:
+        if not shown:
+            tell(_ROW.format("TASK", "STATE", "CONF", "OUTPUT"))
+        values = result_json(result)
+        text = values["failure"] or values["output"]
+        tell(
+            _ROW.format(
+                values["task_id"],
+                result.state,
+                number(values["confidence"]),
+                one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False), width),
+            ).rstrip()
+        )
+        shown += 1
+    if not shown:
+        say("no such results")
+
+
+def _show_score(tallies: dict[str, Tally], output: Format) -> None:
+    if output is Format.JSON:
+        document({group: tally.as_json() for group, tally in tallies.items()})
+        return
+    rows = [
+        [
+            group.replace("_", " "),
+            str(tally.tasks),
+            str(tally.labelled),
+            str(tally.right),
+            "-" if tally.accuracy is None else f"{tally.accuracy:.1%}",
+        ]
+        for group, tally in tallies.items()
+        if tally.tasks or group in {"committed", "in_review", ALL}
+    ]
+    table(["RESULTS", "TASKS", "LABELLED", "RIGHT", "ACCURACY"], rows)
+    if not tallies[ALL].labelled:
+        say("no task has a label: a planner sets it with .options(label={...})")

@@ -1,0 +1,121 @@
+"""Following a plan: a progress bar on a terminal, else a line of numbers now and then; all on standard error."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from chimera.cli.context import command
+from chimera.cli.output import say, stderr
+
+if TYPE_CHECKING:
+    from chimera.client import PlanHandle
+    from chimera.models.plan import Plan, PlanCounts
+
+_FIRST_LOOK_SECONDS = 0.01
+_LONGEST_LOOK_SECONDS = 0.2
+_LINE_EVERY_SECONDS = 1.0
+
+Show = Callable[["Plan", float], None]
+
+
+def follow(
+    handle: "PlanHandle",
+    timeout: float | None = None,
+    *,
+    quiet: bool = False,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> tuple["Plan", float]:
+    """Shows a plan's progress until it is settled; returns the plan and the seconds that took.
+
+    Args:
+        handle: the plan.
+        timeout: seconds; None waits as long as it takes.
+        quiet: shows nothing.
+        meanwhile: called with every look at the plan.
+
+    Raises:
+        WaitTimeout: it did not get there in time.
+        KeyboardInterrupt: the user has seen enough; the plan goes on.
+    """
+    from chimera.client import SETTLED
+    from chimera.errors import WaitTimeout
+
+    began = monotonic()
+    pause = _FIRST_LOOK_SECONDS
+    try:
+        with _silence() if quiet else _bar() if stderr().is_terminal else _lines() as show:
+            while True:
+                plan, took = handle.plan, monotonic() - began
+                show(plan, took)
+                if plan.state in SETTLED:
+                    return plan, took
+                if timeout is not None and took >= timeout:
+                    raise WaitTimeout(f"plan {handle.id} is still {plan.state} after {timeout:g} s")
+                meanwhile()
+                sleep(pause if timeout is None else max(0.0, min(pause, timeout - took)))
+                pause = min(_LONGEST_LOOK_SECONDS, pause * 1.2)
+    except KeyboardInterrupt:
+        say(f"the plan goes on: {command('plan', 'watch', handle.id, '--tenant', handle.tenant_id)}")
+        raise
+
+
+def numbers(counts: "PlanCounts") -> str:
+    """`300 committed, 118 in review, 0 denied, 2 failed`."""
+    return (
+        f"{counts.committed} committed, {counts.in_review} in review, "
+        f"{counts.denied} denied, {counts.failed} failed"
+    )
+
+
+@contextmanager
+def _silence() -> Iterator[Show]:
+    def show(_plan: "Plan", _took: float) -> None:
+        pass
+
+    yield show
+
+
+@contextmanager
+def _bar() -> Iterator[Show]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    first: list[int] = []
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[numbers]}"),
+        TimeElapsedColumn(),
+        console=stderr(),
+    ) as progress:
+        bar = progress.add_task("submitted", total=None, numbers="")
+
+        def show(plan: "Plan", took: float) -> None:
+            counts = plan.counts
+            first.append(counts.gated) if not first else None
+            rate = f"  {(counts.gated - first[0]) / took:.0f}/s" if took > 0.2 else ""
+            progress.update(
+                bar,
+                description=str(plan.state),
+                total=counts.tasks or None,
+                completed=counts.gated,
+                numbers=numbers(counts) + rate,
+            )
+
+        yield show
+
+
+@contextmanager
+def _lines() -> Iterator[Show]:
+    said = -_LINE_EVERY_SECONDS
+    last = ""
+
+    def show(plan: "Plan", took: float) -> None:
+        nonlocal said, last
+        text = f"{plan.state}: {plan.counts.gated}/{plan.counts.tasks} ({numbers(plan.counts)})"
+        if text != last and took - said >= _LINE_EVERY_SECONDS:
+            said, last = took, text
+            say(f"{took:6.1f} s  {text}")
+
+    yield show

@@ -1,0 +1,1 @@
+"""The sample job: triage of customers' messages."""

@@ -1,0 +1,72 @@
+"""What all tests share: the real servers, started once for the whole run, and a tenant of its own for each test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from chimera.adapters.embedded.servers import EmbeddedServers
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.migrate import Migrations
+from chimera.adapters.postgres.tenant_store import TenantStore
+
+POOL_SIZE = 4
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, str]]:
+    """PostgreSQL with the present schema and Valkey; the variables by which processes find them."""
+    # Not tmp_path: where the tests run as root, the servers do not, and cannot pass through its parents.
+    folder = Path(tempfile.mkdtemp(prefix="chimera-tests-")).resolve()
+    folder.chmod(0o755 if os.geteuid() == 0 else 0o700)
+    # Servers that this environment names are somebody's own: no test adds its tenants there.
+    environ = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    try:
+        with EmbeddedServers(folder, environ, durable=False) as running:
+            env = dict(running.variables)
+            roles = [env[f"CHIMERA_{role}_DATABASE_URL"] for role in ("APP", "WORKER", "JUDGE")]
+            Migrations(env["CHIMERA_OWNER_DATABASE_URL"]).upgrade(roles)
+            yield env
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def owner_database(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], POOL_SIZE)) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def app_database(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_APP_DATABASE_URL"], POOL_SIZE)) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def worker_database(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_WORKER_DATABASE_URL"], POOL_SIZE)) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def judge_database(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_JUDGE_DATABASE_URL"], POOL_SIZE)) as database:
+        yield database
+
+
+@pytest.fixture
+def tenant(owner_database: Database) -> str:
+    """The id of a tenant that no other test knows."""
+    tenant_id = new_tenant_id()
+    TenantStore(owner_database).add(tenant_id, "tests")
+    return tenant_id
+
+
+def new_tenant_id() -> str:
+    return f"t-{uuid4().hex[:16]}"

@@ -1,0 +1,50 @@
+"""A broker that keeps what it is sent."""
+
+from math import inf
+from uuid import UUID
+
+from chimera.errors import QueueUnavailable
+from chimera.models.wave import Dispatch, WaveRef
+from chimera.ports import queue as port
+from chimera.ports.sweep_store import PlanRef
+
+
+class FakeQueue(port.Queue):
+    """Records what is published, in order, by kind."""
+
+    def __init__(self, slots: int = 1) -> None:
+        self.plans: list[PlanRef] = []
+        self.dispatches: list[Dispatch] = []
+        self.judged: list[WaveRef] = []
+        self.stopped: list[PlanRef] = []
+        # Messages that it still takes; 0 is a broker that does not answer.
+        self.room: float = inf
+        self._slots = slots
+
+    def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
+        self._take()
+        self.plans.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
+
+    def publish_wave(self, dispatch: Dispatch) -> None:
+        self._take()
+        self.dispatches.append(dispatch)
+
+    def publish_judge(self, wave: WaveRef) -> None:
+        self._take()
+        self.judged.append(wave)
+
+    def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
+        self._take()
+        self.stopped.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
+
+    def slots(self) -> int:
+        self._check()
+        return self._slots
+
+    def _take(self) -> None:
+        self._check()
+        self.room -= 1
+
+    def _check(self) -> None:
+        if self.room <= 0:
+            raise QueueUnavailable
