@@ -1,4 +1,4 @@
-"""What all tests share: the real servers, started once for the whole run, and a tenant of its own for each test."""
+"""What all tests share: the real servers, started once for all, and for each test a tenant of its own."""
 
 import os
 import shutil

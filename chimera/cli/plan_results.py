@@ -50,8 +50,10 @@ def results(
 
 def result_json(result: "TaskResult") -> dict[str, Any]:
     """A task with its output, or with why it has none."""
+    from chimera.models.result import FailureOutcome
+
     outcome = result.outcome
-    failed = outcome is not None and outcome.kind == "failure"
+    failed = outcome if isinstance(outcome, FailureOutcome) else None
     return {
         "task_id": format_id(IdKind.TASK, result.task_id),
         "ordinal": result.ordinal,
@@ -61,7 +63,7 @@ def result_json(result: "TaskResult") -> dict[str, Any]:
         "output": getattr(outcome, "output", None),
         "confidence": getattr(outcome, "confidence", None),
         "label": result.label,
-        "failure": {"code": outcome.code, "message": outcome.message} if outcome and failed else None,  # type: ignore[union-attr]
+        "failure": {"code": failed.code, "message": failed.message} if failed else None,
     }
 
 

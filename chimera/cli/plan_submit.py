@@ -33,7 +33,9 @@ def submit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="One more input; JSON, or else text. May be repeated."),
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="One more input; JSON, or else text. May be repeated."
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -43,7 +45,8 @@ def submit(
         int, typer.Option("--priority", min=0, max=100, help="Higher goes first within the tenant.")
     ] = 50,
     deadline: Annotated[
-        str | None, typer.Option("--deadline", metavar="WHEN", help="2026-11-20T18:00Z, or +30m (s, m, h, d).")
+        str | None,
+        typer.Option("--deadline", metavar="WHEN", help="2026-11-20T18:00Z, or +30m (s, m, h, d)."),
     ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Groups plans.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is settled.")] = False,

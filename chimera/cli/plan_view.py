@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from chimera.models.plan import Plan
 
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after so long; exit code 124.")
+    float | None,
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after so long; exit code 124."),
 ]
 
 _BAD_ENDS = frozenset({"failed", "cancelled", "expired"})
@@ -43,7 +44,11 @@ def show_plan(plan: "Plan") -> None:
         *([f"{counts.cancelled} cancelled"] if counts.cancelled else []),
         *([f"{counts.open} open"] if counts.open else []),
     ]
-    took = f", {duration((plan.finished_at - plan.submitted_at).total_seconds())} after" if plan.finished_at else ""
+    took = (
+        f", {duration((plan.finished_at - plan.submitted_at).total_seconds())} after"
+        if plan.finished_at
+        else ""
+    )
     facts(
         [
             ("plan", format_id(IdKind.PLAN, plan.plan_id)),
@@ -88,4 +93,10 @@ def end_with(plan: "Plan") -> None:
 
 
 def _no_tasks(plan: "Plan") -> str:
-    return "none: the plan had no rows" if plan.state == "completed" else "not planned yet" if not plan.failure else ""
+    return (
+        "none: the plan had no rows"
+        if plan.state == "completed"
+        else "not planned yet"
+        if not plan.failure
+        else ""
+    )

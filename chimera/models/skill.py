@@ -73,8 +73,9 @@ class Skill(Generic[P, R]):
         self.timeout_seconds = timeout_seconds
         self.max_attempts = max_attempts
         self.is_async = inspect.iscoroutinefunction(function)
-        self._signature = inspect.signature(function)
-        self._input = _arguments(f"skill {name!r}", function, self._signature)
+        signature = inspect.signature(function)
+        self._parameters = tuple(signature.parameters)
+        self._input = _arguments(f"skill {name!r}", function, signature)
         self._output = _adapter(f"skill {name!r}: its output", _output_type(function))
         update_wrapper(self, function)
 
@@ -83,11 +84,19 @@ class Skill(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def task(self, *args: P.args, **kwargs: P.kwargs) -> TaskSpec:
-        """A task that calls this skill with these arguments, which are checked when the plan is planned."""
-        return TaskSpec.model_construct(
-            skill=self.name, input=self._signature.bind(*args, **kwargs).arguments, label=None, depends_on=(),
-            state_key=None, timeout_seconds=None, max_attempts=None,
-        )  # fmt: skip
+        """A task that calls this skill with these arguments, which are checked when the plan is planned.
+
+        Raises:
+            TypeError: there are more positional arguments than parameters, or one is given twice.
+        """
+        if len(args) > len(self._parameters):
+            raise TypeError(
+                f"{self.name}() takes {len(self._parameters)} arguments, and {len(args)} were given"
+            )
+        arguments = dict(zip(self._parameters, args, strict=False))
+        if twice := arguments.keys() & kwargs.keys():
+            raise TypeError(f"{self.name}() got several values for {', '.join(sorted(twice))}")
+        return TaskSpec(skill=self.name, input=arguments | kwargs)
 
     def dump_input(self, arguments: Mapping[str, Any]) -> str:
         """The JSON text of a call's arguments.

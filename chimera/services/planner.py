@@ -1,7 +1,9 @@
 """Turning a plan into tasks and waves."""
 
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -10,7 +12,7 @@ from pydantic import ValidationError
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.plan import PlanFailure
 from chimera.models.record import canonical_json
-from chimera.models.skill import Catalogue, describe
+from chimera.models.skill import Catalogue, Skill, describe
 from chimera.models.task import Task, TaskSpec
 from chimera.models.wave import Wave
 from chimera.ports.clock import Clock
@@ -26,6 +28,39 @@ class PlanRejected(Exception):  # noqa: N818  it carries the outcome, it is not 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.failure = PlanFailure(code=code, message=message[:2000])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Draft:
+    """A yielded task, checked, before it has its place in a wave."""
+
+    task_id: UUID
+    ordinal: int
+    spec: TaskSpec
+    skill: Skill[..., Any]
+    input: str
+    label: str | None
+    # The tasks it depends on, and how many waves must come before its own for them.
+    before: tuple["Draft", ...]
+    depth: int
+
+    def task(self, tenant_id: str, plan_id: UUID, wave_no: int, priority: int) -> Task:
+        """The task in its place."""
+        return Task(
+            tenant_id=tenant_id,
+            plan_id=plan_id,
+            task_id=self.task_id,
+            ordinal=self.ordinal,
+            wave_no=wave_no,
+            skill=self.spec.skill,
+            input=self.input,
+            label=self.label,
+            priority=priority,
+            timeout_seconds=self.spec.timeout_seconds or self.skill.timeout_seconds,
+            max_attempts=self.spec.max_attempts or self.skill.max_attempts,
+            depends_on=tuple(other.task_id for other in self.before),
+            state_key=self.spec.state_key,
+        )
 
 
 class PlannerService:
@@ -65,49 +100,41 @@ class PlannerService:
         if job is None:
             return 0
         try:
-            tasks, depths = self._tasks(tenant_id, plan_id, job)
+            drafts = self._drafts(job)
         except PlanRejected as exc:
             self._store.fail_plan(tenant_id, plan_id, token, exc.failure)
             log.warning("plan_failed", code=exc.failure.code)
             return 0
-        waves, placed = lay_out(tasks, depths, self._wave_size)
-        if not self._store.save_tasks(tenant_id, plan_id, token, waves, placed):
+        waves, placed = lay_out(drafts, self._wave_size)
+        tasks = [draft.task(tenant_id, plan_id, wave_no, job.priority) for wave_no, draft in placed]
+        if not self._store.save_tasks(tenant_id, plan_id, token, waves, tasks):
             log.warning("planning_lease_lost")
             return 0
         log.info("plan_planned", tasks=len(tasks), waves=len(waves))
         self._dispatcher.dispatch(tenant_id)
         return len(tasks)
 
-    def _tasks(self, tenant_id: str, plan_id: UUID, job: PlanningJob) -> tuple[list[Task], list[int]]:
-        """The tasks in the planner's order, and for each how many waves must come before its own."""
-        tasks: list[Task] = []
-        depths: list[int] = []
-        places: dict[int, int] = {}  # id() of a yielded spec, kept alive in `specs` -> ordinal
-        specs: list[TaskSpec] = []
+    def _drafts(self, job: PlanningJob) -> list[Draft]:
+        """The tasks in the planner's order."""
+        drafts: list[Draft] = []
+        by_spec: dict[int, Draft] = {}  # by id() of the spec, which its draft keeps alive
         for spec in self._specs(job):
-            ordinal = len(tasks)
+            ordinal = len(drafts)
             if ordinal >= self._max_tasks:
                 raise PlanRejected(
                     "too_many_tasks",
                     f"the planner yielded more than {self._max_tasks} tasks (CHIMERA_MAX_TASKS_PER_PLAN)",
                 )
-            if spec.depends_on:
-                try:
-                    before = [places[id(other)] for other in spec.depends_on]
-                except KeyError:
-                    raise PlanRejected(
-                        "unknown_dependency",
-                        f"task {ordinal} depends on a task that was not yielded before it",
-                    ) from None
-                depths.append(1 + max(depths[place] for place in before))
-            else:
-                before = []
-                depths.append(0)
-            dependencies = tuple(tasks[place].task_id for place in before)
-            tasks.append(self._task(tenant_id, plan_id, job.priority, ordinal, spec, dependencies))
-            specs.append(spec)
-            places[id(spec)] = ordinal
-        return tasks, depths
+            try:
+                before = tuple(by_spec[id(other)] for other in spec.depends_on)
+            except KeyError:
+                raise PlanRejected(
+                    "unknown_dependency", f"task {ordinal} depends on a task that was not yielded before it"
+                ) from None
+            draft = self._draft(ordinal, spec, before)
+            drafts.append(draft)
+            by_spec[id(spec)] = draft
+        return drafts
 
     def _specs(self, job: PlanningJob) -> Iterable[TaskSpec]:
         """What the planner yields, with anything it raises turned into the plan's failure."""
@@ -133,15 +160,7 @@ class PlannerService:
                 "planner_raised", f"{type(exc).__name__}: {exc} ({where.name}, line {where.lineno})"
             ) from exc
 
-    def _task(
-        self,
-        tenant_id: str,
-        plan_id: UUID,
-        priority: int,
-        ordinal: int,
-        spec: TaskSpec,
-        dependencies: tuple[UUID, ...],
-    ) -> Task:
+    def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[Draft, ...]) -> Draft:
         try:
             skill = self._catalogue.skill(spec.skill)
             arguments = skill.dump_input(spec.input)
@@ -158,38 +177,32 @@ class PlannerService:
                 f"task {ordinal} ({spec.skill}): {len(arguments)} bytes of input, and at most "
                 f"{self._max_input_bytes} are taken (CHIMERA_MAX_INPUTS_BYTES)",
             )
-        # Every field was checked above or by the spec: validating a hundred thousand tasks again is time for nothing.
-        return Task.model_construct(
-            tenant_id=tenant_id,
-            plan_id=plan_id,
+        return Draft(
             task_id=self._clock.new_id(),
-            parent_task_id=None,
             ordinal=ordinal,
-            wave_no=0,
-            skill=spec.skill,
+            spec=spec,
+            skill=skill,
             input=arguments,
             label=label,
-            priority=priority,
-            timeout_seconds=spec.timeout_seconds or skill.timeout_seconds,
-            max_attempts=spec.max_attempts or skill.max_attempts,
-            depends_on=dependencies,
-            state_key=spec.state_key,
+            before=before,
+            depth=1 + max(other.depth for other in before) if before else 0,
         )
 
 
-def lay_out(tasks: list[Task], depths: list[int], wave_size: int) -> tuple[list[Wave], list[Task]]:
+def lay_out(drafts: Sequence[Draft], wave_size: int) -> tuple[list[Wave], list[tuple[int, Draft]]]:
     """Cuts tasks into waves of at most `wave_size`, so that no task shares a wave with one it depends on.
 
-    Returns the waves and the tasks in the order of their waves; within a wave the planner's order stays.
+    Returns the waves, and each task with its wave's number, in the order of the waves; within a wave the
+    planner's order stays.
     """
     waves: list[Wave] = []
-    placed: list[Task] = []
-    by_depth: dict[int, list[Task]] = {}
-    for task, depth in zip(tasks, depths, strict=True):
-        by_depth.setdefault(depth, []).append(task)
+    placed: list[tuple[int, Draft]] = []
+    by_depth: dict[int, list[Draft]] = {}
+    for draft in drafts:
+        by_depth.setdefault(draft.depth, []).append(draft)
     for depth, same in sorted(by_depth.items()):
         for start in range(0, len(same), wave_size):
             chunk = same[start : start + wave_size]
-            placed += [task.model_copy(update={"wave_no": len(waves)}) for task in chunk]
+            placed += [(len(waves), draft) for draft in chunk]
             waves.append(Wave(wave_no=len(waves), task_count=len(chunk), has_dependencies=depth > 0))
     return waves, placed

@@ -1,0 +1,25 @@
+"""The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
+
+from tests.fakes.clock import FakeClock
+from tests.fakes.database import FakeDatabase
+from tests.fakes.decision_store import FakeDecisionStore
+from tests.fakes.plan_store import FakePlanStore
+from tests.fakes.queue import FakeQueue
+from tests.fakes.review_store import FakeReviewStore
+from tests.fakes.sweep_store import FakeSweepStore
+from tests.fakes.tenant_store import FakeTenantStore
+from tests.fakes.wave_store import FakeWaveStore
+from tests.fakes.work_store import FakeWorkStore
+
+__all__ = [
+    "FakeClock",
+    "FakeDatabase",
+    "FakeDecisionStore",
+    "FakePlanStore",
+    "FakeQueue",
+    "FakeReviewStore",
+    "FakeSweepStore",
+    "FakeTenantStore",
+    "FakeWaveStore",
+    "FakeWorkStore",
+]

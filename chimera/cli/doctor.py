@@ -1,0 +1,181 @@
+"""`chimera doctor`: looks at each thing that Chimera needs, one by one, and says what to do about it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import typer
+
+from chimera.cli.context import command, load_user_code, quiet_logs
+from chimera.cli.output import Format, Output, document, table
+
+OLDEST_POSTGRES = 150000  # as libpq numbers versions
+OLDEST_REDIS = (7, 0)
+WORKERS_ANSWER_WITHIN_SECONDS = 1.0
+NEEDED_QUEUES = ("plan", "judge")
+ROLES = ("owner", "app", "worker", "judge")
+
+
+class Status(StrEnum):
+    """How a thing is."""
+
+    OK = "ok"
+    WARN = "WARN"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check found, and what to do if it is not well."""
+
+    check: str
+    status: Status
+    detail: str
+    fix: str = ""
+
+
+def doctor(output: Output = Format.TABLE) -> None:
+    """Check settings, PostgreSQL, Redis, workers and user code; exit code 1 if anything fails."""
+    quiet_logs()
+    findings = list(examine())
+    if output is Format.JSON:
+        document([asdict(finding) for finding in findings])
+    else:
+        table(
+            ["", "CHECK", "FOUND", "WHAT TO DO"],
+            [[finding.status, finding.check, finding.detail, finding.fix] for finding in findings],
+        )
+    if any(finding.status is Status.FAIL for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine() -> Iterator[Finding]:
+    """Every check, each by itself: one that fails does not keep the next from looking."""
+    yield from _checked("stack", _stack)
+    yield from _checked("settings", _settings)
+    for role in ROLES:
+        yield from _checked(f"postgresql {role}", _postgres, role)
+    yield from _checked("schema", _schema)
+    yield from _checked("broker", _broker)
+    yield from _checked("workers", _workers)
+    yield from _checked("user code", _user_code)
+
+
+def _checked(name: str, check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
+    try:
+        yield from check(name, *arguments)
+    except Exception as exc:  # noqa: BLE001  whatever keeps a check from its answer is the finding
+        text = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+        yield Finding(name, Status.FAIL, text, _FIXES.get(name.split(maxsplit=1)[0], ""))
+
+
+def _stack(name: str) -> Iterator[Finding]:
+    from chimera.adapters.embedded import running_stack
+    from chimera.settings import data_dir
+
+    stack = running_stack()
+    if stack is None:
+        yield Finding(name, Status.OK, f"no embedded stack runs on {data_dir()}")
+    else:
+        yield Finding(name, Status.OK, f"runs on {stack.data_dir} (process {stack.pid})")
+
+
+def _settings(name: str) -> Iterator[Finding]:
+    from chimera.settings import settings
+
+    known = settings()
+    unset = [f"CHIMERA_{role.upper()}_DATABASE_URL" for role in ROLES if getattr(known, f"{role}_database_url") is None]
+    if known.redis_url is None:
+        unset.append("CHIMERA_REDIS_URL")
+    if len(unset) == len(ROLES) + 1:
+        yield Finding(name, Status.FAIL, "no address is set", f"`{command('up')}`, or set {', '.join(unset)}")
+    elif unset:
+        # A process needs those that it uses; the checks below look at each.
+        yield Finding(name, Status.WARN, f"not set: {', '.join(unset)}", "set those that this machine's processes need")
+    else:
+        yield Finding(name, Status.OK, "every address is set")
+
+
+def _postgres(name: str, role: str) -> Iterator[Finding]:
+    from chimera.adapters.postgres.database import Database
+    from chimera.settings import settings
+
+    url = getattr(settings(), f"{role}_database_url")
+    if url is None:
+        status = Status.FAIL if role == "app" else Status.WARN
+        yield Finding(name, status, "has no address", f"set CHIMERA_{role.upper()}_DATABASE_URL")
+        return
+    database = Database(url.get_secret_value(), pool_size=1)
+    try:
+        with database.transaction() as connection:
+            version = connection.info.server_version
+    finally:
+        database.close()
+    detail = f"PostgreSQL {version // 10000}.{version % 10000} at {database.address}"
+    if version < OLDEST_POSTGRES:
+        yield Finding(name, Status.FAIL, detail, "Chimera needs PostgreSQL 15 or later")
+    else:
+        yield Finding(name, Status.OK, detail)
+
+
+def _schema(name: str) -> Iterator[Finding]:
+    from chimera import bootstrap
+
+    migrations = bootstrap.migrations()
+    current, head = migrations.current(), migrations.head()
+    if current == head:
+        yield Finding(name, Status.OK, f"at {head}")
+    else:
+        yield Finding(name, Status.FAIL, f"at {current or 'nothing'}, not {head}", f"`{command('db', 'upgrade')}`")
+
+
+def _broker(name: str) -> Iterator[Finding]:
+    from chimera import bootstrap
+
+    with bootstrap.celery_app().connection_for_read() as connection:
+        connection.ensure_connection(max_retries=0, timeout=2)
+        client: Any = connection.default_channel.client  # type: ignore[attr-defined]
+        server = client.info("server")
+        eviction = client.config_get("maxmemory-policy").get("maxmemory-policy", "unknown")
+        address = connection.as_uri()
+    version = str(server["redis_version"])
+    detail = f"{server.get('server_name', 'redis')} (Redis {version}) at {address}"
+    if tuple(map(int, version.split(".")[:2])) < OLDEST_REDIS:
+        yield Finding(name, Status.FAIL, detail, "Chimera needs Redis 7.0 or later")
+    elif eviction != "noeviction":
+        fix = "CONFIG SET maxmemory-policy noeviction: else messages vanish when memory is short"
+        yield Finding(name, Status.WARN, f"{detail}, maxmemory-policy {eviction}", fix)
+    else:
+        yield Finding(name, Status.OK, detail)
+
+
+def _workers(name: str) -> Iterator[Finding]:
+    from chimera.cli.workers import consumed_queues
+
+    heard = consumed_queues(WORKERS_ANSWER_WITHIN_SECONDS)
+    for node, queues in sorted(heard.items()):
+        yield Finding(name, Status.OK, f"{node} consumes {', '.join(sorted(queues))}")
+    for queue in NEEDED_QUEUES:
+        if not any(queue in queues for queues in heard.values()):
+            start = f"`{command('up')}`, or celery -A chimera worker" + (" -Q judge" if queue == "judge" else "")
+            yield Finding(name, Status.WARN, f"no worker consumes the queue {queue}", start)
+
+
+def _user_code(name: str) -> Iterator[Finding]:
+    catalogue = load_user_code()
+    if not catalogue.planners:
+        fix = "run this in the project's folder, and name its modules in `imports` of celeryconfig.py"
+        yield Finding(name, Status.WARN, "no planner is registered", fix)
+        return
+    found = f"planners: {', '.join(sorted(catalogue.planners))}; skills: {', '.join(sorted(catalogue.skills))}"
+    yield Finding(name, Status.OK, found)
+
+
+_FIXES = {
+    "postgresql": "see that the server runs and lets this role in (`chimera up`; `chimera db upgrade` sets logins)",
+    "schema": "see the findings on postgresql owner",
+    "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
+    "workers": "see the finding on the broker",
+    "user code": "mend the module",
+}

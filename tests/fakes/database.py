@@ -1,0 +1,146 @@
+"""What the fake stores share: rows in memory, and the rules that more than one of them applies."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from chimera.errors import PlanNotFound, StoreUnavailable, UnknownTenant
+from chimera.models.audit import AuditEntry, AuditEvent, chain
+from chimera.models.decision import Decision
+from chimera.models.plan import PlanFailure, PlanRequest, PlanState
+from chimera.models.result import Result
+from chimera.models.review import ReviewCard
+from chimera.models.task import Task, TaskState
+from chimera.models.wave import WaveRef
+from chimera.ports.tenant_store import Tenant
+from tests.fakes.clock import FakeClock
+
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+# Tasks that the Judge has not seen: while there is one, its wave is not closed.
+UNSEEN = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.STAGED})
+
+
+@dataclass
+class Lease:
+    token: UUID
+    until: datetime
+
+
+@dataclass
+class PlanRow:
+    plan_id: UUID
+    request: PlanRequest
+    first_audit_seq: int
+    submitted_at: datetime
+    state: PlanState = PlanState.SUBMITTED
+    stop_state: PlanState | None = None
+    failure: PlanFailure | None = None
+    task_count: int = 0
+    lease: Lease | None = None
+    published_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether tasks of it may start."""
+        return self.state in {PlanState.RUNNING, PlanState.IN_REVIEW}
+
+
+@dataclass
+class WaveRow:
+    ref: WaveRef
+    priority: int
+    has_dependencies: bool
+    touched_at: datetime
+    state: str = "waiting"  # in_flight, closed
+    published_at: datetime | None = None
+    publish_count: int = 0
+
+
+@dataclass
+class TaskRow:
+    task: Task
+    state: TaskState = TaskState.QUEUED
+    attempt: int = 0
+    lease: Lease | None = None
+    state_version: int | None = None
+
+
+@dataclass
+class Shared:
+    value: Any
+    version: int
+
+
+@dataclass
+class FakeDatabase:
+    """The rows of all tenants, by tenant and id."""
+
+    clock: FakeClock
+    # False is a server that does not answer.
+    available: bool = True
+    tenants: dict[str, Tenant] = field(default_factory=dict)
+    audit: dict[str, list[AuditEntry]] = field(default_factory=lambda: defaultdict(list))
+    plans: dict[tuple[str, UUID], PlanRow] = field(default_factory=dict)
+    waves: dict[WaveRef, WaveRow] = field(default_factory=dict)
+    tasks: dict[tuple[str, UUID], TaskRow] = field(default_factory=dict)
+    results: dict[tuple[str, UUID, int], Result] = field(default_factory=dict)
+    cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
+    final: dict[tuple[str, UUID], Decision] = field(default_factory=dict)
+    state: dict[tuple[str, str], Shared] = field(default_factory=dict)
+
+    def opened(self) -> "FakeDatabase":
+        """Itself, as each method of a store asks for it first."""
+        if not self.available:
+            raise StoreUnavailable
+        return self
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def plan(self, tenant_id: str, plan_id: UUID) -> PlanRow:
+        try:
+            return self.plans[tenant_id, plan_id]
+        except KeyError:
+            raise PlanNotFound from None
+
+    def wave_tasks(self, wave: WaveRef) -> list[TaskRow]:
+        """In the plan's order."""
+        place = (wave.tenant_id, wave.plan_id, wave.wave_no)
+        rows = [
+            row
+            for row in self.tasks.values()
+            if place == (row.task.tenant_id, row.task.plan_id, row.task.wave_no)
+        ]
+        return sorted(rows, key=lambda row: row.task.ordinal)
+
+    def plan_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRow]:
+        rows = [
+            row for row in self.waves.values() if (row.ref.tenant_id, row.ref.plan_id) == (tenant_id, plan_id)
+        ]
+        return sorted(rows, key=lambda row: row.ref.wave_no)
+
+    def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:
+        """Adds to the tenant's audit."""
+        if tenant_id not in self.tenants:
+            raise UnknownTenant
+        entries = self.audit[tenant_id]
+        head = entries[-1].hash if entries else bytes(32)
+        entries += chain(tenant_id, len(entries), head, self.now(), events)
+
+    def is_lost(self, lease: Lease | None) -> bool:
+        """Whether the lease's time has run out."""
+        return lease is not None and lease.until < self.now()
+
+    def unmet(self, task: Task) -> tuple[UUID, ...]:
+        """The tasks that it depends on and that were not approved, in no order."""
+        states = {other: self.tasks[task.tenant_id, other].state for other in task.depends_on}
+        return tuple(other for other, state in states.items() if state is not TaskState.APPROVED)
+
+    def may_run(self, task: Task) -> bool:
+        """Whether every task that it depends on has its final decision."""
+        undecided = UNSEEN | {TaskState.IN_REVIEW}
+        return all(self.tasks[task.tenant_id, other].state not in undecided for other in task.depends_on)

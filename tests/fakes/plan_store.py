@@ -1,0 +1,214 @@
+"""Plans as their submitters see them, in memory."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
+from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.record import canonical_json
+from chimera.models.result import OUTCOME
+from chimera.models.task import Task, TaskState
+from chimera.models.wave import Wave, WaveRef
+from chimera.ports import plan_store as port
+from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
+from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow, WaveRow
+
+
+class FakePlanStore(port.PlanStore):
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
+        database = self._database.opened()
+        if request.tenant_id not in database.tenants:
+            raise UnknownTenant
+        if earlier := self._of_key(request):
+            if earlier.request.sha256() != request.sha256():
+                raise IdempotencyConflict
+            return Submitted(plan_id=earlier.plan_id, created=False)
+        database.plans[request.tenant_id, plan_id] = PlanRow(
+            plan_id=plan_id,
+            request=request,
+            first_audit_seq=len(database.audit[request.tenant_id]) + 1,
+            submitted_at=database.now(),
+        )
+        self._record(request.tenant_id, plan_id, "app", "plan.submitted")
+        return Submitted(plan_id=plan_id, created=True)
+
+    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:
+        database = self._database.opened()
+        if row := database.plans.get((tenant_id, plan_id)):
+            row.published_at = database.now()
+
+    def begin_planning(
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> PlanningJob | None:
+        database = self._database.opened()
+        row = database.plans.get((tenant_id, plan_id))
+        if row is None or not self._may_be_planned(row):
+            return None
+        row.state = PlanState.PLANNING
+        row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
+        request = row.request
+        return PlanningJob(
+            planner=request.planner,
+            goal=request.goal,
+            inputs=canonical_json(request.inputs),
+            priority=request.priority,
+        )
+
+    def save_tasks(
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+    ) -> bool:
+        database = self._database.opened()
+        row = self._held(tenant_id, plan_id, lease_token)
+        if row is None:
+            return False
+        row.lease = None
+        row.task_count = len(tasks)
+        self._record(tenant_id, plan_id, "planner", "plan.planned")
+        if not tasks:
+            self._end(tenant_id, row, PlanState.COMPLETED, "planner")
+            return True
+        row.state = PlanState.RUNNING
+        for wave in waves:
+            ref = WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave.wave_no)
+            database.waves[ref] = WaveRow(
+                ref=ref,
+                priority=row.request.priority,
+                has_dependencies=wave.has_dependencies,
+                touched_at=database.now(),
+            )
+        for task in tasks:
+            database.tasks[tenant_id, task.task_id] = TaskRow(task)
+        return True
+
+    def fail_plan(self, tenant_id: str, plan_id: UUID, lease_token: UUID, failure: PlanFailure) -> bool:
+        self._database.opened()
+        row = self._held(tenant_id, plan_id, lease_token)
+        if row is None:
+            return False
+        row.lease = None
+        row.failure = failure
+        self._end(tenant_id, row, PlanState.FAILED, "planner")
+        return True
+
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
+        row = self._database.opened().plan(tenant_id, plan_id)
+        if end in {row.state, row.stop_state}:
+            return row.state
+        if row.state in ENDED or row.state is PlanState.STOPPING:
+            raise PlanAlreadyEnded
+        row.stop_state = end
+        row.lease = None
+        self._record(tenant_id, plan_id, actor, f"plan.{end}_asked")
+        if row.state in {PlanState.SUBMITTED, PlanState.PLANNING}:
+            self._end(tenant_id, row, end, actor)
+        else:
+            row.state = PlanState.STOPPING
+        return row.state
+
+    def get(self, tenant_id: str, plan_id: UUID) -> Plan:
+        return self._shown(self._database.opened().plan(tenant_id, plan_id))
+
+    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:
+        rows = [row for (owner, _), row in self._database.opened().plans.items() if owner == tenant_id]
+        rows = [row for row in rows if state in {None, row.state}]
+        rows.sort(key=lambda row: row.plan_id, reverse=True)
+        return [self._shown(row) for row in rows[:limit]]
+
+    def results(self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int) -> list[TaskResult]:
+        database = self._database.opened()
+        rows = [
+            row for wave in database.plan_waves(tenant_id, plan_id) for row in database.wave_tasks(wave.ref)
+        ]
+        rows = [row for row in rows if (row.task.wave_no, row.task.ordinal) > after]
+        return [self._result(row) for row in rows[:limit]]
+
+    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
+        entries = self._database.opened().audit[tenant_id][after:]
+        return [entry for entry in entries if plan_id in {None, entry.plan_id}][:limit]
+
+    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:
+        return self._database.opened().audit[tenant_id][-limit:]
+
+    def _of_key(self, request: PlanRequest) -> PlanRow | None:
+        """The plan that the request's idempotency key has made."""
+        if request.idempotency_key is None:
+            return None
+        wanted = (request.tenant_id, request.idempotency_key)
+        rows = self._database.plans.values()
+        return next(
+            (row for row in rows if (row.request.tenant_id, row.request.idempotency_key) == wanted), None
+        )
+
+    def _may_be_planned(self, row: PlanRow) -> bool:
+        deadline = row.request.deadline
+        if deadline is not None and deadline <= self._database.now():
+            return False
+        dropped = row.state is PlanState.PLANNING and self._database.is_lost(row.lease)
+        return row.state is PlanState.SUBMITTED or dropped
+
+    def _held(self, tenant_id: str, plan_id: UUID, lease_token: UUID) -> PlanRow | None:
+        """The plan, if this is the token of its lease."""
+        row = self._database.plans.get((tenant_id, plan_id))
+        held = row is not None and row.lease is not None and row.lease.token == lease_token
+        return row if held else None
+
+    def _end(self, tenant_id: str, row: PlanRow, state: PlanState, actor: str) -> None:
+        row.state = state
+        row.finished_at = self._database.now()
+        self._record(tenant_id, row.plan_id, actor, f"plan.{state}")
+
+    def _record(self, tenant_id: str, plan_id: UUID, actor: str, kind: str) -> None:
+        self._database.record(tenant_id, [AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts={})])
+
+    def _shown(self, row: PlanRow) -> Plan:
+        request = row.request
+        return Plan(
+            tenant_id=request.tenant_id,
+            plan_id=row.plan_id,
+            planner=request.planner,
+            goal=request.goal,
+            state=row.state,
+            priority=request.priority,
+            trace_id=request.trace_id,
+            session_id=request.session_id,
+            idempotency_key=request.idempotency_key,
+            deadline=request.deadline,
+            failure=row.failure,
+            counts=self._counts(row),
+            first_audit_seq=row.first_audit_seq,
+            submitted_at=row.submitted_at,
+            finished_at=row.finished_at,
+        )
+
+    def _counts(self, row: PlanRow) -> PlanCounts:
+        waves = self._database.plan_waves(row.request.tenant_id, row.plan_id)
+        states = Counter(task.state for wave in waves for task in self._database.wave_tasks(wave.ref))
+        return PlanCounts(
+            tasks=row.task_count,
+            committed=states[TaskState.APPROVED],
+            in_review=states[TaskState.IN_REVIEW],
+            denied=states[TaskState.DENIED],
+            failed=states[TaskState.EXHAUSTED],
+            cancelled=states[TaskState.CANCELLED] + states[TaskState.EXPIRED],
+        )
+
+    def _result(self, row: TaskRow) -> TaskResult:
+        task = row.task
+        result = self._database.results.get((task.tenant_id, task.task_id, row.attempt))
+        return TaskResult(
+            task_id=task.task_id,
+            wave_no=task.wave_no,
+            ordinal=task.ordinal,
+            skill=task.skill,
+            state=row.state,
+            attempt=row.attempt,
+            outcome=OUTCOME.validate_json(result.outcome) if result else None,
+            label=json.loads(task.label) if task.label else None,
+        )

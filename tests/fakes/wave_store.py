@@ -1,0 +1,54 @@
+"""The outbox of the fan-out, in memory."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from chimera.models.task import TaskState
+from chimera.models.wave import QueuedTask, WaveRef
+from chimera.ports import wave_store as port
+from chimera.ports.wave_store import OutgoingWave
+from tests.fakes.database import FakeDatabase, WaveRow
+
+# A wave that was taken and is not sent after this long lost its sender.
+_SENDER_SECONDS = 5
+
+
+class FakeWaveStore(port.WaveStore):
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:
+        database = self._database.opened()
+        waves = [row for ref, row in database.waves.items() if ref.tenant_id == tenant_id]
+        waves.sort(key=lambda row: (-row.priority, row.ref.plan_id, row.ref.wave_no))
+        room = max(0, window - sum(row.state == "in_flight" for row in waves))
+        unsent = [row for row in waves if self._is_unsent(row)]
+        taken = [row for row in waves if self._may_go(row)][:room] + unsent
+        for row in taken:
+            row.state = "in_flight"
+            row.touched_at = database.now()
+        return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
+
+    def mark_published(self, waves: Sequence[WaveRef]) -> None:
+        database = self._database.opened()
+        for wave in waves:
+            row = database.waves[wave]
+            row.published_at = row.touched_at = database.now()
+            row.publish_count += 1
+
+    def _may_go(self, row: WaveRow) -> bool:
+        database = self._database
+        plan = database.plan(row.ref.tenant_id, row.ref.plan_id)
+        tasks = database.wave_tasks(row.ref)
+        return row.state == "waiting" and plan.goes_on and all(database.may_run(each.task) for each in tasks)
+
+    def _is_unsent(self, row: WaveRow) -> bool:
+        left = row.state == "in_flight" and row.published_at is None
+        return left and row.touched_at < self._database.now() - timedelta(seconds=_SENDER_SECONDS)
+
+    def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:
+        tasks = [row.task for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]
+        return tuple(
+            QueuedTask(task_id=task.task_id, skill=task.skill, timeout_seconds=task.timeout_seconds)
+            for task in tasks
+        )

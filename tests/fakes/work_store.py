@@ -1,0 +1,78 @@
+"""Tasks as workers see them, in memory."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from chimera.models.result import Result
+from chimera.models.task import ClaimedTask, TaskState
+from chimera.models.wave import WaveRef
+from chimera.ports import work_store as port
+from tests.fakes.database import FakeDatabase, Lease, TaskRow
+
+
+class FakeWorkStore(port.WorkStore):
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def claim(
+        self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> list[ClaimedTask]:
+        database = self._database.opened()
+        if not self._plan_goes_on(wave):
+            return []
+        free = [
+            row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and self._is_free(row)
+        ]
+        for row in free:
+            row.state = TaskState.RUNNING
+            row.attempt += 1
+            row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
+            row.state_version = self._version_of(row)
+        return [self._claimed(row) for row in free]
+
+    def stage(self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
+        database = self._database.opened()
+        staged = 0
+        for result in results:
+            row = next((row for row in database.wave_tasks(wave) if row.task.task_id == result.task_id), None)
+            if row is None or not self._is_mine(row, result.attempt, lease_token):
+                continue
+            row.state = TaskState.STAGED
+            row.lease = None
+            database.results[wave.tenant_id, result.task_id, result.attempt] = result
+            staged += 1
+        return staged
+
+    def _plan_goes_on(self, wave: WaveRef) -> bool:
+        plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
+        if plan is None or not plan.goes_on:
+            return False
+        return plan.request.deadline is None or plan.request.deadline > self._database.now()
+
+    def _is_free(self, row: TaskRow) -> bool:
+        dropped = row.state is TaskState.RUNNING and self._database.is_lost(row.lease)
+        free = row.state is TaskState.QUEUED or dropped
+        return free and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
+
+    def _version_of(self, row: TaskRow) -> int | None:
+        """The version of the shared state that the task will change; 0 where there is none yet."""
+        if row.task.state_key is None:
+            return None
+        shared = self._database.state.get((row.task.tenant_id, row.task.state_key))
+        return shared.version if shared else 0
+
+    def _claimed(self, row: TaskRow) -> ClaimedTask:
+        return ClaimedTask(
+            task_id=row.task.task_id,
+            skill=row.task.skill,
+            input=row.task.input,
+            attempt=row.attempt,
+            timeout_seconds=row.task.timeout_seconds,
+            unmet_dependencies=self._database.unmet(row.task),
+        )
+
+    @staticmethod
+    def _is_mine(row: TaskRow, attempt: int, lease_token: UUID) -> bool:
+        running = row.state is TaskState.RUNNING and row.attempt == attempt
+        return running and row.lease is not None and row.lease.token == lease_token
