@@ -1,17 +1,25 @@
 """The project's Celery settings, over those that Chimera needs (chimera/adapters/celery/app.py).
 
-This file is where user code is named: `imports` lists the modules that declare skills and planners. Every
-process reads it: workers, judges, beat, Flower and the `chimera` command.
+User code is named here: `imports` lists the modules that declare skills and planners. Every process reads
+this file: workers, judges, beat, Flower and the `chimera` command.
 """
+
+import os
 
 imports = ["examples.tickets.tasks"]
 
-# Plans that start by the clock: any planner, with the fields of a PlanRequest as keyword arguments.
-# from celery.schedules import crontab
-# beat_schedule = {
-#     "tickets-every-morning": {
-#         "task": "chimera.submit",
-#         "schedule": crontab(hour=7, minute=0),
-#         "kwargs": {"tenant_id": "acme", "planner": "tickets", "inputs": {"rows": [...]}},
-#     },
-# }
+# A plan that starts by the clock: task `chimera.submit`, with the fields of a PlanRequest as its arguments.
+# The sample does so only when TICKETS_EVERY_SECONDS says how often.
+if _seconds := os.environ.get("TICKETS_EVERY_SECONDS"):
+    beat_schedule = {
+        "tickets": {
+            "task": "chimera.submit",
+            "schedule": float(_seconds),
+            "kwargs": {
+                "tenant_id": "acme",
+                "planner": "tickets",
+                "goal": "Triage what came in",
+                "inputs": {"rows": [{"text": "My parcel was due on Monday and is still not here."}]},
+            },
+        },
+    }

@@ -63,7 +63,7 @@ class Services:
             self._dispatcher(self._app_database),
             self._catalogue,
             self._clock,
-            lease_seconds=self._settings.planner_timeout_seconds,
+            timeout_seconds=self._settings.planner_timeout_seconds,
             wave_size=self._settings.wave_size,
             max_tasks=self._settings.max_tasks_per_plan,
             max_input_bytes=self._settings.max_inputs_bytes,

@@ -11,7 +11,7 @@ try:
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
 
-import chimera.tasks  # noqa: E402, F401  its tasks register with the app
+import chimera.tasks  # noqa: F401  its tasks register with the app
 
 
 @setup_logging.connect

@@ -121,9 +121,7 @@ class PlanHandle:
 
     def reviews(self, status: CardStatus | None = CardStatus.PENDING) -> list[ReviewCard]:
         """The plan's review cards: those that wait, or those of another status, or with None all."""
-        return self._services.reviews.cards(
-            self.tenant_id, plan_id=self.plan_id, status=status, limit=100_000
-        )
+        return self._services.reviews.cards(self.tenant_id, plan_id=self.plan_id, status=status, limit=100_000)
 
     def cancel(self, actor: str = "app") -> PlanState:
         """Stops the plan: no further task starts, what is committed stays. Returns the state it is in then.

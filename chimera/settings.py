@@ -28,9 +28,7 @@ def stack_env_file() -> Path:
 class Settings(BaseSettings):
     """What one process needs to know. Each database URL is one role; a process gets only those it uses."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="CHIMERA_", extra="ignore", frozen=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(env_prefix="CHIMERA_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # One URL per database role (SECURITY.md): owner migrates and adds tenants, app submits and reads,
     # worker claims and stages, judge decides and commits.
@@ -80,7 +78,6 @@ def settings() -> Settings:
         return Settings(_env_file=stack_env_file())
     except ValidationError as exc:
         faults = "; ".join(
-            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}"
-            for fault in exc.errors()
+            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in exc.errors()
         )
         raise InvalidInput(f"settings: {faults}") from exc

@@ -60,7 +60,11 @@ def _row(entry: "AuditEntry") -> list[str]:
     values = entry_json(entry)
     facts: dict[str, Any] = values["facts"]
     rules = ", ".join(reason["rule"] for reason in facts.get("reasons", []))
-    what = facts.get("verdict") or facts.get("status") or ", ".join(f"{key} {facts[key]}" for key in _SHORT if key in facts)
+    what = (
+        facts.get("verdict")
+        or facts.get("status")
+        or ", ".join(f"{key} {facts[key]}" for key in _SHORT if key in facts)
+    )
     return [
         str(entry.seq),
         moment(entry.at),

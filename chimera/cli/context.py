@@ -121,9 +121,7 @@ def load_user_code() -> "Catalogue":
         raise
     except (Exception, SystemExit) as exc:
         where = _last_line_of_theirs(exc)
-        raise UserCodeBroken(
-            f"{_broken_module()} cannot be imported: {type(exc).__name__}: {exc}{where}"
-        ) from exc
+        raise UserCodeBroken(f"{_broken_module()} cannot be imported: {type(exc).__name__}: {exc}{where}") from exc
 
 
 def plan_handle(tenant: str, plan_id: str) -> "PlanHandle":
@@ -145,9 +143,7 @@ def _broken_module() -> str:
     except Exception:  # noqa: BLE001  it is celeryconfig itself that fails, whatever way it does
         return os.environ.get("CELERY_CONFIG_MODULE") or "celeryconfig"
     missing = [name for name in names if name not in sys.modules]
-    return (
-        f"{missing[0]} (imports of celeryconfig.py)" if missing else "a module that celeryconfig.py imports"
-    )
+    return f"{missing[0]} (imports of celeryconfig.py)" if missing else "a module that celeryconfig.py imports"
 
 
 def _last_line_of_theirs(exc: BaseException) -> str:

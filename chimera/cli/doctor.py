@@ -36,7 +36,10 @@ class Finding:
 
 
 def doctor(output: Output = Format.TABLE) -> None:
-    """Check settings, PostgreSQL, Redis, workers and user code; exit code 1 if anything fails."""
+    """Check everything that Chimera needs.
+
+    Settings, PostgreSQL, schema, Redis, workers and user code, each by itself. Exit code 1 if anything fails.
+    """
     quiet_logs()
     findings = list(examine())
     if output is Format.JSON:
@@ -177,5 +180,5 @@ _FIXES = {
     "schema": "see the findings on postgresql owner",
     "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
     "workers": "see the finding on the broker",
-    "user code": "mend the module",
+    "user": "mend the module",
 }

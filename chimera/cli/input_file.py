@@ -146,9 +146,7 @@ def _limited(name: str, content: bytes, max_bytes: int) -> bytes:
 def _decoded(name: str, content: bytes) -> str:
     """The text in UTF-8 bytes, without the byte order mark that some programs put before it."""
     if other := _OTHER_BOMS.get(content[:2]):
-        raise InvalidInput(
-            f"{name}, line 1, byte 1: the file is {other}, and UTF-8 is expected; save it as that"
-        )
+        raise InvalidInput(f"{name}, line 1, byte 1: the file is {other}, and UTF-8 is expected; save it as that")
     try:
         return content.removeprefix(_UTF8_BOM).decode()
     except UnicodeDecodeError as exc:
@@ -173,9 +171,7 @@ def _csv_records(name: str, text: str) -> Iterator[tuple[int, list[str]]]:
                 begins = reader.line_num + 1
         except csv.Error as exc:
             if "unexpected end of data" in str(exc):
-                raise InvalidInput(
-                    f"{name}, line {begins}: a quote that opens here is never closed"
-                ) from None
+                raise InvalidInput(f"{name}, line {begins}: a quote that opens here is never closed") from None
             raise InvalidInput(f"{name}, line {reader.line_num}: {exc}") from None
 
 
@@ -201,18 +197,14 @@ def _object(where: str, text: str, *, one_line: bool) -> dict[str, Any]:
     try:
         value = _loads(text)
     except json.JSONDecodeError as exc:
-        place = (
-            f"{where}, column {exc.colno}" if one_line else f"{where}, line {exc.lineno}, column {exc.colno}"
-        )
+        place = f"{where}, column {exc.colno}" if one_line else f"{where}, line {exc.lineno}, column {exc.colno}"
         raise InvalidInput(f"{place}: not JSON: {exc.msg}") from None
     except RecursionError:
         raise InvalidInput(f"{where}: nested more than {MAX_DEPTH} deep") from None
     except ValueError as exc:
         raise InvalidInput(f"{where}: {exc}") from None
     if not isinstance(value, dict):
-        kind = {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(
-            type(value), "a number"
-        )
+        kind = {list: "a list", str: "a text", type(None): "null", bool: "true or false"}.get(type(value), "a number")
         what = "each line must be" if one_line else "the inputs must be"
         raise InvalidInput(f"{where}: {kind}, and {what} a JSON object")
     return value
@@ -255,9 +247,7 @@ def _whole_text(text: str) -> None:
         text.encode()
     except UnicodeEncodeError as exc:
         half = ord(text[exc.start])
-        raise ValueError(
-            f"a text holds \\u{half:04x}, half of a surrogate pair, which is no character"
-        ) from None
+        raise ValueError(f"a text holds \\u{half:04x}, half of a surrogate pair, which is no character") from None
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -6,18 +6,15 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from chimera.cli import audit, database, demo, doctor, plan, review, stack, tenant, version
 from chimera.cli.context import command
 from chimera.cli.output import harmless_streams, say
 from chimera.errors import ChimeraError
-
-if TYPE_CHECKING:
-    from typer._click.exceptions import ClickException
 
 INTERRUPTED = 130
 
@@ -88,8 +85,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for JSON, also where it is wrong otherwise."""
     pairs = zip(arguments, [*arguments[1:], ""], strict=True)
     return any(
-        first in {"--json", "-ojson", "--output=json"}
-        or (first in {"-o", "--output"} and second.lower() == "json")
+        first in {"--json", "-ojson", "--output=json"} or (first in {"-o", "--output"} and second.lower() == "json")
         for first, second in pairs
     )
 
@@ -98,18 +94,12 @@ def _explained(exc: Exception) -> tuple[str, int]:
     if isinstance(exc, ChimeraError):
         # Messages of the core say `chimera up`; where people type ./run they shall read that.
         return str(exc).replace("`chimera ", f"`{command()} "), exc.exit_code
-    usage = _usage_error(exc)
-    if usage is not None:
-        where = f"; {usage.ctx.command_path} --help says more" if getattr(usage, "ctx", None) else ""
-        return usage.format_message().rstrip(".") + where, usage.exit_code
+    if isinstance(exc, TyperException):
+        context = getattr(exc, "ctx", None)
+        where = f" ({context.command_path} --help says more)" if context else ""
+        return exc.format_message().rstrip(".") + where, exc.exit_code
     hint = "" if os.environ.get("CHIMERA_DEBUG") else " (CHIMERA_DEBUG=1 shows where)"
     return f"unexpected {type(exc).__name__}: {exc}{hint}", 1
-
-
-def _usage_error(exc: Exception) -> "ClickException | None":
-    from typer._click.exceptions import ClickException
-
-    return exc if isinstance(exc, ClickException) else None
 
 
 if __name__ == "__main__":

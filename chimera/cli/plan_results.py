@@ -24,6 +24,7 @@ _OUTPUT_WIDTH = 200
 def results(
     plan: PlanId,
     tenant: Tenant,
+    *,
     state: Annotated[
         str | None, typer.Option("--state", help="Only tasks in this state: approved, in_review, denied, ...")
     ] = None,

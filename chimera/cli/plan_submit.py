@@ -21,6 +21,7 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 def submit(
     planner: Annotated[str, typer.Argument(metavar="PLANNER", help="The planner's name.")],
     tenant: Tenant,
+    *,
     goal: Annotated[str, typer.Option("--goal", help="In words, for the planner and for people.")] = "",
     source: Annotated[
         str | None,
@@ -33,9 +34,7 @@ def submit(
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="One more input; JSON, or else text. May be repeated."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="One more input; JSON, or else text. May be repeated."),
     ] = None,
     key: Annotated[
         str | None,

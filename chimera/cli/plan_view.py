@@ -44,11 +44,7 @@ def show_plan(plan: "Plan") -> None:
         *([f"{counts.cancelled} cancelled"] if counts.cancelled else []),
         *([f"{counts.open} open"] if counts.open else []),
     ]
-    took = (
-        f", {duration((plan.finished_at - plan.submitted_at).total_seconds())} after"
-        if plan.finished_at
-        else ""
-    )
+    took = f", {duration((plan.finished_at - plan.submitted_at).total_seconds())} after" if plan.finished_at else ""
     facts(
         [
             ("plan", format_id(IdKind.PLAN, plan.plan_id)),
@@ -93,10 +89,4 @@ def end_with(plan: "Plan") -> None:
 
 
 def _no_tasks(plan: "Plan") -> str:
-    return (
-        "none: the plan had no rows"
-        if plan.state == "completed"
-        else "not planned yet"
-        if not plan.failure
-        else ""
-    )
+    return "none: the plan had no rows" if plan.state == "completed" else "not planned yet" if not plan.failure else ""

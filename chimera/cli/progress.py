@@ -62,10 +62,7 @@ def follow(
 
 def numbers(counts: "PlanCounts") -> str:
     """`300 committed, 118 in review, 0 denied, 2 failed`."""
-    return (
-        f"{counts.committed} committed, {counts.in_review} in review, "
-        f"{counts.denied} denied, {counts.failed} failed"
-    )
+    return f"{counts.committed} committed, {counts.in_review} in review, {counts.denied} denied, {counts.failed} failed"
 
 
 @contextmanager

@@ -56,9 +56,7 @@ def score(results: Iterable["TaskResult"]) -> dict[str, Tally]:
 
 def is_right(label: Mapping[str, Any], output: Any) -> bool:
     """Whether the output is an object that has all of the label's keys with the same values."""
-    return isinstance(output, dict) and all(
-        key in output and _same(value, output[key]) for key, value in label.items()
-    )
+    return isinstance(output, dict) and all(key in output and _same(value, output[key]) for key, value in label.items())
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -12,9 +12,7 @@ app = typer.Typer(help="Add and list tenants: those that Chimera works for.", no
 
 @app.command()
 def add(
-    tenants: Annotated[
-        list[str], typer.Argument(metavar="ID...", callback=valid_tenants, help="a-z, 0-9, _ and -.")
-    ],
+    tenants: Annotated[list[str], typer.Argument(metavar="ID...", callback=valid_tenants, help="a-z, 0-9, _ and -.")],
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:

@@ -8,7 +8,7 @@ from chimera.cli.output import Format, Output, document, tell
 
 
 def version(output: Output = Format.TABLE) -> None:
-    """The versions of Chimera, and of what matters to it."""
+    """The versions of Chimera and its parts."""
     versions = {"chimera": __version__, "python": platform.python_version()}
     versions |= {name: metadata.version(name) for name in ("celery", "kombu", "redis", "psycopg")}
     if output is Format.JSON:

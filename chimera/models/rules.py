@@ -15,7 +15,7 @@ class TextRule(Record):
     pattern: str
 
 
-# The default policy of docs/architecture.md, "The gate". Word lists are narrow on purpose: each hit costs a person's time.
+# The default policy of docs/architecture.md, "The gate". Narrow on purpose: each hit costs a person's time.
 DEFAULT_RULES = (
     TextRule(name="keyword.password", pattern=r"pass(?:word|phrase|code)s?"),
     TextRule(name="keyword.secret_key", pattern=r"(?:secret|private|api)[ _-]keys?"),

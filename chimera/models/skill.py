@@ -4,11 +4,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, update_wrapper
-from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Generic, NotRequired, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict  # pydantic does not take typing's before Python 3.12
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.result import NO_USAGE, Usage
@@ -34,12 +34,10 @@ class Success(Generic[T]):
     usage: Usage = NO_USAGE
 
 
-class SkillFailed(Exception):  # noqa: N818  it is what happened, not an error of Chimera
+class SkillFailed(Exception):
     """Raised by a skill to say why it cannot answer, and whether another attempt could."""
 
-    def __init__(
-        self, message: str, *, code: str = "skill_failed", retryable: bool = True, **details: Any
-    ) -> None:
+    def __init__(self, message: str, *, code: str = "skill_failed", retryable: bool = True, **details: Any) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
@@ -63,9 +61,7 @@ class Skill(Generic[P, R]):
         max_attempts: int,
     ) -> None:
         if max_batch < 1 or timeout_seconds <= 0 or max_attempts < 1:
-            raise InvalidInput(
-                f"skill {name!r}: max_batch and max_attempts start at 1, timeout_seconds above 0"
-            )
+            raise InvalidInput(f"skill {name!r}: max_batch and max_attempts start at 1, timeout_seconds above 0")
         self.function = function
         self.name = name
         # Tasks that one message may carry: 1 for slow skills, hundreds for quick ones.
@@ -90,9 +86,7 @@ class Skill(Generic[P, R]):
             TypeError: there are more positional arguments than parameters, or one is given twice.
         """
         if len(args) > len(self._parameters):
-            raise TypeError(
-                f"{self.name}() takes {len(self._parameters)} arguments, and {len(args)} were given"
-            )
+            raise TypeError(f"{self.name}() takes {len(self._parameters)} arguments, and {len(args)} were given")
         arguments = dict(zip(self._parameters, args, strict=False))
         if twice := arguments.keys() & kwargs.keys():
             raise TypeError(f"{self.name}() got several values for {', '.join(sorted(twice))}")
@@ -104,9 +98,7 @@ class Skill(Generic[P, R]):
         Raises:
             pydantic.ValidationError: they do not fit the signature.
         """
-        return self._input.dump_json(
-            self._input.validate_python(arguments), by_alias=True, round_trip=True
-        ).decode()
+        return self._input.dump_json(self._input.validate_python(arguments), by_alias=True, round_trip=True).decode()
 
     def load_input(self, text: str) -> dict[str, Any]:
         """The keyword arguments in a JSON text that `dump_input` wrote.
@@ -248,9 +240,7 @@ class Catalogue:
 def describe(exc: ValidationError, limit: int = 5) -> str:
     """What a validation found, field by field, without the values: `rows.16.text: Field required`."""
     faults = exc.errors(include_url=False, include_context=False, include_input=False)
-    text = "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in faults[:limit]
-    )
+    text = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in faults[:limit])
     return text + (f"; and {len(faults) - limit} more" if len(faults) > limit else "")
 
 
@@ -266,9 +256,7 @@ def _add(known: dict[str, Any], new: Any) -> None:
 
 def _unknown(what: str, name: str, known: Mapping[str, object]) -> str:
     there = ", ".join(sorted(known)) or "none"
-    return (
-        f"no {what} named {name!r}; registered: {there}. Its module must be in `imports` of celeryconfig.py"
-    )
+    return f"no {what} named {name!r}; registered: {there}. Its module must be in `imports` of celeryconfig.py"
 
 
 def _arguments(
@@ -285,7 +273,8 @@ def _arguments(
         if parameter.name not in without:
             hint = hints[parameter.name]
             keys[parameter.name] = hint if parameter.default is parameter.empty else NotRequired[hint]
-    arguments: Any = TypedDict(function.__name__, keys)  # type: ignore[operator]
+    make_typed_dict: Any = TypedDict  # mypy knows its literal form only
+    arguments = make_typed_dict(function.__name__, keys)
     arguments.__pydantic_config__ = ConfigDict(extra="forbid")
     return _adapter(f"{owner}: its parameters", arguments)
 

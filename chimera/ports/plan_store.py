@@ -26,6 +26,7 @@ class PlanningJob(Record):
     goal: str
     inputs: str  # JSON text
     priority: int
+    attempt: int  # from 1: how often the plan's lease was taken
 
 
 class TaskResult(Record):
@@ -69,7 +70,10 @@ class PlanStore(Protocol):
     def save_tasks(
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
     ) -> bool:
-        """Stores all that the planner yielded, at once; a plan of no tasks completes. False where the lease was lost."""
+        """Stores all that the planner yielded, at once; a plan of no tasks completes.
+
+        False where the lease was lost: nothing is stored.
+        """
         ...
 
     def fail_plan(self, tenant_id: str, plan_id: UUID, lease_token: UUID, failure: PlanFailure) -> bool:

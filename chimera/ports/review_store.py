@@ -9,9 +9,7 @@ from chimera.models.review import CardStatus, ReviewCard
 class ReviewStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
-    def cards(
-        self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int
-    ) -> list[ReviewCard]:
+    def cards(self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int) -> list[ReviewCard]:
         """Cards, oldest first."""
         ...
 

@@ -2,13 +2,10 @@
 
 import asyncio
 import inspect
-import signal
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
-from types import FrameType
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,18 +19,13 @@ from chimera.models.result import (
     reported_confidence,
 )
 from chimera.models.skill import Skill, SkillFailed, Success, describe
+from chimera.services.time_limit import TimeIsUp, alarm
 
 # A message is for people; the whole of an exception that quotes its input is of no use to them.
 MAX_MESSAGE_CHARACTERS = 2000
 
 
-class _TimeIsUp(BaseException):
-    """Raised inside a skill; not an Exception, so that the skill's own `except Exception` does not catch it."""
-
-
-def execute(
-    skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int
-) -> tuple[str, Usage]:
+def execute(skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int) -> tuple[str, Usage]:
     """Runs a skill on the JSON text of its arguments; returns its outcome as canonical JSON, and what it cost.
 
     Never raises for what the skill does: an exception, an overrun, an output of the wrong type or size
@@ -44,22 +36,21 @@ def execute(
         answer = _call(skill, arguments, timeout_seconds)
     except ValidationError as exc:
         return _failure("invalid_input", describe(exc), retryable=False), NO_USAGE
-    except (_TimeIsUp, TimeoutError) as exc:
-        message = (
-            f"ran longer than {timeout_seconds:g} s" if isinstance(exc, _TimeIsUp) else f"TimeoutError: {exc}"
-        )
+    except (TimeIsUp, TimeoutError) as exc:
+        message = f"ran longer than {timeout_seconds:g} s" if isinstance(exc, TimeIsUp) else f"TimeoutError: {exc}"
         return _failure("timeout", message, retryable=True), NO_USAGE
     except SkillFailed as exc:
         return _failure(exc.code, str(exc), retryable=exc.retryable, details=exc.details), NO_USAGE
     except (KeyboardInterrupt, SystemExit) as exc:
         return _failure("skill_raised", f"{type(exc).__name__}: {exc}", retryable=False), NO_USAGE
-    except Exception as exc:
+    except Exception as exc:  # noqa: BLE001  whatever a skill raises is its outcome
         return _failure("skill_raised", f"{type(exc).__name__}: {exc}", retryable=True), NO_USAGE
     return _success(skill, answer if isinstance(answer, Success) else Success(answer), max_output_bytes)
 
 
 def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> tuple[str, Usage]:
-    usage = answer.usage if isinstance(answer.usage, Usage) else NO_USAGE
+    reported: object = answer.usage
+    usage = reported if isinstance(reported, Usage) else NO_USAGE
     try:
         outcome = SuccessOutcome(
             output=skill.dump_output(answer.output),
@@ -73,9 +64,7 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
     except (TypeError, ValueError, RecursionError) as exc:
         return _failure("not_json", f"the output cannot be written as JSON: {exc}", retryable=False), usage
     if len(text) > max_output_bytes:
-        message = (
-            f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
-        )
+        message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
         return _failure("output_too_large", message, retryable=False), usage
     return text, usage
 
@@ -95,7 +84,7 @@ def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: fl
     if skill.is_async:
         return _on_event_loop(skill.function(**arguments), timeout_seconds)
     if threading.current_thread() is threading.main_thread():
-        with _alarm(timeout_seconds):
+        with alarm(timeout_seconds):
             return _resolved(skill.function(**arguments), timeout_seconds)
     return _in_thread(lambda: _resolved(skill.function(**arguments), timeout_seconds), timeout_seconds)
 
@@ -103,22 +92,6 @@ def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: fl
 def _resolved(answer: Any, timeout_seconds: float) -> Any:
     """The answer of a plain function, or of the coroutine that a wrapped async function returned."""
     return _on_event_loop(answer, timeout_seconds) if inspect.iscoroutine(answer) else answer
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """Raises _TimeIsUp in the main thread after so many seconds: how a prefork child ends an overrun."""
-
-    def ring(_signal: int, _frame: FrameType | None) -> None:
-        raise _TimeIsUp
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _in_thread(call: Callable[[], Any], timeout_seconds: float) -> Any:
@@ -129,7 +102,7 @@ def _in_thread(call: Callable[[], Any], timeout_seconds: float) -> Any:
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
         if not done.wait(timeout_seconds):
-            raise _TimeIsUp
+            raise TimeIsUp
         return future.result()
     finally:
         executor.shutdown(wait=False)
@@ -151,4 +124,4 @@ def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float) 
         if future.done():
             raise  # the skill's own
         future.cancel()
-        raise _TimeIsUp from None
+        raise TimeIsUp from None

@@ -1,5 +1,6 @@
 """Turning a plan into tasks and waves."""
 
+import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,17 @@ from chimera.models.wave import Wave
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher
+from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
 
+# A planner whose process dies is started again so often; it may be the planner that kills it.
+MAX_PLANNER_ATTEMPTS = 3
+# The lease outlives the time limit by this, to store what was planned.
+STORE_SECONDS = 60.0
 
-class PlanRejected(Exception):  # noqa: N818  it carries the outcome, it is not a fault of Chimera's
+
+class PlanRejected(Exception):
     """The planner failed, or yielded what cannot become tasks."""
 
     def __init__(self, code: str, message: str) -> None:
@@ -73,7 +80,7 @@ class PlannerService:
         catalogue: Catalogue,
         clock: Clock,
         *,
-        lease_seconds: float,
+        timeout_seconds: float,
         wave_size: int,
         max_tasks: int,
         max_input_bytes: int,
@@ -82,7 +89,7 @@ class PlannerService:
         self._dispatcher = dispatcher
         self._catalogue = catalogue
         self._clock = clock
-        self._lease_seconds = lease_seconds
+        self._timeout_seconds = timeout_seconds
         self._wave_size = wave_size
         self._max_tasks = max_tasks
         self._max_input_bytes = max_input_bytes
@@ -96,11 +103,11 @@ class PlannerService:
             StoreUnavailable: PostgreSQL does not answer; asked again, it starts again.
         """
         token = self._clock.new_id()
-        job = self._store.begin_planning(tenant_id, plan_id, token, self._lease_seconds)
+        job = self._store.begin_planning(tenant_id, plan_id, token, self._timeout_seconds + STORE_SECONDS)
         if job is None:
             return 0
         try:
-            drafts = self._drafts(job)
+            drafts = self._drafts_in_time(job)
         except PlanRejected as exc:
             self._store.fail_plan(tenant_id, plan_id, token, exc.failure)
             log.warning("plan_failed", code=exc.failure.code)
@@ -113,6 +120,19 @@ class PlannerService:
         log.info("plan_planned", tasks=len(tasks), waves=len(waves))
         self._dispatcher.dispatch(tenant_id)
         return len(tasks)
+
+    def _drafts_in_time(self, job: PlanningJob) -> list[Draft]:
+        if job.attempt > MAX_PLANNER_ATTEMPTS:
+            message = f"the planner was started {MAX_PLANNER_ATTEMPTS} times and never finished: its process was ended"
+            raise PlanRejected("planner_lost", message)
+        if threading.current_thread() is not threading.main_thread():
+            return self._drafts(job)  # in the threads pool nothing can end it
+        try:
+            with alarm(self._timeout_seconds):
+                return self._drafts(job)
+        except TimeIsUp:
+            message = f"the planner ran longer than {self._timeout_seconds:g} s (CHIMERA_PLANNER_TIMEOUT_SECONDS)"
+            raise PlanRejected("planner_timeout", message) from None
 
     def _drafts(self, job: PlanningJob) -> list[Draft]:
         """The tasks in the planner's order."""
@@ -140,12 +160,7 @@ class PlannerService:
         """What the planner yields, with anything it raises turned into the plan's failure."""
         try:
             for spec in self._catalogue.planner(job.planner).specs(job.goal, job.inputs):
-                if not isinstance(spec, TaskSpec):
-                    raise PlanRejected(
-                        "not_a_task",
-                        f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)",
-                    )
-                yield spec
+                yield _checked(spec)
         except (PlanRejected, GeneratorExit):
             raise
         except UnknownPlanner as exc:
@@ -187,6 +202,13 @@ class PlannerService:
             before=before,
             depth=1 + max(other.depth for other in before) if before else 0,
         )
+
+
+def _checked(spec: object) -> TaskSpec:
+    if not isinstance(spec, TaskSpec):
+        message = f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)"
+        raise PlanRejected("not_a_task", message)
+    return spec
 
 
 def lay_out(drafts: Sequence[Draft], wave_size: int) -> tuple[list[Wave], list[tuple[int, Draft]]]:

@@ -68,9 +68,7 @@ class WorkerService:
     def _outcome(self, task: ClaimedTask) -> tuple[str, Usage]:
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
-            return _refusal(
-                "dependency_not_approved", f"{count} of the tasks it depends on were not approved"
-            )
+            return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
         try:
             skill = self._catalogue.skill(task.skill)
         except UnknownSkill as exc:

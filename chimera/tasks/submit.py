@@ -2,15 +2,13 @@
 
 from typing import Any
 
-from celery import Task
-
 from chimera.bootstrap import services
 from chimera.models.plan import PlanRequest
 from chimera.tasks.base import ChimeraTask, app
 
 
 @app.task(name="chimera.submit", base=ChimeraTask, bind=True)
-def submit(self: Task, **request: Any) -> str:  # type: ignore[type-arg]
+def submit(self: ChimeraTask, /, **request: Any) -> str:
     """Submits a plan; keyword arguments are the fields of PlanRequest.
 
     The message's own id is the idempotency key and the trace id where none are given: delivered twice, it

@@ -80,9 +80,7 @@ def make_app(settings: Settings) -> Celery:
     if not merged.get("broker_url"):
         merged["broker_url"] = settings.require("redis_url")
     if not str(merged["broker_url"]).startswith(("redis", "sentinel", "unix")):
-        raise SettingsMissing(
-            "the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL"
-        )
+        raise SettingsMissing("the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL")
     merged.setdefault("result_backend", merged["broker_url"])
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
     merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}

@@ -81,7 +81,8 @@ class Queue(port.Queue):
     def _broker(self) -> Iterator[Roster]:
         """A client of the broker, with its errors turned into ours."""
         try:
-            with self._app.pool.acquire(block=True) as connection:
+            pool: Any = self._app.pool  # celery-types takes it for a pool of producers
+            with pool.acquire(block=True) as connection:
                 yield Roster(connection.default_channel.client)
         except (KombuError, RedisError, OSError) as exc:
             address = self._app.connection_for_write().as_uri()  # as_uri hides the password

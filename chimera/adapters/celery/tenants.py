@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 LOOK_SECONDS = 0.5
 
 
-class TenantQueues(bootsteps.StartStopStep):  # type: ignore[misc]  # celery.bootsteps has no types
+class TenantQueues(bootsteps.StartStopStep):
     """Consumes the queue of every tenant with work, and says how many agents the worker runs.
 
     With `-Q` the worker consumes what it names and nothing else, so `-Q judge` makes a judge-only worker,
@@ -28,7 +28,7 @@ class TenantQueues(bootsteps.StartStopStep):  # type: ignore[misc]  # celery.boo
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         # What -Q selected, None without it (celery.app.amqp.Queues.select); read before any tenant is added.
-        self._named = consumer.app.amqp.queues._consume_from is not None  # noqa: SLF001
+        self._named = consumer.app.amqp.queues._consume_from is not None
         self._timer: Any = None
 
     def start(self, consumer: Any) -> None:
@@ -58,9 +58,7 @@ class TenantQueues(bootsteps.StartStopStep):  # type: ignore[misc]  # celery.boo
 
     def _listen(self, consumer: Any, tenants: set[str]) -> None:
         wanted = {tenant_queue(tenant) for tenant in tenants}
-        heard = {
-            queue for queue in consumer.app.amqp.queues.consume_from if queue.startswith(TENANT_QUEUE_PREFIX)
-        }
+        heard = {queue for queue in consumer.app.amqp.queues.consume_from if queue.startswith(TENANT_QUEUE_PREFIX)}
         for queue in sorted(wanted - heard):
             consumer.add_task_queue(queue)
         for queue in sorted(heard - wanted):

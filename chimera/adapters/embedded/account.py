@@ -64,9 +64,7 @@ class Account:
     def can_run(self, program: Path) -> bool:
         """Whether `program --version` works for this user, its libraries included."""
         try:
-            done = subprocess.run(
-                [program, "--version"], cwd="/", capture_output=True, check=False, **self.identity()
-            )
+            done = subprocess.run([program, "--version"], cwd="/", capture_output=True, check=False, **self.identity())
         except OSError:
             return False
         return done.returncode == 0

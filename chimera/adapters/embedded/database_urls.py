@@ -34,10 +34,7 @@ def given_urls(environ: Mapping[str, str], passwords: Mapping[str, str]) -> dict
             f"{', '.join(given)} is set, but {OWNER_URL} is not: the migrations would go to one database and "
             f"the work to another. Fix: set {OWNER_URL} too, or unset the others to use the embedded one."
         )
-    return {
-        name: given.get(name) or _as_role(given[OWNER_URL], role, passwords[role])
-        for name, role in ROLES.items()
-    }
+    return {name: given.get(name) or _as_role(given[OWNER_URL], role, passwords[role]) for name, role in ROLES.items()}
 
 
 def _as_role(owner_url: str, role: str, password: str) -> str:

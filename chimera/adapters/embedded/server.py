@@ -150,14 +150,8 @@ class EmbeddedServer(ABC):
         self.stop()
         if "Address already in use" in said:
             return False
-        how = (
-            f"ended with code {ended}"
-            if ended is not None
-            else f"gave no answer in {READY_WITHIN_SECONDS:.0f} s"
-        )
-        raise EmbeddedServerError(
-            f"{self.name} {how} while it started in {self.folder}. {self._hint()}{said}"
-        )
+        how = f"ended with code {ended}" if ended is not None else f"gave no answer in {READY_WITHIN_SECONDS:.0f} s"
+        raise EmbeddedServerError(f"{self.name} {how} while it started in {self.folder}. {self._hint()}{said}")
 
     def _hint(self) -> str:
         return f"Its log ({self.log}) says:\n"

@@ -100,8 +100,7 @@ class EmbeddedServers:
                 continue
             if restarts.next_delay_seconds(server.lived_seconds) is None:
                 raise EmbeddedServerError(
-                    f"{server.name} ended {restarts.in_a_row + 1} times in a row. Fix what its log "
-                    f"({server.log}) says."
+                    f"{server.name} ended {restarts.in_a_row + 1} times in a row. Fix what its log ({server.log}) says."
                 )
             self._log.warning("server_died", server=server.name)
             server.start()
@@ -189,9 +188,7 @@ class EmbeddedServers:
         if not named:
             return free_port()
         if not named.isdecimal() or not 0 < int(named) < 65536:
-            raise EmbeddedServerError(
-                f"{FLOWER_PORT}={named} is no port. Fix: a number from 1 to 65535, or unset it."
-            )
+            raise EmbeddedServerError(f"{FLOWER_PORT}={named} is no port. Fix: a number from 1 to 65535, or unset it.")
         if not port_is_free(int(named)):
             raise EmbeddedServerError(
                 f"{FLOWER_PORT}={named}, but another process listens on port {named} of this machine. "

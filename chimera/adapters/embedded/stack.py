@@ -40,8 +40,7 @@ def running_stack(data_dir: Path | None = None) -> RunningStack | None:
         variables = read_env_file(folder / ENV_FILE)
     except PermissionError as exc:
         raise EmbeddedServerError(
-            f"{exc.filename} is another user's. Fix: ask as that user, or set CHIMERA_DATA to a folder of "
-            "yours."
+            f"{exc.filename} is another user's. Fix: ask as that user, or set CHIMERA_DATA to a folder of yours."
         ) from exc
     # An env file without a lock is what a killed stack left behind.
     return None if pid is None else RunningStack(data_dir=folder, pid=pid, variables=variables)
@@ -77,6 +76,5 @@ def _terminate(stack: RunningStack) -> None:
         return
     except PermissionError as exc:
         raise EmbeddedServerError(
-            f"The stack on {stack.data_dir} (process {stack.pid}) is another user's. Fix: end it as that "
-            "user."
+            f"The stack on {stack.data_dir} (process {stack.pid}) is another user's. Fix: end it as that user."
         ) from exc

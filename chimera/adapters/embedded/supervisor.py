@@ -139,9 +139,7 @@ class Supervisor:
 
     def pids(self) -> dict[str, int]:
         """The process ids of the children that are alive, by name."""
-        return {
-            each.name: each.child.pid for each in self._processes if each.child and each.child.poll() is None
-        }
+        return {each.name: each.child.pid for each in self._processes if each.child and each.child.poll() is None}
 
     def __enter__(self) -> Self:
         self.start()

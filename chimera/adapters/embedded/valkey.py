@@ -101,7 +101,4 @@ class EmbeddedValkey(EmbeddedServer):
         return True
 
     def _hint(self) -> str:
-        return (
-            f"If another version wrote {self.folder}, delete that folder: nothing in it is needed. "
-            f"{super()._hint()}"
-        )
+        return f"If another version wrote {self.folder}, delete that folder: nothing in it is needed. {super()._hint()}"

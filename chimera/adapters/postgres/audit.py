@@ -24,9 +24,7 @@ class Head:
         time = connection.execute(_SQL["time"])
         row, now = head.fetchone(), time.fetchone()
         if row is None or now is None:
-            raise UnknownTenant(
-                f"there is no tenant {tenant_id!r}: add it with `chimera tenant add {tenant_id}`"
-            )
+            raise UnknownTenant(f"there is no tenant {tenant_id!r}: add it with `chimera tenant add {tenant_id}`")
         self._seq: int = row["seq"]
         self._hash: bytes = row["hash"]
         # The time of everything that is recorded under this lock.

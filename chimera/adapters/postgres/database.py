@@ -48,9 +48,7 @@ class Database:
                 connection.execute(_SCOPE, {"tenant": tenant_id})
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as exc:
-            raise StoreUnavailable(
-                f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})"
-            ) from exc
+            raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
 
     @property
     def address(self) -> str:

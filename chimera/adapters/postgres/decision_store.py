@@ -117,9 +117,7 @@ class DecisionStore(port.DecisionStore):
             [item] = writing.write_state([item])
             ruling = item.decision.ruling
             if ruling.next_state is TaskState.QUEUED:
-                raise Conflict(
-                    "shared state has changed since this result was made: deny it, or run the plan again"
-                )
+                raise Conflict("shared state has changed since this result was made: deny it, or run the plan again")
             connection.execute(
                 _SQL["move_reviewed_task"],
                 {"tenant": tenant_id, "task": card["task_id"], "state": ruling.next_state},
@@ -154,10 +152,7 @@ class _Writing:
                 wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
         if not wanted:
             return list(decisions)
-        rows = [
-            (key, item.state_version, item.decision.task_id, item.decision.attempt)
-            for key, item in wanted.items()
-        ]
+        rows = [(key, item.state_version, item.decision.task_id, item.decision.attempt) for key, item in wanted.items()]
         arrays = columns(rows, "keys versions task_ids attempts")
         for row in self._connection.execute(_SQL["write_state"], self._scope | arrays):
             self._state_versions[row["task_id"]] = (row["key"], row["version"])
@@ -173,8 +168,7 @@ class _Writing:
         updates = [
             self._connection.execute(
                 _SQL["move_tasks"],
-                self._scope
-                | {"state": state, "attempt": attempt, "feedback": feedback, "task_ids": task_ids},
+                self._scope | {"state": state, "attempt": attempt, "feedback": feedback, "task_ids": task_ids},
             )
             for (state, attempt, feedback), task_ids in groups.items()
         ]
@@ -207,9 +201,7 @@ class _Writing:
         for state, number in moved.items():
             if state is not TaskState.QUEUED:
                 counts[_COUNTERS[state]] += number
-        values = {name: counts[name] for name in {*_COUNTERS.values()}} | {
-            "requeued": moved[TaskState.QUEUED] > 0
-        }
+        values = {name: counts[name] for name in {*_COUNTERS.values()}} | {"requeued": moved[TaskState.QUEUED] > 0}
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return

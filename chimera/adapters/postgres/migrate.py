@@ -91,6 +91,4 @@ def _set_login(connection: psycopg.Connection, url: str) -> None:
     if not password:
         raise InvalidInput(f"the database URL of {role} has no password")
     hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    connection.execute(
-        sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(hashed))
-    )
+    connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(hashed)))

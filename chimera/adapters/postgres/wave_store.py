@@ -23,19 +23,13 @@ class WaveStore(port.WaveStore):
             taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
             if not taken:
                 return []
-            waves: dict[tuple[UUID, int], list[QueuedTask]] = {
-                (row["plan_id"], row["wave_no"]): [] for row in taken
-            }
+            waves: dict[tuple[UUID, int], list[QueuedTask]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
             arrays = columns(list(waves), "plans wave_nos")
             for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):
-                task = QueuedTask(
-                    task_id=row["task_id"], skill=row["skill"], timeout_seconds=row["timeout_seconds"]
-                )
+                task = QueuedTask(task_id=row["task_id"], skill=row["skill"], timeout_seconds=row["timeout_seconds"])
                 waves[row["plan_id"], row["wave_no"]].append(task)
         return [
-            OutgoingWave(
-                wave=WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no), tasks=tuple(tasks)
-            )
+            OutgoingWave(wave=WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no), tasks=tuple(tasks))
             for (plan_id, wave_no), tasks in waves.items()
         ]
 

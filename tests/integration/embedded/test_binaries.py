@@ -132,6 +132,4 @@ def test_a_program_that_does_not_run_is_named(data_dir: Path, account: Account) 
     broken = fake(data_dir / "valkey-server")
     broken.write_text("no program")
     with pytest.raises(EmbeddedServerError, match=rf"cannot run {broken} \(system\)"):
-        usable_by(
-            account, Binaries(folder=data_dir, server=broken.name, source="system"), data_dir / "runtime"
-        )
+        usable_by(account, Binaries(folder=data_dir, server=broken.name, source="system"), data_dir / "runtime")

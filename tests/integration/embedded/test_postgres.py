@@ -83,9 +83,7 @@ def test_a_cluster_of_another_major_version_is_refused(make: Make, data_dir: Pat
     server.start()
     server.stop()
     (data_dir / "postgres" / "data" / "PG_VERSION").write_text("11\n")
-    with pytest.raises(
-        EmbeddedServerError, match=r"made by PostgreSQL 11, .*CHIMERA_POSTGRES_BIN .*PostgreSQL 11"
-    ):
+    with pytest.raises(EmbeddedServerError, match=r"made by PostgreSQL 11, .*CHIMERA_POSTGRES_BIN .*PostgreSQL 11"):
         server.start()
 
 
@@ -143,13 +141,9 @@ def test_valkey_too_replaces_a_lost_port_and_gives_up_in_the_end(
     assert not server.is_running
 
 
-def test_a_server_that_cannot_start_says_why(
-    data_dir: Path, environ: dict[str, str], account: Account
-) -> None:
+def test_a_server_that_cannot_start_says_why(data_dir: Path, environ: dict[str, str], account: Account) -> None:
     binaries = usable_by(account, find_valkey(environ), data_dir / "runtime")
-    server = EmbeddedValkey(
-        data_dir / "valkey", binaries=binaries, account=account, password="s3cret\nnonsense"
-    )
+    server = EmbeddedValkey(data_dir / "valkey", binaries=binaries, account=account, password="s3cret\nnonsense")
     with pytest.raises(EmbeddedServerError, match=r"(?s)Valkey ended with code 1 .*server\.log.*nonsense"):
         server.start()
 
@@ -169,9 +163,7 @@ def test_a_folder_has_one_server_at_a_time(make: Make, monkeypatch: pytest.Monke
     monkeypatch.setattr(server_module, "STOPPED_WITHIN_SECONDS", 0.1)
     server = make()
     server.start()
-    with pytest.raises(
-        EmbeddedServerError, match=f"PostgreSQL of an earlier run .process {server.pid}. still works"
-    ):
+    with pytest.raises(EmbeddedServerError, match=f"PostgreSQL of an earlier run .process {server.pid}. still works"):
         make().start()
     server.stop()
 

@@ -132,9 +132,7 @@ def test_servers_that_the_environment_names_are_used_and_none_is_started(data_di
 
 
 def test_a_connection_string_of_the_other_form_gets_its_roles_too(data_dir: Path) -> None:
-    with EmbeddedServers(
-        data_dir, ELSEWHERE | {OWNER_URL: "host=db.example dbname=agents user=boss"}
-    ) as servers:
+    with EmbeddedServers(data_dir, ELSEWHERE | {OWNER_URL: "host=db.example dbname=agents user=boss"}) as servers:
         assert "user=chimera_judge" in servers.variables["CHIMERA_JUDGE_DATABASE_URL"]
         assert "host=db.example" in servers.variables["CHIMERA_JUDGE_DATABASE_URL"]
 
@@ -205,9 +203,7 @@ def test_root_is_told_which_folder_is_closed_to_the_servers(data_dir: Path, envi
         EmbeddedServers(closed / "data", environ).start()
 
 
-def test_a_server_that_dies_comes_back_on_its_port_with_its_data(
-    data_dir: Path, environ: dict[str, str]
-) -> None:
+def test_a_server_that_dies_comes_back_on_its_port_with_its_data(data_dir: Path, environ: dict[str, str]) -> None:
     with EmbeddedServers(data_dir, environ) as servers:
         url, redis_url = servers.variables[OWNER_URL], servers.variables["CHIMERA_REDIS_URL"]
         with psycopg.connect(url) as connection:

@@ -70,9 +70,7 @@ def test_a_process_that_dies_is_started_again(tmp_path: Path, eventually: Eventu
 
 
 def test_what_a_dead_process_left_running_is_ended(tmp_path: Path, eventually: Eventually) -> None:
-    with supervise(
-        tmp_path, f"a: sh -c 'sh -c \"echo \\$\\$; exec {FOREVER}\" & {FOREVER}; :'\n"
-    ) as supervisor:
+    with supervise(tmp_path, f"a: sh -c 'sh -c \"echo \\$\\$; exec {FOREVER}\" & {FOREVER}; :'\n") as supervisor:
         log = tmp_path / "logs" / "a.log"
         eventually(lambda: log.read_text().endswith("\n"))
         left = int(log.read_text())
@@ -85,9 +83,7 @@ def test_what_a_dead_process_left_running_is_ended(tmp_path: Path, eventually: E
         eventually(swept)
 
 
-def test_a_process_that_always_dies_is_given_up_with_its_last_words(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+def test_a_process_that_always_dies_is_given_up_with_its_last_words(tmp_path: Path, eventually: Eventually) -> None:
     with supervise(tmp_path, f"good: {FOREVER}\nbad: sh -c 'echo I am broken; exit 3'\n") as supervisor:
         with pytest.raises(EmbeddedServerError) as error:
             eventually(supervisor.poll)
@@ -135,9 +131,7 @@ def test_stop_ends_what_takes_in_work_before_the_workers(tmp_path: Path, eventua
     assert sorted(told[3:]) == ["judge", "worker"]
 
 
-def test_what_does_not_end_after_its_grace_is_killed_with_its_children(
-    tmp_path: Path, eventually: Eventually
-) -> None:
+def test_what_does_not_end_after_its_grace_is_killed_with_its_children(tmp_path: Path, eventually: Eventually) -> None:
     script = f'trap "" TERM; {FOREVER} & echo $!; wait'
     with supervise(tmp_path, f"worker: sh -c '{script}'\n", grace_seconds=0.1) as supervisor:
         log = tmp_path / "logs" / "worker.log"
@@ -150,9 +144,7 @@ def test_what_does_not_end_after_its_grace_is_killed_with_its_children(
 def test_no_process_outlives_a_killed_supervisor(
     tmp_path: Path, eventually: Eventually, spawn: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    (tmp_path / "Procfile").write_text(
-        f"a: sh -c 'echo $$; exec {FOREVER}'\nb: sh -c 'echo $$; exec {FOREVER}'\n"
-    )
+    (tmp_path / "Procfile").write_text(f"a: sh -c 'echo $$; exec {FOREVER}'\nb: sh -c 'echo $$; exec {FOREVER}'\n")
     supervisor = spawn("supervisor_process.py", tmp_path)
     logs = [tmp_path / "logs" / "a.log", tmp_path / "logs" / "b.log"]
     eventually(lambda: all(log.read_text().endswith("\n") for log in logs))

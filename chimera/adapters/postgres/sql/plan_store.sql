@@ -23,7 +23,7 @@ update plan
  where tenant_id = %(tenant)s and plan_id = %(plan)s
    and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
    and (deadline is null or deadline > clock_timestamp())
-returning planner, goal, inputs::text as inputs, priority
+returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt
 
 -- name: end_planning
 -- What the plan becomes after planning, for the one that holds its lease.

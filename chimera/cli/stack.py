@@ -1,0 +1,154 @@
+"""`chimera up` and `chimera down`: a whole stack on this machine."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chimera.cli.context import command, quiet_logs, valid_tenants
+from chimera.cli.output import Format, Output, document, facts, say, tell
+from chimera.cli.project import find_procfile
+
+
+class Child(StrEnum):
+    """How a stack in the background belongs to the process that started it."""
+
+    ATTACHED = "attached"  # it ends when that process does
+    DETACHED = "detached"
+
+
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return when it is ready; it goes on.")] = False,
+    procfile: Annotated[
+        Path | None,
+        typer.Option("--procfile", metavar="FILE", help="Which processes; they run in its folder."),
+    ] = None,
+    tenants: Annotated[
+        list[str] | None,
+        typer.Option("--tenant", "-t", callback=valid_tenants, help="Add this tenant. May be repeated."),
+    ] = None,
+    output: Output = Format.TABLE,
+    child: Annotated[Child | None, typer.Option("--child", hidden=True)] = None,
+) -> None:
+    """Run the whole stack on this machine.
+
+    Starts PostgreSQL and Valkey, as far as CHIMERA_OWNER_DATABASE_URL and CHIMERA_REDIS_URL name no others,
+    brings the schema up to date, and runs the processes of the Procfile: that of the working folder, else the
+    one that Chimera ships. Without --detach it runs until Ctrl-C or SIGTERM.
+    """
+    pin_data_dir()
+    file = find_procfile(procfile)
+    if child is not None:
+        _as_child(file, tenants or [], child)
+    elif detach:
+        from chimera.cli.background import start
+
+        stack = start(file, tenants or [], detached=True)
+        _show(stack.ready, output)
+        say(f"{command('down')} ends it")
+    else:
+        _in_foreground(file, tenants or [], output)
+
+
+def down(
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, metavar="SECONDS", help="How long its tasks may take to finish.")
+    ] = 90,
+    output: Output = Format.TABLE,
+) -> None:
+    """End the stack on this machine; its data stays."""
+    from chimera.adapters.embedded import stop_stack
+    from chimera.settings import data_dir
+
+    stopped = stop_stack(timeout_seconds=timeout)
+    if output is Format.JSON:
+        document({"stopped": stopped, "data_dir": str(data_dir())})
+    elif stopped:
+        tell("stopped")
+    else:
+        say(f"no stack runs on {data_dir()}")
+
+
+def pin_data_dir() -> None:
+    """Makes the data folder an absolute path: child processes run in other folders."""
+    from chimera.settings import data_dir
+
+    if "CHIMERA_DATA" in os.environ:
+        os.environ["CHIMERA_DATA"] = str(data_dir())
+
+
+def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
+    from chimera.cli.stack_process import StackProcess, StopAsked, ending_on_signals
+
+    quiet_logs()
+
+    def ready(facts_: dict[str, Any]) -> None:
+        _show(facts_, output)
+        sys.stdout.flush()
+        say("Ctrl-C ends it")
+
+    stack = StackProcess(procfile, tenants, step=say_step, ready=ready)
+    try:
+        with ending_on_signals():
+            stack.run()
+    except StopAsked:
+        return
+    finally:
+        if stack.has_started:
+            say("stopped")
+
+
+def _as_child(procfile: Path, tenants: list[str], child: Child) -> None:
+    from chimera.cli.background import run_as_child
+
+    run_as_child(procfile, tenants, lifeline=sys.stdin if child is Child.ATTACHED else None)
+
+
+def say_step(what: str, seconds: float) -> None:
+    """One line for a thing that has started."""
+    say(f"  {what:<64} {seconds:5.1f} s")
+
+
+def flower_login(ready: dict[str, Any]) -> str:
+    """Where Flower's user and password stand."""
+    return f"user:password is CHIMERA_FLOWER_BASIC_AUTH in {ready['env_file']}"
+
+
+def _show(ready: dict[str, Any], output: Format) -> None:
+    if output is Format.JSON:
+        document(ready)
+        return
+    facts(
+        [
+            ("stack", f"process {ready['pid']}, data in {ready['data_dir']}"),
+            ("processes", ", ".join(ready["processes"])),
+            ("tenants", ", ".join(ready["tenants"])),
+            ("Flower", f"{ready['flower_url']}  ({flower_login(ready)})" if ready["flower_url"] else ""),
+            ("settings", f"{ready['env_file']} (commands in other shells of this user read it)"),
+            ("logs", str(ready["log_dir"])),
+        ]
+    )
+    tenant = ready["tenants"][0] if ready["tenants"] else "TENANT"
+    if tenant == "TENANT":
+        say(f"next: {command('tenant', 'add', tenant)}")
+    say(f"next: {command('plan', 'submit', 'PLANNER', '--tenant', tenant, '--input', 'FILE')}")
+
+
+def refuse_if_running() -> None:
+    """Refuses to start a second stack on the data folder.
+
+    Raises:
+        StackAlreadyRunning: one runs.
+    """
+    from chimera.adapters.embedded import running_stack
+    from chimera.errors import StackAlreadyRunning
+
+    if stack := running_stack():
+        raise StackAlreadyRunning(
+            f"a Chimera stack runs on {stack.data_dir} already (process {stack.pid}). Use it "
+            f"(`{command('plan', 'list', '--tenant')} ...`), end it with `{command('down')}`, or set CHIMERA_DATA "
+            "to another folder for a second one"
+        )

@@ -1,0 +1,290 @@
+"""One tenant's way through the stores, in the steps that a test's story is told in."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from chimera.models.audit import AuditEntry
+from chimera.models.decision import Decision, Reason, Ruling, Verdict
+from chimera.models.gate import Staged, lease_lost, state_conflict
+from chimera.models.plan import Plan, PlanRequest, PlanState
+from chimera.models.record import canonical_json, sha256
+from chimera.models.result import FailureOutcome, Result, SuccessOutcome
+from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.task import ClaimedTask, Task, TaskState
+from chimera.models.wave import Wave, WaveRef
+from chimera.ports.decision_store import CardDecision, LostTask, WaveDecision
+from chimera.ports.plan_store import Submitted, TaskResult
+from tests.contract.worlds import World
+
+POLICY = "default@v1+00000000"
+
+Says = Callable[[Staged], WaveDecision]
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A plan with tasks, and where to find them."""
+
+    plan_id: UUID
+    waves: tuple[WaveRef, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def wave(self) -> WaveRef:
+        return self.waves[0]
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [task.task_id for task in self.tasks]
+
+    def ids_of(self, wave: WaveRef) -> list[UUID]:
+        return [task.task_id for task in self.tasks if task.wave_no == wave.wave_no]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What an agent got, with the token of its lease."""
+
+    wave: WaveRef
+    token: UUID
+    tasks: tuple[ClaimedTask, ...]
+
+    @property
+    def ids(self) -> list[UUID]:
+        return [task.task_id for task in self.tasks]
+
+
+class Scene:
+    def __init__(self, world: World, tenant_id: str) -> None:
+        self.world = world
+        self.tenant_id = tenant_id
+        self.agent_id = world.clock.new_id()
+
+    # What a submitter does.
+
+    def request(self, **fields: Any) -> PlanRequest:
+        values = {"planner": "p", "goal": "g", "inputs": {"n": 1}, "trace_id": "trace"} | fields
+        return PlanRequest(tenant_id=self.tenant_id, **values)
+
+    def submit(self, **fields: Any) -> UUID:
+        return self.submitted(**fields).plan_id
+
+    def submitted(self, **fields: Any) -> Submitted:
+        return self.world.plans.submit(self.world.clock.new_id(), self.request(**fields))
+
+    def plan(
+        self,
+        *sizes: int,
+        dependent: bool = False,
+        state_key: str | None = None,
+        max_attempts: int = 3,
+        **fields: Any,
+    ) -> Planned:
+        """A plan that is planned: waves of these sizes; `dependent` makes each task need all of the wave before."""
+        plan_id = self.submit(**fields)
+        token = self.begin(plan_id)
+        tasks: list[Task] = []
+        for wave_no, size in enumerate(sizes):
+            before = tuple(task.task_id for task in tasks if dependent and task.wave_no == wave_no - 1)
+            for _ in range(size):
+                task = self.task(
+                    plan_id,
+                    ordinal=len(tasks),
+                    wave_no=wave_no,
+                    depends_on=before,
+                    state_key=state_key,
+                    max_attempts=max_attempts,
+                )
+                tasks.append(task)
+        waves = [
+            Wave(wave_no=wave_no, task_count=size, has_dependencies=dependent and wave_no > 0)
+            for wave_no, size in enumerate(sizes)
+        ]
+        assert self.world.plans.save_tasks(self.tenant_id, plan_id, token, waves, tasks)
+        refs = tuple(self.wave(plan_id, wave.wave_no) for wave in waves)
+        return Planned(plan_id, refs, tuple(tasks))
+
+    def task(self, plan_id: UUID, **fields: Any) -> Task:
+        values: dict[str, Any] = {
+            "tenant_id": self.tenant_id,
+            "plan_id": plan_id,
+            "task_id": self.world.clock.new_id(),
+            "ordinal": 0,
+            "wave_no": 0,
+            "skill": "echo",
+            "input": '{"text":"hello"}',
+            "priority": 50,
+            "timeout_seconds": 10.0,
+            "max_attempts": 3,
+        }
+        return Task(**values | fields)
+
+    def wave(self, plan_id: UUID, wave_no: int = 0) -> WaveRef:
+        return WaveRef(tenant_id=self.tenant_id, plan_id=plan_id, wave_no=wave_no)
+
+    def begin(self, plan_id: UUID, lease_seconds: float = 60.0) -> UUID:
+        """Takes the plan's lease; returns its token."""
+        token = self.world.clock.new_id()
+        assert self.world.plans.begin_planning(self.tenant_id, plan_id, token, lease_seconds)
+        return token
+
+    def stop(self, plan_id: UUID, end: PlanState = PlanState.CANCELLED) -> PlanState:
+        return self.world.plans.stop(self.tenant_id, plan_id, end, "ann")
+
+    # What a worker does.
+
+    def send(self, window: int = 8) -> list[WaveRef]:
+        """Sends the waves that may go out."""
+        waves = [outgoing.wave for outgoing in self.world.waves.take_next(self.tenant_id, window)]
+        if waves:
+            self.world.waves.mark_published(waves)
+        return waves
+
+    def claim(self, wave: WaveRef, task_ids: Sequence[UUID], lease_seconds: float = 60.0) -> Claim:
+        token = self.world.clock.new_id()
+        tasks = self.world.work.claim(wave, task_ids, self.agent_id, token, lease_seconds)
+        return Claim(wave, token, tuple(tasks))
+
+    def stage(self, claim: Claim, outcome: SuccessOutcome | FailureOutcome | None = None) -> int:
+        """Stages the same outcome for all tasks of a claim."""
+        text = canonical_json((outcome or success()).model_dump(mode="json"))
+        results = [self.result(task.task_id, task.attempt, text) for task in claim.tasks]
+        return self.world.work.stage(claim.wave, self.agent_id, claim.token, results)
+
+    def result(self, task_id: UUID, attempt: int, outcome: str) -> Result:
+        now = self.world.clock.now()
+        return Result(
+            task_id=task_id,
+            attempt=attempt,
+            outcome=outcome,
+            sha256=sha256(outcome),
+            started_at=now,
+            finished_at=now,
+        )
+
+    def work_off(
+        self, planned: Planned, outcome: SuccessOutcome | FailureOutcome | None = None, wave_no: int = 0
+    ) -> WaveRef:
+        """Sends a plan's wave and stages the outcome for each of its tasks; returns the wave."""
+        wave = planned.waves[wave_no]
+        self.send()
+        claim = self.claim(wave, planned.ids_of(wave))
+        assert self.stage(claim, outcome) == len(claim.tasks) == len(planned.ids_of(wave))
+        return wave
+
+    # What the Judge and people do.
+
+    def judge(self, wave: WaveRef, says: Says) -> int:
+        waiting = self.world.decisions.open_wave(wave)
+        decisions = [says(staged) for staged in waiting.staged] + [give_up(task) for task in waiting.lost]
+        return self.world.decisions.decide_wave(wave, decisions)
+
+    def hitl(self, staged: Staged) -> WaveDecision:
+        ruling = Ruling(
+            verdict=Verdict.HITL, reasons=(Reason(rule="confidence.missing"),), next_state=TaskState.IN_REVIEW
+        )
+        card_id = self.world.clock.new_id()
+        return _decided(staged, ruling, card_id=card_id, skill=staged.skill, confidence=0.5)
+
+    def in_review(self, size: int = 1, state_key: str | None = None) -> tuple[Planned, list[ReviewCard]]:
+        """A plan of so many tasks, each waiting for a person."""
+        planned = self.plan(size, state_key=state_key)
+        self.judge(self.work_off(planned), self.hitl)
+        return planned, self.cards(planned.plan_id)
+
+    def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> None:
+        decision = CardDecision(card_id=card.card_id, version=card.version, approve=approve, decided_by=by, note=note)
+        self.world.decisions.decide_card(self.tenant_id, decision, POLICY)
+
+    def stop_wave(self, wave: WaveRef) -> None:
+        self.world.decisions.stop_wave(wave, POLICY)
+
+    # What is seen of it.
+
+    def shown(self, plan_id: UUID) -> Plan:
+        return self.world.plans.get(self.tenant_id, plan_id)
+
+    def state(self, plan_id: UUID) -> PlanState:
+        return self.shown(plan_id).state
+
+    def results(self, plan_id: UUID) -> list[TaskResult]:
+        return self.world.plans.results(self.tenant_id, plan_id, (-1, -1), 1000)
+
+    def states(self, plan_id: UUID) -> list[TaskState]:
+        return [result.state for result in self.results(plan_id)]
+
+    def entries(self, plan_id: UUID | None = None) -> list[AuditEntry]:
+        return self.world.plans.entries(self.tenant_id, plan_id, 0, 1000)
+
+    def kinds(self, plan_id: UUID) -> list[str]:
+        return [entry.kind for entry in self.entries(plan_id)]
+
+    def cards(self, plan_id: UUID | None = None, status: CardStatus | None = None) -> list[ReviewCard]:
+        return self.world.reviews.cards(self.tenant_id, plan_id=plan_id, status=status, limit=1000)
+
+    def pass_time(self, seconds: float) -> None:
+        self.world.pass_time(self.tenant_id, seconds)
+
+
+def success(output: Any = "fine", confidence: float | None = 0.9) -> SuccessOutcome:
+    return SuccessOutcome(output=output, confidence=confidence)
+
+
+def failure(code: str = "broken", *, retryable: bool = True) -> FailureOutcome:
+    return FailureOutcome(code=code, message="it broke", retryable=retryable)
+
+
+def approve(staged: Staged) -> WaveDecision:
+    ruling = Ruling(verdict=Verdict.APPROVE, next_state=TaskState.APPROVED)
+    if staged.state_key is None:
+        return _decided(staged, ruling)
+    return _decided(
+        staged,
+        ruling,
+        state_key=staged.state_key,
+        state_version=staged.state_version or 0,
+        on_conflict=state_conflict(staged),
+    )
+
+
+def deny(staged: Staged) -> WaveDecision:
+    return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.DENIED))
+
+
+def retry(staged: Staged) -> WaveDecision:
+    return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.QUEUED))
+
+
+def give_up(task: LostTask) -> WaveDecision:
+    decision = Decision(
+        task_id=task.task_id,
+        attempt=task.attempt,
+        ruling=lease_lost(task.attempt),
+        result_sha256=b"",
+        decided_by="policy",
+        policy_version=POLICY,
+    )
+    return WaveDecision(decision=decision)
+
+
+WRONG = Reason(rule="output.schema", value="value: is wrong")
+
+
+def _decided(staged: Staged, ruling: Ruling, **fields: Any) -> WaveDecision:
+    decision = Decision(
+        task_id=staged.task_id,
+        attempt=staged.attempt,
+        ruling=ruling,
+        result_sha256=staged.sha256,
+        decided_by="policy",
+        policy_version=POLICY,
+    )
+    return WaveDecision(decision=decision, **fields)
+
+
+def now_of(world: World) -> datetime:
+    """The time as the world's stores take it, near enough."""
+    return world.clock.now()

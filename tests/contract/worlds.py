@@ -1,0 +1,140 @@
+"""The same ports twice: in memory, and over PostgreSQL; with what only a test may do to time."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.decision_store import DecisionStore
+from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.review_store import ReviewStore
+from chimera.adapters.postgres.sweep_store import SweepStore
+from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.wave_store import WaveStore
+from chimera.adapters.postgres.work_store import WorkStore
+from chimera.adapters.system_clock import SystemClock
+from chimera.models.decision import Verdict
+from chimera.ports import (
+    clock,
+    decision_store,
+    plan_store,
+    review_store,
+    sweep_store,
+    tenant_store,
+    wave_store,
+    work_store,
+)
+from tests.fakes import (
+    FakeClock,
+    FakeDatabase,
+    FakeDecisionStore,
+    FakePlanStore,
+    FakeReviewStore,
+    FakeSweepStore,
+    FakeTenantStore,
+    FakeWaveStore,
+    FakeWorkStore,
+)
+
+
+@dataclass
+class World(ABC):
+    """Every store, each in the role that it is written for."""
+
+    clock: clock.Clock
+    tenants: tenant_store.TenantStore
+    plans: plan_store.PlanStore
+    waves: wave_store.WaveStore
+    waves_of_judge: wave_store.WaveStore
+    work: work_store.WorkStore
+    decisions: decision_store.DecisionStore
+    reviews: review_store.ReviewStore
+    sweep: sweep_store.SweepStore
+
+    @abstractmethod
+    def pass_time(self, tenant_id: str, seconds: float) -> None:
+        """Makes everything that the tenant has older by so much."""
+
+    @abstractmethod
+    def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
+        """An entry of shared state: value and version."""
+
+    @abstractmethod
+    def committed(self, tenant_id: str) -> set[UUID]:
+        """The tasks whose result is committed."""
+
+
+class FakeWorld(World):
+    def __init__(self) -> None:
+        time = FakeClock()
+        self.database = FakeDatabase(time)
+        self.time = time
+        super().__init__(
+            clock=time,
+            tenants=FakeTenantStore(self.database),
+            plans=FakePlanStore(self.database),
+            waves=FakeWaveStore(self.database),
+            waves_of_judge=FakeWaveStore(self.database),
+            work=FakeWorkStore(self.database),
+            decisions=FakeDecisionStore(self.database),
+            reviews=FakeReviewStore(self.database),
+            sweep=FakeSweepStore(self.database),
+        )
+
+    def pass_time(self, tenant_id: str, seconds: float) -> None:
+        self.time.advance(seconds)
+
+    def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
+        shared = self.database.state.get((tenant_id, key))
+        return (shared.value, shared.version) if shared else None
+
+    def committed(self, tenant_id: str) -> set[UUID]:
+        final = self.database.final.items()
+        return {
+            task_id
+            for (owner, task_id), decision in final
+            if owner == tenant_id and decision.ruling.verdict is Verdict.APPROVE
+        }
+
+
+# The database's clock cannot be set: what is compared with it is moved back instead. The owner's statements
+# are under row-level security like all others, and so move one tenant's rows only.
+_OLDER = (
+    """
+    update plan set submitted_at = submitted_at - %(by)s, published_at = published_at - %(by)s,
+                    lease_until = lease_until - %(by)s, deadline = deadline - %(by)s
+    """,
+    "update wave set touched_at = touched_at - %(by)s, published_at = published_at - %(by)s",
+    "update task set lease_until = lease_until - %(by)s where lease_until is not null",
+)
+
+
+class PostgresWorld(World):
+    def __init__(self, owner: Database, app: Database, worker: Database, judge: Database) -> None:
+        self._owner = owner
+        super().__init__(
+            clock=SystemClock(),
+            tenants=TenantStore(owner),
+            plans=PlanStore(app),
+            waves=WaveStore(app),
+            waves_of_judge=WaveStore(judge),
+            work=WorkStore(worker),
+            decisions=DecisionStore(judge),
+            reviews=ReviewStore(app),
+            sweep=SweepStore(judge),
+        )
+
+    def pass_time(self, tenant_id: str, seconds: float) -> None:
+        with self._owner.transaction(tenant_id) as connection:
+            for statement in _OLDER:
+                connection.execute(statement.replace("%(by)s", "make_interval(secs => %(by)s)"), {"by": seconds})
+
+    def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
+        with self._owner.transaction(tenant_id) as connection:
+            row = connection.execute("select value, version from state where key = %s", [key]).fetchone()
+        return (row["value"], row["version"]) if row else None
+
+    def committed(self, tenant_id: str) -> set[UUID]:
+        with self._owner.transaction(tenant_id) as connection:
+            return {row["task_id"] for row in connection.execute("select task_id from commit")}
