@@ -10,9 +10,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self, TextIO
 
 import chimera.errors
+from chimera.cli.output import say
 from chimera.cli.stack import Child, say_step
 from chimera.errors import ChimeraError, EmbeddedServerError
 
@@ -21,12 +24,41 @@ STOPPED_WITHIN_SECONDS = 95.0
 
 
 class BackgroundStack:
-    """A stack that runs in a child process and answers."""
+    """A stack in a child process. As a context manager it ends on an exception, and on exit if it is attached."""
 
-    def __init__(self, process: "subprocess.Popen[str]", ready: dict[str, Any]) -> None:
-        self._process = process
+    def __init__(self, procfile: Path, tenants: list[str], *, detached: bool) -> None:
+        """Starts the child process; it takes seconds until the stack is ready.
+
+        Args:
+            procfile: the processes; they run in its folder.
+            tenants: are added if they are not there.
+            detached: whether it goes on when this process ends.
+        """
+        self._detached = detached
+        child = Child.DETACHED if detached else Child.ATTACHED
+        names = [part for tenant in tenants for part in ("--tenant", tenant)]
+        self._process = subprocess.Popen(
+            # -P: a file in the working folder that is called like a module of the library is not taken for it.
+            [sys.executable, "-P", "-m", "chimera.cli.main", "up", "--child", child, "--procfile", procfile, *names],
+            # An attached child reads the pipe's end when this process is gone, however that ended.
+            stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # neither a Ctrl-C nor the end of the terminal is for the child
+            cwd=procfile.parent,
+        )
         # Where things are: pid, data_dir, env_file, log_dir, processes, tenants, flower_url.
-        self.ready = ready
+        self.ready: dict[str, Any] = {}
+
+    def await_ready(self) -> None:
+        """Returns when everything answers; until then its steps are shown on standard error.
+
+        Raises:
+            ChimeraError: what the child could not do, as the child said it.
+        """
+        self.ready = _until_ready(self._process)
 
     def check(self) -> None:
         """Sees that the stack still runs.
@@ -39,39 +71,24 @@ class BackgroundStack:
 
     def stop(self) -> None:
         """Ends the stack in order; returns when it has ended."""
-        _end(self._process)
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(STOPPED_WITHIN_SECONDS)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
+    def __enter__(self) -> Self:
+        return self
 
-def start(procfile: Path, tenants: list[str], *, detached: bool) -> BackgroundStack:
-    """Starts a stack and returns when it answers; while it starts, steps are shown on standard error.
-
-    Args:
-        procfile: the processes; they run in its folder.
-        tenants: are added if they are not there.
-        detached: whether it goes on when this process ends.
-
-    Raises:
-        ChimeraError: what the child could not do, as the child said it.
-    """
-    child = Child.DETACHED if detached else Child.ATTACHED
-    names = [part for tenant in tenants for part in ("--tenant", tenant)]
-    process = subprocess.Popen(
-        # -P: a file in the working folder that is called like a module of the library is not taken for it.
-        [sys.executable, "-P", "-m", "chimera.cli.main", "up", "--child", child, "--procfile", procfile, *names],
-        # An attached child reads the pipe's end when this process is gone, however that ended.
-        stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # neither a Ctrl-C nor the end of the terminal is for the child
-        cwd=procfile.parent,
-    )
-    try:
-        return BackgroundStack(process, _until_ready(process))
-    except BaseException:
-        _end(process)
-        raise
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._detached:
+            return
+        began = monotonic()
+        self.stop()
+        say(f"stopped ({monotonic() - began:.1f} s)")
 
 
 def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) -> None:
@@ -149,11 +166,3 @@ def _log_to(path: Path) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    if process.poll() is None:
-        process.terminate()
-        process.wait(STOPPED_WITHIN_SECONDS)
-    if process.stdin is not None:
-        process.stdin.close()

@@ -41,9 +41,9 @@ def demo(
 
     Everything runs on this machine, in a data folder of its own (CHIMERA_DATA), and ends with the command.
     """
-    from time import monotonic
+    from importlib import import_module
 
-    from chimera.cli.background import start
+    from chimera.cli.background import BackgroundStack
     from chimera.cli.project import PROCFILE, shipped_project
     from chimera.cli.stack import pin_data_dir, refuse_if_running
 
@@ -52,16 +52,10 @@ def demo(
     project = shipped_project()
     _work_in(project)
     say("starting")
-    stack = start(project / PROCFILE, [tenant], detached=keep)
-    stays = False
-    try:
+    with BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+        import_module("chimera.bootstrap")  # takes a second or two, while the stack starts
+        stack.await_ready()
         _run_plan(stack, tenant, Format.JSON if as_json else output, keep=keep)
-        stays = keep
-    finally:
-        if not stays:
-            began = monotonic()
-            stack.stop()
-            say(f"stopped ({monotonic() - began:.1f} s)")
 
 
 def _work_in(project: Path) -> None:

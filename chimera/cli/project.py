@@ -16,7 +16,7 @@ def shipped_project() -> Path:
     Raises:
         InvalidInput: this installation has none.
     """
-    package = Path(chimera.__file__).resolve().parent
+    package = Path(chimera.__file__).absolute().parent
     for folder in (package / "_project", package.parent):
         if (folder / PROCFILE).is_file():
             return folder
@@ -34,4 +34,4 @@ def find_procfile(named: Path | None) -> Path:
         return own if own.is_file() else shipped_project() / PROCFILE
     if not named.is_file():
         raise InvalidInput(f"{named}: there is no such Procfile")
-    return named.resolve()
+    return named.absolute()

@@ -44,9 +44,10 @@ def up(
     if child is not None:
         _as_child(file, tenants or [], child)
     elif detach:
-        from chimera.cli.background import start
+        from chimera.cli.background import BackgroundStack
 
-        stack = start(file, tenants or [], detached=True)
+        with BackgroundStack(file, tenants or [], detached=True) as stack:
+            stack.await_ready()
         _show(stack.ready, output)
         say(f"{command('down')} ends it")
     else:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from chimera.adapters.embedded import EmbeddedServers, Supervisor
 
 READY_WITHIN_SECONDS = 120.0
+# A process that keeps ending while the stack starts will not get well: the supervisor would try for a minute.
+STARTS_BEFORE_READY = 3
 TEND_EVERY_SECONDS = 0.25
 _CELERY_WORKER = re.compile(r"\bcelery\b.*\bworker\b")
 
@@ -108,7 +110,7 @@ class StackProcess:
             with self._timed() as took:
                 names = list(processes.pids())
                 flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in names else 0
-                self._await_answers(flower_port, log_dir)
+                self._await_answers(processes, flower_port, log_dir)
                 self._step(", ".join(names), took())
             self._ready(
                 {
@@ -152,16 +154,18 @@ class StackProcess:
             whom = f", {'tenant' if len(self._tenants) == 1 else 'tenants'} {', '.join(self._tenants)}"
             self._step(f"schema {revision}{whom if self._tenants else ''}", took())
 
-    def _await_answers(self, flower_port: int, log_dir: Path) -> None:
+    def _await_answers(self, processes: "Supervisor", flower_port: int, log_dir: Path) -> None:
         """Waits until every Celery worker of the Procfile answers, and Flower if there is one."""
         from chimera.adapters.embedded.procfile import read_procfile
         from chimera.cli.workers import consumed_queues
 
         commands = read_procfile(self._procfile).values()
         workers = sum(bool(_CELERY_WORKER.search(command)) for command in commands)
+        starts: dict[str, set[int]] = {}
         deadline = monotonic() + READY_WITHIN_SECONDS
         while len(consumed_queues(TEND_EVERY_SECONDS)) < workers or (flower_port and not _listens(flower_port)):
             self._rest()
+            _see_them_live(processes, starts, log_dir)
             if monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"the processes of {self._procfile} do not answer after {READY_WITHIN_SECONDS:g} s; "
@@ -172,6 +176,20 @@ class StackProcess:
     def _timed(self) -> Iterator[Callable[[], float]]:
         began = monotonic()
         yield lambda: monotonic() - began
+
+
+def _see_them_live(processes: "Supervisor", starts: dict[str, set[int]], log_dir: Path) -> None:
+    """Gives up on a process that ends again and again; `starts` notes the process ids seen of each."""
+    from chimera.adapters.embedded.files import last_lines
+
+    for name, pid in processes.pids().items():
+        starts.setdefault(name, set()).add(pid)
+        if len(starts[name]) >= STARTS_BEFORE_READY:
+            log = log_dir / f"{name}.log"
+            raise EmbeddedServerError(
+                f"{name} ended {STARTS_BEFORE_READY - 1} times while the stack started. Fix what its log ({log}) "
+                f"says, and start again:\n{last_lines(log)}"
+            )
 
 
 def _addresses(variables: dict[str, str]) -> str:

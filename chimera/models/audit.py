@@ -33,13 +33,21 @@ class AuditEntry(Record):
     hash: bytes
 
 
+# What the first entry's hash is chained to, and the head of a chain without entries.
+GENESIS = bytes(32)
+
+
+def chained(previous: bytes, body: str) -> bytes:
+    """An entry's hash: SHA-256(previous hash || UTF-8 of body), 32 bytes."""
+    return hashlib.sha256(previous + body.encode()).digest()
+
+
 def chain(
     tenant_id: str, head_seq: int, head_hash: bytes, at: datetime, events: Iterable[AuditEvent]
 ) -> list[AuditEntry]:
     """The entries that these events become after the chain's head.
 
-    hash = SHA-256(previous hash || UTF-8 of body), 32 bytes; the body names tenant and sequence, so an
-    entry fits one place only.
+    A body names its tenant and sequence, so that an entry fits one place only.
     """
     entries: list[AuditEntry] = []
     seq, previous = head_seq, head_hash
@@ -58,7 +66,7 @@ def chain(
                 "facts": event.facts,
             }
         )
-        previous = hashlib.sha256(previous + body.encode()).digest()
+        previous = chained(previous, body)
         entries.append(
             AuditEntry(
                 tenant_id=tenant_id,

@@ -94,7 +94,7 @@ def test_the_planner_gets_what_was_submitted(scene: Scene) -> None:
     plan_id = scene.submit(planner="triage", goal="sort", inputs={"b": [1], "a": "ü"}, priority=7)
     job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60)
     assert job is not None
-    assert (job.planner, job.goal, job.priority) == ("triage", "sort", 7)
+    assert (job.planner, job.goal, job.priority, job.attempt) == ("triage", "sort", 7, 1)
     assert job.inputs == r'{"a":"\u00fc","b":[1]}'
     assert scene.state(plan_id) is PlanState.PLANNING
 
@@ -105,11 +105,13 @@ def test_a_plan_is_planned_by_one_at_a_time(scene: Scene) -> None:
     assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60) is None
 
 
-def test_a_lease_that_ran_out_can_be_taken(scene: Scene) -> None:
+def test_a_lease_that_ran_out_can_be_taken_and_is_counted(scene: Scene) -> None:
     plan_id = scene.submit()
-    scene.begin(plan_id, lease_seconds=60)
-    scene.pass_time(61)
-    scene.begin(plan_id)
+    for attempt in (1, 2, 3):
+        job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60)
+        assert job is not None
+        assert job.attempt == attempt
+        scene.pass_time(61)
 
 
 def test_who_lost_the_lease_stores_nothing(scene: Scene) -> None:
@@ -371,10 +373,3 @@ def test_a_published_plan_is_not_unplanned_until_its_message_must_be_lost(scene:
     assert plan_id not in [plan.plan_id for plan in scene.world.sweep.unplanned()]
     scene.pass_time(11)
     assert plan_id in [plan.plan_id for plan in scene.world.sweep.unplanned()]
-
-
-@pytest.mark.parametrize("field", ["goal", "session_id", "idempotency_key", "trace_id", "planner"])
-def test_a_text_that_the_store_cannot_hold_is_refused_by_name(scene: Scene, field: str) -> None:
-    # PostgreSQL's text has no NUL; a driver's error must not reach who submits.
-    with pytest.raises(ValueError, match=field):
-        scene.submit(**{field: "a\x00b"})

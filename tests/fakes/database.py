@@ -39,6 +39,7 @@ class PlanRow:
     stop_state: PlanState | None = None
     failure: PlanFailure | None = None
     task_count: int = 0
+    planner_attempt: int = 0
     lease: Lease | None = None
     published_at: datetime | None = None
     finished_at: datetime | None = None
@@ -110,17 +111,11 @@ class FakeDatabase:
     def wave_tasks(self, wave: WaveRef) -> list[TaskRow]:
         """In the plan's order."""
         place = (wave.tenant_id, wave.plan_id, wave.wave_no)
-        rows = [
-            row
-            for row in self.tasks.values()
-            if place == (row.task.tenant_id, row.task.plan_id, row.task.wave_no)
-        ]
+        rows = [row for row in self.tasks.values() if place == (row.task.tenant_id, row.task.plan_id, row.task.wave_no)]
         return sorted(rows, key=lambda row: row.task.ordinal)
 
     def plan_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRow]:
-        rows = [
-            row for row in self.waves.values() if (row.ref.tenant_id, row.ref.plan_id) == (tenant_id, plan_id)
-        ]
+        rows = [row for row in self.waves.values() if (row.ref.tenant_id, row.ref.plan_id) == (tenant_id, plan_id)]
         return sorted(rows, key=lambda row: row.ref.wave_no)
 
     def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:

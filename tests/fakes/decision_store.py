@@ -29,9 +29,7 @@ class FakeDecisionStore(port.DecisionStore):
         return OpenWave(
             staged=tuple(self._staged(row) for row in tasks if row.state is TaskState.STAGED),
             lost=tuple(
-                LostTask(task_id=row.task.task_id, attempt=row.attempt)
-                for row in tasks
-                if self._is_given_up(row)
+                LostTask(task_id=row.task.task_id, attempt=row.attempt) for row in tasks if self._is_given_up(row)
             ),
         )
 
@@ -88,9 +86,7 @@ class FakeDecisionStore(port.DecisionStore):
         status = CardStatus.APPROVED if decision.approve else CardStatus.DENIED
         self._change_card(card, status, decided_by=decision.decided_by, note=decision.note)
         self._record(wave, "review.decided", decision.decided_by, card.task_id, {"card_id": card.card_id.hex})
-        verdict, end = (
-            (Verdict.APPROVE, TaskState.APPROVED) if decision.approve else (Verdict.DENY, TaskState.DENIED)
-        )
+        verdict, end = (Verdict.APPROVE, TaskState.APPROVED) if decision.approve else (Verdict.DENY, TaskState.DENIED)
         written = Decision(
             task_id=card.task_id,
             attempt=card.attempt,
@@ -109,7 +105,8 @@ class FakeDecisionStore(port.DecisionStore):
     def _is_found(self, wave: WaveRef, item: WaveDecision) -> bool:
         """Whether the task is still where the decision found it."""
         decision = item.decision
-        row = self._database.tasks.get((wave.tenant_id, decision.task_id))
+        tasks = {row.task.task_id: row for row in self._database.wave_tasks(wave)}
+        row = tasks.get(decision.task_id)
         if row is None or row.attempt != decision.attempt:
             return False
         return row.state is TaskState.STAGED if decision.result_sha256 else self._is_given_up(row)
@@ -172,9 +169,7 @@ class FakeDecisionStore(port.DecisionStore):
         waves = database.plan_waves(wave.tenant_id, wave.plan_id)
         if any(each.state != "closed" for each in waves):
             return
-        asks = any(
-            task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref)
-        )
+        asks = any(task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref))
         state = PlanState.IN_REVIEW if asks else plan.stop_state or PlanState.COMPLETED
         if state is plan.state or (asks and plan.state is PlanState.STOPPING):
             return
@@ -216,9 +211,7 @@ class FakeDecisionStore(port.DecisionStore):
         update = {"status": status, "version": card.version + 1, "decided_at": self._database.now(), **fields}
         self._database.cards[card.tenant_id, card.card_id] = card.model_copy(update=update)
 
-    def _record(
-        self, wave: WaveRef, kind: str, actor: str, task_id: UUID | None, facts: dict[str, object]
-    ) -> None:
+    def _record(self, wave: WaveRef, kind: str, actor: str, task_id: UUID | None, facts: dict[str, object]) -> None:
         event = AuditEvent(kind=kind, actor=actor, plan_id=wave.plan_id, task_id=task_id, facts=facts)
         self._database.record(wave.tenant_id, [event])
 
@@ -234,7 +227,7 @@ class FakeDecisionStore(port.DecisionStore):
             input=json.loads(row.task.input),
             attempt=row.attempt,
             max_attempts=row.task.max_attempts,
-            outcome=OUTCOME.validate_json(outcome),
+            outcome=OUTCOME.validate_python(json.loads(outcome), strict=False),
             sha256=sha256,
             state_key=row.task.state_key,
             state_version=row.state_version,

@@ -53,12 +53,14 @@ class FakePlanStore(port.PlanStore):
             return None
         row.state = PlanState.PLANNING
         row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
+        row.planner_attempt += 1
         request = row.request
         return PlanningJob(
             planner=request.planner,
             goal=request.goal,
             inputs=canonical_json(request.inputs),
             priority=request.priority,
+            attempt=row.planner_attempt,
         )
 
     def save_tasks(
@@ -123,9 +125,7 @@ class FakePlanStore(port.PlanStore):
 
     def results(self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int) -> list[TaskResult]:
         database = self._database.opened()
-        rows = [
-            row for wave in database.plan_waves(tenant_id, plan_id) for row in database.wave_tasks(wave.ref)
-        ]
+        rows = [row for wave in database.plan_waves(tenant_id, plan_id) for row in database.wave_tasks(wave.ref)]
         rows = [row for row in rows if (row.task.wave_no, row.task.ordinal) > after]
         return [self._result(row) for row in rows[:limit]]
 
@@ -142,9 +142,7 @@ class FakePlanStore(port.PlanStore):
             return None
         wanted = (request.tenant_id, request.idempotency_key)
         rows = self._database.plans.values()
-        return next(
-            (row for row in rows if (row.request.tenant_id, row.request.idempotency_key) == wanted), None
-        )
+        return next((row for row in rows if (row.request.tenant_id, row.request.idempotency_key) == wanted), None)
 
     def _may_be_planned(self, row: PlanRow) -> bool:
         deadline = row.request.deadline
@@ -209,6 +207,6 @@ class FakePlanStore(port.PlanStore):
             skill=task.skill,
             state=row.state,
             attempt=row.attempt,
-            outcome=OUTCOME.validate_json(result.outcome) if result else None,
+            outcome=OUTCOME.validate_python(json.loads(result.outcome), strict=False) if result else None,
             label=json.loads(task.label) if task.label else None,
         )

@@ -21,9 +21,7 @@ class FakeSweepStore(port.SweepStore):
 
     def expire_plans(self) -> list[PlanRef]:
         rows = [row for row in self._database.opened().plans.values() if self._is_overdue(row)]
-        ends = [
-            self._plans.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows
-        ]
+        ends = [self._plans.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
         return [_ref(row) for row, end in zip(rows, ends, strict=True) if end is PlanState.STOPPING]
 
     def unplanned(self) -> list[PlanRef]:
@@ -34,16 +32,12 @@ class FakeSweepStore(port.SweepStore):
         return [_ref(row) for row in rows]
 
     def stopping(self) -> list[PlanRef]:
-        return [
-            _ref(row) for row in self._database.opened().plans.values() if row.state is PlanState.STOPPING
-        ]
+        return [_ref(row) for row in self._database.opened().plans.values() if row.state is PlanState.STOPPING]
 
     def overdue_waves(self) -> list[OverdueWave]:
         database = self._database.opened()
         untouched = database.now() - _QUICK
-        rows = [
-            row for row in database.waves.values() if row.state == "in_flight" and row.touched_at < untouched
-        ]
+        rows = [row for row in database.waves.values() if row.state == "in_flight" and row.touched_at < untouched]
         return [self._look_at(row) for row in rows if row.published_at is not None]
 
     def waiting_tenants(self) -> list[str]:

@@ -49,6 +49,5 @@ class FakeWaveStore(port.WaveStore):
     def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:
         tasks = [row.task for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]
         return tuple(
-            QueuedTask(task_id=task.task_id, skill=task.skill, timeout_seconds=task.timeout_seconds)
-            for task in tasks
+            QueuedTask(task_id=task.task_id, skill=task.skill, timeout_seconds=task.timeout_seconds) for task in tasks
         )

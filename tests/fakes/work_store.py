@@ -21,9 +21,7 @@ class FakeWorkStore(port.WorkStore):
         database = self._database.opened()
         if not self._plan_goes_on(wave):
             return []
-        free = [
-            row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and self._is_free(row)
-        ]
+        free = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and self._is_free(row)]
         for row in free:
             row.state = TaskState.RUNNING
             row.attempt += 1

@@ -34,7 +34,7 @@ def ask(url: str, query: str) -> object:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[EmbeddedServers]:
+def stack() -> Iterator[EmbeddedServers]:
     """One stack for the tests that only look at it."""
     folder = Path(tempfile.mkdtemp(prefix="chimera-test-")).resolve()
     folder.chmod(0o755)
@@ -43,57 +43,57 @@ def servers() -> Iterator[EmbeddedServers]:
     shutil.rmtree(folder)
 
 
-def test_children_find_both_servers_by_the_variables(servers: EmbeddedServers) -> None:
-    assert ask(servers.variables[OWNER_URL], "SELECT current_database()") == "chimera"
-    with redis.Redis.from_url(servers.variables["CHIMERA_REDIS_URL"]) as client:
+def test_children_find_both_servers_by_the_variables(stack: EmbeddedServers) -> None:
+    assert ask(stack.variables[OWNER_URL], "SELECT current_database()") == "chimera"
+    with redis.Redis.from_url(stack.variables["CHIMERA_REDIS_URL"]) as client:
         assert client.ping()
-    assert int(servers.variables["CHIMERA_FLOWER_PORT"]) > 1024
-    assert servers.variables["CHIMERA_FLOWER_BASIC_AUTH"].startswith("chimera:")
+    assert int(stack.variables["CHIMERA_FLOWER_PORT"]) > 1024
+    assert stack.variables["CHIMERA_FLOWER_BASIC_AUTH"].startswith("chimera:")
 
 
 @pytest.mark.parametrize("role", ["owner", "app", "worker", "judge"])
-def test_each_role_has_a_url_and_a_password_of_its_own(servers: EmbeddedServers, role: str) -> None:
-    url = urlsplit(servers.variables[f"CHIMERA_{role.upper()}_DATABASE_URL"])
+def test_each_role_has_a_url_and_a_password_of_its_own(stack: EmbeddedServers, role: str) -> None:
+    url = urlsplit(stack.variables[f"CHIMERA_{role.upper()}_DATABASE_URL"])
     assert (url.scheme, url.username, url.hostname, url.path) == (
         "postgresql",
         f"chimera_{role}",
         "127.0.0.1",
         "/chimera",
     )
-    others = [value for name, value in servers.variables.items() if role.upper() not in name]
+    others = [value for name, value in stack.variables.items() if role.upper() not in name]
     assert url.password
     assert not any(url.password in other for other in others)
 
 
-def test_the_owner_may_make_roles_and_is_no_superuser(servers: EmbeddedServers) -> None:
-    url = servers.variables[OWNER_URL]
+def test_the_owner_may_make_roles_and_is_no_superuser(stack: EmbeddedServers) -> None:
+    url = stack.variables[OWNER_URL]
     assert ask(url, "SELECT NOT rolsuper FROM pg_roles WHERE rolname = current_user") is True
     with psycopg.connect(url) as connection:
         connection.execute("CREATE ROLE chimera_app LOGIN")
 
 
-def test_only_who_knows_the_password_gets_in(servers: EmbeddedServers) -> None:
-    address = servers.variables[OWNER_URL].rpartition("@")[2]
+def test_only_who_knows_the_password_gets_in(stack: EmbeddedServers) -> None:
+    address = stack.variables[OWNER_URL].rpartition("@")[2]
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://chimera_owner:wrong@{address}")
-    redis_address = servers.variables["CHIMERA_REDIS_URL"].rpartition("@")[2]
+    redis_address = stack.variables["CHIMERA_REDIS_URL"].rpartition("@")[2]
     with redis.Redis.from_url(f"redis://{redis_address}") as client, pytest.raises(redis.AuthenticationError):
         client.ping()
 
 
-def test_a_commit_is_on_the_disk_when_it_is_acknowledged(servers: EmbeddedServers) -> None:
-    url = servers.variables[OWNER_URL]
+def test_a_commit_is_on_the_disk_when_it_is_acknowledged(stack: EmbeddedServers) -> None:
+    url = stack.variables[OWNER_URL]
     assert ask(url, "SHOW fsync") == ask(url, "SHOW synchronous_commit") == "on"
 
 
 def test_the_env_file_is_for_its_owner_and_is_what_settings_read(
-    servers: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
+    stack: EmbeddedServers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in [name for name in os.environ if name.startswith("CHIMERA_")]:
         monkeypatch.delenv(name)
-    file = servers.data_dir / "env"
+    file = stack.data_dir / "env"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert Settings(_env_file=file).require("owner_database_url") == servers.variables[OWNER_URL]
+    assert Settings(_env_file=file).require("owner_database_url") == stack.variables[OWNER_URL]
     assert f"CHIMERA_STACK_PID={os.getpid()}\n" in file.read_text()
 
 

@@ -1,0 +1,210 @@
+"""The way to the workers: what each message says, and a broker that is not there."""
+
+import base64
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import pytest
+import redis
+from celery import Celery
+
+from chimera.adapters.celery import queue as celery_queue
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.embedded.ports import free_port
+from chimera.errors import QueueUnavailable
+from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.ports.queue import Queue
+from chimera.settings import Settings
+from tests.conftest import new_tenant_id
+from tests.fakes import FakeQueue
+
+# A database of its own on the tests' server.
+DATABASE = 9
+
+
+class Broker(ABC):
+    """A queue, and what was sent through it."""
+
+    queue: Queue
+
+    @abstractmethod
+    def sent(self) -> list[tuple[str, list[Any]]]:
+        """Each message: the Celery task's name and its arguments; those to one place in their order."""
+
+    @abstractmethod
+    def leave(self) -> None:
+        """From now on nobody answers."""
+
+
+class FakeBroker(Broker):
+    def __init__(self) -> None:
+        self.queue = self._fake = FakeQueue()
+
+    def sent(self) -> list[tuple[str, list[Any]]]:
+        fake = self._fake
+        plans = [("chimera.plan", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.plans]
+        stops = [("chimera.stop", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.stopped]
+        return plans + [("chimera.judge", _place(wave)) for wave in fake.judged] + stops + self._work()
+
+    def leave(self) -> None:
+        self._fake.room = 0
+
+    def _work(self) -> list[tuple[str, list[Any]]]:
+        return [
+            (
+                "chimera.work",
+                [*_place(dispatch.wave), [task_id.hex for task_id in batch.task_ids], batch.timeout_seconds],
+            )
+            for dispatch in self._fake.dispatches
+            for batch in dispatch.batches
+        ]
+
+
+class CeleryBroker(Broker):
+    def __init__(self, app: Celery, client: "redis.Redis[bytes]", elsewhere: Celery) -> None:
+        self._client = client
+        self._elsewhere = elsewhere
+        self.queue = celery_queue.Queue(app)
+
+    def sent(self) -> list[tuple[str, list[Any]]]:
+        return [(message["headers"]["task"], message["body"][0]) for message in self.messages()]
+
+    def messages(self) -> list[dict[str, Any]]:
+        names = ["plan", "judge", *sorted(key.decode() for key in self._client.scan_iter("tenant.*"))]
+        found = []
+        for name in names:
+            # Celery puts in on the left and takes out on the right.
+            for raw in reversed(self._client.lrange(name, 0, -1)):
+                message = json.loads(raw)
+                found.append(message | {"body": json.loads(base64.b64decode(message["body"])), "queue": name})
+        return found
+
+    def leave(self) -> None:
+        self.queue = celery_queue.Queue(self._elsewhere)
+
+
+@pytest.fixture
+def celery_broker(servers: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[CeleryBroker]:
+    monkeypatch.setenv("CELERY_CONFIG_MODULE", "no_such_celeryconfig")
+    url = urlsplit(servers["CHIMERA_REDIS_URL"])._replace(path=f"/{DATABASE}").geturl()
+    with (
+        redis.Redis.from_url(url) as client,
+        _app(url) as app,
+        _app(f"redis://127.0.0.1:{free_port()}/0") as elsewhere,
+    ):
+        client.flushdb()
+        yield CeleryBroker(app, client, elsewhere)
+
+
+@pytest.fixture(params=["fake", "celery"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    if request.param == "fake":
+        return FakeBroker()
+    real: CeleryBroker = request.getfixturevalue("celery_broker")
+    return real
+
+
+@pytest.fixture
+def wave() -> WaveRef:
+    return WaveRef(tenant_id=new_tenant_id(), plan_id=uuid4(), wave_no=3)
+
+
+def test_a_plan_s_message_names_the_plan(broker: Broker) -> None:
+    tenant_id, plan_id = new_tenant_id(), uuid4()
+    broker.queue.publish_plan(tenant_id, plan_id)
+    assert broker.sent() == [("chimera.plan", [tenant_id, plan_id.hex])]
+
+
+def test_a_stop_names_the_plan(broker: Broker) -> None:
+    tenant_id, plan_id = new_tenant_id(), uuid4()
+    broker.queue.publish_stop(tenant_id, plan_id)
+    assert broker.sent() == [("chimera.stop", [tenant_id, plan_id.hex])]
+
+
+def test_a_call_for_the_judge_names_the_wave(broker: Broker, wave: WaveRef) -> None:
+    broker.queue.publish_judge(wave)
+    assert broker.sent() == [("chimera.judge", _place(wave))]
+
+
+def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: WaveRef) -> None:
+    batches = [_batch(uuid4(), uuid4()), _batch(uuid4())]
+    broker.queue.publish_wave(Dispatch(wave=wave, batches=tuple(batches)))
+    assert broker.sent() == [
+        ("chimera.work", [*_place(wave), [task_id.hex for task_id in batch.task_ids], batch.timeout_seconds])
+        for batch in batches
+    ]
+
+
+def test_there_is_at_least_one_slot(broker: Broker) -> None:
+    assert broker.queue.slots() >= 1
+
+
+PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
+    "plan": lambda queue, wave: queue.publish_plan(wave.tenant_id, wave.plan_id),
+    "wave": lambda queue, wave: queue.publish_wave(Dispatch(wave=wave, batches=(_batch(uuid4()),))),
+    "judge": lambda queue, wave: queue.publish_judge(wave),
+    "stop": lambda queue, wave: queue.publish_stop(wave.tenant_id, wave.plan_id),
+    "slots": lambda queue, _: queue.slots(),
+}
+
+
+@pytest.mark.parametrize("what", PUBLISH)
+@pytest.mark.timeout(20)
+def test_a_broker_that_is_not_there_is_said_to_be_unavailable(broker: Broker, wave: WaveRef, what: str) -> None:
+    broker.leave()
+    with pytest.raises(QueueUnavailable):
+        PUBLISH[what](broker.queue, wave)
+
+
+# Of the real one only.
+
+
+def test_a_tenant_s_batches_go_to_its_own_queue_and_the_judge_follows(
+    celery_broker: CeleryBroker, wave: WaveRef
+) -> None:
+    celery_broker.queue.publish_wave(Dispatch(wave=wave, batches=(_batch(uuid4()), _batch(uuid4()))))
+    messages = celery_broker.messages()
+    assert {message["queue"] for message in messages} == {f"tenant.{wave.tenant_id}"}
+    for message in messages:
+        follows = message["body"][2]["chord"]
+        assert (follows["task"], list(follows["args"])) == ("chimera.judge", _place(wave))
+        assert follows["options"]["queue"] == "judge"
+
+
+def test_no_message_shows_its_arguments_to_who_looks_at_events(celery_broker: CeleryBroker, wave: WaveRef) -> None:
+    for publish in PUBLISH.values():
+        publish(celery_broker.queue, wave)
+    messages = celery_broker.messages()
+    assert len(messages) == 4
+    assert {message["headers"]["argsrepr"] for message in messages} == {celery_queue.REDACTED}
+    assert {message["headers"]["kwargsrepr"] for message in messages} == {celery_queue.REDACTED}
+
+
+def test_the_address_of_a_broker_that_is_not_there_hides_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CELERY_CONFIG_MODULE", "no_such_celeryconfig")
+    with _app(f"redis://:s3cret@127.0.0.1:{free_port()}/0") as app, pytest.raises(QueueUnavailable) as caught:
+        celery_queue.Queue(app).slots()
+    assert "127.0.0.1" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def _place(wave: WaveRef) -> list[Any]:
+    return [wave.tenant_id, wave.plan_id.hex, wave.wave_no]
+
+
+def _batch(*task_ids: UUID) -> Batch:
+    return Batch(task_ids=task_ids, timeout_seconds=10.0 * len(task_ids))
+
+
+@contextmanager
+def _app(url: str) -> Iterator[Celery]:
+    app = make_app(Settings(_env_file=None, redis_url=url))
+    try:
+        yield app
+    finally:
+        app.close()

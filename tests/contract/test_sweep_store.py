@@ -1,0 +1,225 @@
+"""What lost messages left undone. The sweep sees all tenants: each test looks at what it finds of its own."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from chimera.models.plan import PlanState
+from chimera.models.task import TaskState
+from chimera.ports.sweep_store import OverdueWave, PlanRef
+from tests.contract.scene import Scene, approve, failure, now_of, retry
+
+
+def own(scene: Scene, plans: list[PlanRef]) -> list[UUID]:
+    return [plan.plan_id for plan in plans if plan.tenant_id == scene.tenant_id]
+
+
+def overdue(scene: Scene) -> list[OverdueWave]:
+    return [wave for wave in scene.world.sweep.overdue_waves() if wave.wave.tenant_id == scene.tenant_id]
+
+
+def is_waiting(scene: Scene) -> bool:
+    return scene.tenant_id in scene.world.sweep.waiting_tenants()
+
+
+# Deadlines.
+
+
+def test_a_plan_past_its_deadline_stops(scene: Scene) -> None:
+    planned = scene.plan(1, deadline=now_of(scene.world) + timedelta(hours=1))
+    assert own(scene, scene.world.sweep.expire_plans()) == []
+    scene.pass_time(3601)
+    assert own(scene, scene.world.sweep.expire_plans()) == [planned.plan_id]
+    assert scene.state(planned.plan_id) is PlanState.STOPPING
+    scene.stop_wave(planned.wave)
+    assert scene.state(planned.plan_id) is PlanState.EXPIRED
+
+
+def test_a_plan_that_had_no_tasks_yet_expires_at_once(scene: Scene) -> None:
+    plan_id = scene.submit(deadline=now_of(scene.world) + timedelta(hours=1))
+    scene.pass_time(3601)
+    assert own(scene, scene.world.sweep.expire_plans()) == []
+    assert scene.state(plan_id) is PlanState.EXPIRED
+    assert scene.entries(plan_id)[-1].actor == "sweep"
+
+
+def test_a_plan_in_review_expires_too(scene: Scene) -> None:
+    planned = scene.plan(1, deadline=now_of(scene.world) + timedelta(hours=1))
+    scene.judge(scene.work_off(planned), scene.hitl)
+    scene.pass_time(3601)
+    assert own(scene, scene.world.sweep.expire_plans()) == [planned.plan_id]
+
+
+def test_a_plan_that_ended_or_stops_does_not_expire(scene: Scene) -> None:
+    deadline = now_of(scene.world) + timedelta(hours=1)
+    completed, stopping = scene.plan(1, deadline=deadline), scene.plan(1, deadline=deadline)
+    scene.judge(scene.work_off(completed), approve)
+    scene.stop(stopping.plan_id)
+    scene.pass_time(3601)
+    assert own(scene, scene.world.sweep.expire_plans()) == []
+    assert scene.state(completed.plan_id) is PlanState.COMPLETED
+
+
+# Plans that wait for a planner.
+
+
+def test_a_plan_whose_message_was_never_sent_is_found_after_a_while_and_once(scene: Scene) -> None:
+    plan_id = scene.submit()
+    assert own(scene, scene.world.sweep.unplanned()) == []
+    scene.pass_time(3)
+    assert own(scene, scene.world.sweep.unplanned()) == [plan_id]
+    assert own(scene, scene.world.sweep.unplanned()) == []
+    scene.pass_time(11)
+    assert own(scene, scene.world.sweep.unplanned()) == [plan_id]
+
+
+def test_a_plan_whose_planner_died_is_found_when_the_lease_ran_out(scene: Scene) -> None:
+    plan_id = scene.submit()
+    scene.begin(plan_id, lease_seconds=300)
+    scene.pass_time(299)
+    assert own(scene, scene.world.sweep.unplanned()) == []
+    scene.pass_time(2)
+    assert own(scene, scene.world.sweep.unplanned()) == [plan_id]
+
+
+def test_a_plan_that_is_planned_or_has_ended_needs_no_planner(scene: Scene) -> None:
+    scene.plan(1)
+    scene.stop(scene.submit())
+    scene.pass_time(3600)
+    assert own(scene, scene.world.sweep.unplanned()) == []
+
+
+# Plans that stop.
+
+
+def test_a_stopping_plan_is_found_until_it_has_stopped(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.stop(planned.plan_id)
+    scene.pass_time(5)
+    for _ in range(2):
+        assert own(scene, scene.world.sweep.stopping()) == [planned.plan_id]
+    scene.stop_wave(planned.wave)
+    assert own(scene, scene.world.sweep.stopping()) == []
+
+
+# Waves in flight.
+
+
+def test_a_wave_in_good_time_is_left_alone(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    assert overdue(scene) == []
+    scene.claim(planned.wave, planned.ids)
+    scene.pass_time(3)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene) == []  # it was just looked at
+
+
+def test_a_wave_with_staged_results_needs_the_judge(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
+    scene.pass_time(3)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+
+
+def test_a_task_whose_lease_ran_out_goes_back_to_the_queue_and_its_wave_out_again(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    scene.claim(planned.wave, planned.ids[:1], lease_seconds=60)
+    scene.claim(planned.wave, planned.ids[1:], lease_seconds=600)
+    scene.pass_time(61)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert scene.states(planned.plan_id) == [TaskState.QUEUED, TaskState.RUNNING]
+    assert is_waiting(scene)
+    [outgoing] = scene.world.waves.take_next(scene.tenant_id, 8)
+    assert [task.task_id for task in outgoing.tasks] == planned.ids[:1]
+
+
+def test_the_result_of_a_lease_that_was_taken_back_is_dropped(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=60)
+    scene.pass_time(61)
+    overdue(scene)
+    assert scene.stage(claim) == 0
+    assert scene.claim(planned.wave, planned.ids).tasks[0].attempt == 2
+
+
+def test_a_task_whose_last_lease_ran_out_is_for_the_judge(scene: Scene) -> None:
+    planned = scene.plan(1, max_attempts=1)
+    scene.send()
+    scene.claim(planned.wave, planned.ids, lease_seconds=60)
+    scene.pass_time(61)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+    assert scene.states(planned.plan_id) == [TaskState.RUNNING]
+    scene.judge(planned.wave, approve)
+    assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
+
+
+def test_a_wave_that_nobody_claims_goes_out_again_ever_more_rarely(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.pass_time(3)
+    assert [wave.publish for wave in overdue(scene)] == [False]
+    scene.pass_time(8)
+    assert [wave.publish for wave in overdue(scene)] == [True]
+    assert scene.send() == [planned.wave]
+    scene.pass_time(11)
+    assert [wave.publish for wave in overdue(scene)] == [False]
+    scene.pass_time(10)
+    assert [wave.publish for wave in overdue(scene)] == [True]
+
+
+def test_a_wave_that_waits_or_is_closed_or_unsent_is_not_looked_at(scene: Scene) -> None:
+    closed = scene.plan(1)
+    scene.judge(scene.work_off(closed), approve)
+    unsent = scene.plan(1)
+    scene.world.waves.take_next(scene.tenant_id, 1)
+    scene.plan(1)
+    scene.pass_time(3600)
+    assert overdue(scene) == []
+    assert scene.states(unsent.plan_id) == [TaskState.QUEUED]
+
+
+def test_a_wave_whose_tasks_run_long_is_looked_at_without_harm(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=3600)
+    scene.pass_time(600)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert scene.stage(claim) == 1
+
+
+# Tenants with something to send.
+
+
+def test_a_tenant_with_a_waiting_wave_is_waiting_until_that_is_sent(scene: Scene) -> None:
+    assert not is_waiting(scene)
+    planned = scene.plan(1)
+    assert is_waiting(scene)
+    scene.world.waves.take_next(scene.tenant_id, 8)
+    assert is_waiting(scene)
+    scene.world.waves.mark_published([planned.wave])
+    assert not is_waiting(scene)
+
+
+def test_a_tenant_with_a_task_to_try_again_is_waiting(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.judge(scene.work_off(planned, failure()), retry)
+    assert is_waiting(scene)
+
+
+def test_a_tenant_is_named_once_and_a_stopping_plan_does_not_count(scene: Scene) -> None:
+    first, second = scene.plan(1), scene.plan(1)
+    assert scene.world.sweep.waiting_tenants().count(scene.tenant_id) == 1
+    for planned in (first, second):
+        scene.stop(planned.plan_id)
+    assert not is_waiting(scene)
+
+
+def test_a_plan_with_a_task_in_review_still_has_waves_to_send(scene: Scene) -> None:
+    planned = scene.plan(1, 1)
+    scene.send(window=1)
+    scene.stage(scene.claim(planned.wave, planned.ids_of(planned.wave)))
+    scene.judge(planned.wave, scene.hitl)
+    assert is_waiting(scene)

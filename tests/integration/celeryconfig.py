@@ -1,0 +1,14 @@
+"""The Celery settings of the workers under test."""
+
+import os
+
+imports = ["tests.integration.skills"]
+
+if _tenant := os.environ.get("TEST_BEAT_TENANT"):
+    beat_schedule = {
+        "every-second": {
+            "task": "chimera.submit",
+            "schedule": 1.0,
+            "kwargs": {"tenant_id": _tenant, "planner": "test.numbers", "inputs": {"count": 2}},
+        },
+    }

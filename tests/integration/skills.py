@@ -1,0 +1,139 @@
+"""Skills and planners that do what users' code does, right and wrong."""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import BaseModel
+
+from chimera import SkillFailed, Success, TaskSpec, planner, skill
+
+# Stands in inputs, outputs and exceptions, and must not come up in any log or in Flower.
+CANARY = "canary-5e1f0c"
+
+
+class Step(BaseModel):
+    """One task of a test's plan: what it is to do, and with what."""
+
+    do: str
+    text: str = "fine"
+    confidence: float = 0.9
+    seconds: float = 0.0
+    after: list[int] = []
+    key: str | None = None
+
+
+@skill(name="test.number", max_batch=100)
+def number(value: int) -> Success[int]:
+    return Success(value, confidence=1.0)
+
+
+@skill(name="test.say", max_batch=20)
+def say(text: str, confidence: float, seconds: float = 0.0) -> Success[str]:
+    time.sleep(seconds)
+    return Success(text, confidence=confidence, evidence=["because"])
+
+
+@skill(name="test.slow", max_batch=1)
+def slow(text: str, seconds: float) -> Success[str]:
+    time.sleep(seconds)
+    return Success(text, confidence=1.0)
+
+
+@skill(name="test.async", max_batch=20)
+async def say_async(text: str) -> Success[str]:
+    await asyncio.sleep(0.01)
+    return Success(text, confidence=1.0)
+
+
+@skill(name="test.no_confidence")
+def no_confidence(text: str) -> str:
+    return text
+
+
+@skill(name="test.nan")
+def nan(text: str) -> Success[str]:
+    return Success(text, confidence=math.nan)
+
+
+@skill(name="test.raises", max_attempts=2)
+def raises(text: str) -> Success[str]:
+    raise RuntimeError(f"cannot do {text}")
+
+
+@skill(name="test.refuses")
+def refuses(text: str) -> Success[str]:
+    raise SkillFailed("not today", code="closed", retryable=False)
+
+
+@skill(name="test.wrong_type")
+def wrong_type(text: str) -> Success[int]:
+    answer: Any = {"text": text}
+    return Success(answer, confidence=1.0)
+
+
+@skill(name="test.nothing")
+def nothing(text: str) -> Success[str]:
+    answer: Any = None
+    return Success(answer, confidence=1.0)
+
+
+@skill(name="test.huge")
+def huge(text: str) -> Success[str]:
+    return Success(text * (5_000_000 // len(text)), confidence=1.0)
+
+
+@skill(name="test.overruns", timeout_seconds=0.2, max_attempts=1)
+def overruns(text: str) -> Success[str]:
+    while True:
+        try:
+            time.sleep(10)
+        except Exception:
+            continue  # a skill that swallows everything is ended all the same
+
+
+STEPS = {
+    "no_confidence": no_confidence,
+    "nan": nan,
+    "raises": raises,
+    "refuses": refuses,
+    "wrong_type": wrong_type,
+    "nothing": nothing,
+    "huge": huge,
+    "overruns": overruns,
+    "async": say_async,
+}
+
+
+@planner(name="test.numbers")
+def numbers(count: int) -> Iterator[TaskSpec]:
+    for value in range(count):
+        yield number.task(value).options(label={"value": value})
+
+
+@planner(name="test.steps")
+def steps(steps: list[Step]) -> Iterator[TaskSpec]:
+    yielded: list[TaskSpec] = []
+    for step in steps:
+        if step.do == "say":
+            spec = say.task(step.text, step.confidence, step.seconds)
+        elif step.do == "slow":
+            spec = slow.task(step.text, step.seconds)
+        else:
+            spec = STEPS[step.do].task(step.text)
+        spec = spec.options(depends_on=tuple(yielded[place] for place in step.after), state_key=step.key)
+        yielded.append(spec)
+        yield spec
+
+
+@planner(name="test.raises")
+def planner_raises(count: int) -> Iterator[TaskSpec]:
+    yield from numbers(count)
+    raise RuntimeError(f"the source went away {CANARY}")
+
+
+@planner(name="test.rubbish")
+def planner_rubbish() -> Iterator[Any]:
+    yield "not a task"
