@@ -86,6 +86,10 @@ class StoreUnavailable(ChimeraError):
     """PostgreSQL does not answer."""
 
 
+class StoreRefused(ChimeraError):
+    """PostgreSQL refused a statement."""
+
+
 class QueueUnavailable(ChimeraError):
     """The broker does not answer."""
 

@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 import chimera.errors
-from chimera.cli.output import say
-from chimera.cli.stack import Child, say_step
+from chimera.cli.output import say, say_step
+from chimera.cli.stack_process import Child, StackProcess, StopAsked, ending_on_signals
 from chimera.errors import ChimeraError, EmbeddedServerError
 
 # The child's own end takes as long as the tasks that run, 60 s at most, and its servers'.
@@ -72,8 +72,10 @@ class BackgroundStack:
     def stop(self) -> None:
         """Ends the stack in order; returns when it has ended."""
         if self._process.poll() is None:
+            began = monotonic()
             self._process.terminate()
             self._process.wait(STOPPED_WITHIN_SECONDS)
+            say(f"stopped ({monotonic() - began:.1f} s)")
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -86,15 +88,12 @@ class BackgroundStack:
     ) -> None:
         if kind is None and self._detached:
             return
-        began = monotonic()
         self.stop()
-        say(f"stopped ({monotonic() - began:.1f} s)")
 
 
 def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) -> None:
     """What the child process does."""
     from chimera import logs
-    from chimera.cli.stack_process import StackProcess, StopAsked, ending_on_signals
 
     logs.configure("INFO")
 

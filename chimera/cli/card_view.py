@@ -92,11 +92,9 @@ def _leaf(name: str, value: Any, spans: list[tuple[int, int]]) -> None:
         tell(prefix + json.dumps(value))
         return
     if stdout().is_terminal and not stdout().no_color:
-        text = Text(prefix, style="dim")
+        text = Text().append(prefix, "dim")
         for piece, found in pieces(value, spans):
-            text.append(
-                visible(piece, lines=True).replace("\n", f"\n{_INDENT}"), "bold reverse" if found else "not dim"
-            )
+            text.append(visible(piece, lines=True).replace("\n", f"\n{_INDENT}"), "bold reverse" if found else "")
         stdout().print(text, soft_wrap=True)
     else:
         tell(prefix + marked(value, spans).replace("\n", f"\n{_INDENT}"))

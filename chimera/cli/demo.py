@@ -22,6 +22,8 @@ PLANNER = "tickets"
 SAMPLE = Path("examples", "tickets", "sample.csv")
 SETTLED_WITHIN_SECONDS = 300.0
 EXAMPLES_SHOWN = 3
+# What shells say of a program that SIGTERM ended.
+TERMINATED = 143
 _PAGE = 1000
 
 
@@ -46,16 +48,20 @@ def demo(
     from chimera.cli.background import BackgroundStack
     from chimera.cli.project import PROCFILE, shipped_project
     from chimera.cli.stack import pin_data_dir, refuse_if_running
+    from chimera.cli.stack_process import StopAsked, ending_on_signals
 
     pin_data_dir()
     refuse_if_running()
     project = shipped_project()
     _work_in(project)
     say("starting")
-    with BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
-        import_module("chimera.bootstrap")  # takes a second or two, while the stack starts
-        stack.await_ready()
-        _run_plan(stack, tenant, Format.JSON if as_json else output, keep=keep)
+    try:
+        with ending_on_signals(), BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+            import_module("chimera.bootstrap")  # takes a second or two, while the stack starts
+            stack.await_ready()
+            _run_plan(stack, tenant, Format.JSON if as_json else output, keep=keep)
+    except StopAsked:
+        raise typer.Exit(TERMINATED) from None
 
 
 def _work_in(project: Path) -> None:

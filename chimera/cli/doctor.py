@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from chimera.cli.context import command, load_user_code, quiet_logs
+from chimera.cli.context import UserCodeBroken, command, load_user_code, quiet_logs
 from chimera.cli.output import Format, Output, document, table
 
 OLDEST_POSTGRES = 150000  # as libpq numbers versions
@@ -166,7 +166,11 @@ def _workers(name: str) -> Iterator[Finding]:
 
 
 def _user_code(name: str) -> Iterator[Finding]:
-    catalogue = load_user_code()
+    try:
+        catalogue = load_user_code()
+    except UserCodeBroken as exc:
+        yield Finding(name, Status.FAIL, str(exc), "mend it, or what `imports` of celeryconfig.py names")
+        return
     if not catalogue.planners:
         fix = "run this in the project's folder, and name its modules in `imports` of celeryconfig.py"
         yield Finding(name, Status.WARN, "no planner is registered", fix)
@@ -180,5 +184,4 @@ _FIXES = {
     "schema": "see the findings on postgresql owner",
     "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
     "workers": "see the finding on the broker",
-    "user": "mend the module",
 }

@@ -14,9 +14,14 @@ from typer.exceptions import TyperException
 from chimera.cli import audit, database, demo, doctor, plan, review, stack, tenant, version
 from chimera.cli.context import command
 from chimera.cli.output import harmless_streams, say
-from chimera.errors import ChimeraError
+from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
 
 INTERRUPTED = 130
+
+_FIXES = {
+    StoreUnavailable: ". Start it (`chimera up` starts one here), or set CHIMERA_..._DATABASE_URL to where it is",
+    QueueUnavailable: ". Start it (`chimera up` starts one here), or set CHIMERA_REDIS_URL to where it is",
+}
 
 app = typer.Typer(
     help="Gated agent swarms on Celery: plans fan out to workers, and nothing commits before the Judge approves.",
@@ -72,6 +77,9 @@ def _run(arguments: list[str]) -> int:
 
 def failed(exc: Exception, arguments: Sequence[str]) -> int:
     """Says what went wrong, on standard error; returns the exit code."""
+    if type(exc).__name__ == "NoArgsIsHelpError":  # typer does not export it: its message is the help
+        say(str(exc))
+        return 2
     if os.environ.get("CHIMERA_DEBUG"):
         traceback.print_exception(exc)
     message, code = _explained(exc)
@@ -93,7 +101,8 @@ def wants_json(arguments: Sequence[str]) -> bool:
 def _explained(exc: Exception) -> tuple[str, int]:
     if isinstance(exc, ChimeraError):
         # Messages of the core say `chimera up`; where people type ./run they shall read that.
-        return str(exc).replace("`chimera ", f"`{command()} "), exc.exit_code
+        text = f"{exc}{_FIXES.get(type(exc), '')}"
+        return text.replace("`chimera ", f"`{command()} "), exc.exit_code
     if isinstance(exc, TyperException):
         context = getattr(exc, "ctx", None)
         where = f" ({context.command_path} --help says more)" if context else ""

@@ -1,6 +1,7 @@
 """What commands print: the answer to standard output, as a table or one JSON document; all else to standard error."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 # Rich wraps at 80 columns where there is no terminal; nothing that is piped should be wrapped.
 _PIPE_WIDTH = 10_000
+_ID = re.compile(r"[a-z]{2}_[0-9a-f]{32}|")
+_NUMBER = re.compile(r"-|\d[\d./%]*")
 
 
 class Format(StrEnum):
@@ -52,6 +55,11 @@ def say(text: str = "") -> None:
     sys.stderr.flush()
 
 
+def say_step(what: str, seconds: float) -> None:
+    """A line for people about a thing that has started, and the time it took."""
+    say(f"  {what:<64} {seconds:5.1f} s")
+
+
 def tell(text: str) -> None:
     """A line of the answer."""
     sys.stdout.write(f"{visible(text, lines=True)}\n")
@@ -63,11 +71,18 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     from rich.text import Text
 
     body = [[visible(cell) for cell in row] for row in rows]
-    terminal = stdout().is_terminal
     grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, name in enumerate(head):
-        numbers = bool(body) and all(row[number][:1].isdigit() or row[number] == "-" for row in body)
-        grid.add_column(name, justify="right" if numbers else "left", overflow="fold", no_wrap=not terminal)
+    for place, name in enumerate(head):
+        cells = [row[place] for row in body]
+        ids = any(cells) and all(map(_ID.fullmatch, cells))
+        grid.add_column(
+            name,
+            justify="right" if cells and all(map(_NUMBER.fullmatch, cells)) else "left",
+            overflow="fold",
+            no_wrap=ids or not stdout().is_terminal,
+            # An id that is broken in two cannot be copied.
+            min_width=max(map(len, cells)) if ids else None,
+        )
     for row in body:
         grid.add_row(*map(Text, row))
     _print(grid)

@@ -74,7 +74,7 @@ def submit(
     if output is Format.TABLE:
         tell(f"{handle.id}  {'submitted' if handle.created else f'already submitted (key {key})'}")
         if handle.created and inputs.get("rows") == []:
-            say(f"{source} has no rows: the plan completes at once")
+            say("no rows: the plan completes at once")
     if watch:
         _watch(handle, timeout, output)
     elif output is Format.JSON:

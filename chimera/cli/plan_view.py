@@ -89,4 +89,6 @@ def end_with(plan: "Plan") -> None:
 
 
 def _no_tasks(plan: "Plan") -> str:
-    return "none: the plan had no rows" if plan.state == "completed" else "not planned yet" if not plan.failure else ""
+    if plan.state == "completed":
+        return "none: there was nothing to do"
+    return "none" if plan.finished_at else "not planned yet"

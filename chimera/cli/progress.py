@@ -105,7 +105,7 @@ def _bar() -> Iterator[Show]:
 
 @contextmanager
 def _lines() -> Iterator[Show]:
-    said = -_LINE_EVERY_SECONDS
+    said = 0.0
     last = ""
 
     def show(plan: "Plan", took: float) -> None:

@@ -2,22 +2,15 @@
 
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from chimera.cli.context import command, quiet_logs, valid_tenants
-from chimera.cli.output import Format, Output, document, facts, say, tell
+from chimera.cli.output import Format, Output, document, facts, say, say_step, tell
 from chimera.cli.project import find_procfile
-
-
-class Child(StrEnum):
-    """How a stack in the background belongs to the process that started it."""
-
-    ATTACHED = "attached"  # it ends when that process does
-    DETACHED = "detached"
+from chimera.cli.stack_process import Child, StackProcess, StopAsked, ending_on_signals
 
 
 def up(
@@ -46,6 +39,7 @@ def up(
     elif detach:
         from chimera.cli.background import BackgroundStack
 
+        refuse_if_running()
         with BackgroundStack(file, tenants or [], detached=True) as stack:
             stack.await_ready()
         _show(stack.ready, output)
@@ -82,8 +76,6 @@ def pin_data_dir() -> None:
 
 
 def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
-    from chimera.cli.stack_process import StackProcess, StopAsked, ending_on_signals
-
     quiet_logs()
 
     def ready(facts_: dict[str, Any]) -> None:
@@ -106,11 +98,6 @@ def _as_child(procfile: Path, tenants: list[str], child: Child) -> None:
     from chimera.cli.background import run_as_child
 
     run_as_child(procfile, tenants, lifeline=sys.stdin if child is Child.ATTACHED else None)
-
-
-def say_step(what: str, seconds: float) -> None:
-    """One line for a thing that has started."""
-    say(f"  {what:<64} {seconds:5.1f} s")
 
 
 def flower_login(ready: dict[str, Any]) -> str:

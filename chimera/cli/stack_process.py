@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 from types import FrameType
@@ -24,6 +25,13 @@ READY_WITHIN_SECONDS = 120.0
 STARTS_BEFORE_READY = 3
 TEND_EVERY_SECONDS = 0.25
 _CELERY_WORKER = re.compile(r"\bcelery\b.*\bworker\b")
+
+
+class Child(StrEnum):
+    """How a stack in the background belongs to the process that started it."""
+
+    ATTACHED = "attached"  # it ends when that process does
+    DETACHED = "detached"
 
 
 class StopAsked(BaseException):
@@ -138,11 +146,11 @@ class StackProcess:
             raise StopAsked
 
     def _prepare_database(self, variables: dict[str, str]) -> None:
-        from chimera import bootstrap
-        from chimera.adapters.postgres.database import Database
-        from chimera.adapters.postgres.tenant_store import TenantStore
-
         with self._timed() as took:
+            from chimera import bootstrap
+            from chimera.adapters.postgres.database import Database
+            from chimera.adapters.postgres.tenant_store import TenantStore
+
             revision = bootstrap.migrations().upgrade(bootstrap.role_urls())
             # Connections of its own, closed again: this process only supervises from now on.
             database = Database(variables["CHIMERA_OWNER_DATABASE_URL"], pool_size=1)

@@ -5,6 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -66,7 +67,7 @@ class FakeBroker(Broker):
 
 
 class CeleryBroker(Broker):
-    def __init__(self, app: Celery, client: "redis.Redis[bytes]", elsewhere: Celery) -> None:
+    def __init__(self, app: Celery, client: redis.Redis, elsewhere: Celery) -> None:
         self._client = client
         self._elsewhere = elsewhere
         self.queue = celery_queue.Queue(app)
@@ -134,10 +135,7 @@ def test_a_call_for_the_judge_names_the_wave(broker: Broker, wave: WaveRef) -> N
 def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: WaveRef) -> None:
     batches = [_batch(uuid4(), uuid4()), _batch(uuid4())]
     broker.queue.publish_wave(Dispatch(wave=wave, batches=tuple(batches)))
-    assert broker.sent() == [
-        ("chimera.work", [*_place(wave), [task_id.hex for task_id in batch.task_ids], batch.timeout_seconds])
-        for batch in batches
-    ]
+    assert broker.sent() == [_work(wave, batch) for batch in batches]
 
 
 def test_there_is_at_least_one_slot(broker: Broker) -> None:
@@ -153,7 +151,7 @@ PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
 }
 
 
-@pytest.mark.parametrize("what", PUBLISH)
+@pytest.mark.parametrize("what", ["plan", "wave"])
 @pytest.mark.timeout(20)
 def test_a_broker_that_is_not_there_is_said_to_be_unavailable(broker: Broker, wave: WaveRef, what: str) -> None:
     broker.leave()
@@ -185,16 +183,35 @@ def test_no_message_shows_its_arguments_to_who_looks_at_events(celery_broker: Ce
     assert {message["headers"]["kwargsrepr"] for message in messages} == {celery_queue.REDACTED}
 
 
-def test_the_address_of_a_broker_that_is_not_there_hides_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_publishes_waves_does_not_go_on_listening_for_their_end(
+    celery_broker: CeleryBroker, wave: WaveRef, servers: dict[str, str]
+) -> None:
+    # A subscription and a result object for each wave, kept for good, fill a long-lived Judge and its broker.
+    for _ in range(3):
+        PUBLISH["wave"](celery_broker.queue, wave)
+    with redis.Redis.from_url(servers["CHIMERA_REDIS_URL"]) as client:
+        assert client.pubsub_channels() == []
+
+
+def test_a_broker_that_is_not_there_is_noticed_at_once_and_its_password_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Who submits waits for this; the store has the plan already.
     monkeypatch.setenv("CELERY_CONFIG_MODULE", "no_such_celeryconfig")
+    began = monotonic()
     with _app(f"redis://:s3cret@127.0.0.1:{free_port()}/0") as app, pytest.raises(QueueUnavailable) as caught:
-        celery_queue.Queue(app).slots()
+        celery_queue.Queue(app).publish_plan("acme", uuid4())
     assert "127.0.0.1" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+    assert monotonic() - began < 3.0
 
 
 def _place(wave: WaveRef) -> list[Any]:
     return [wave.tenant_id, wave.plan_id.hex, wave.wave_no]
+
+
+def _work(wave: WaveRef, batch: Batch) -> tuple[str, list[Any]]:
+    return "chimera.work", [*_place(wave), [task_id.hex for task_id in batch.task_ids], batch.timeout_seconds]
 
 
 def _batch(*task_ids: UUID) -> Batch:
@@ -207,4 +224,8 @@ def _app(url: str) -> Iterator[Celery]:
     try:
         yield app
     finally:
+        # Results that are still listened for would look for their server when they are collected, after its end.
+        backend: Any = app.backend
+        for pending in backend.result_consumer._pending_results:
+            pending.clear()
         app.close()

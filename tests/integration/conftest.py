@@ -1,42 +1,60 @@
 """A swarm of real workers for the integration tests: started once, shared, each test with its own tenant."""
 
+import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib import import_module
 
 import pytest
+from celery import Celery
 from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
 
 from chimera import Chimera, PlanHandle, bootstrap
-from chimera import settings as settings_module
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
+from chimera.registration import CATALOGUE
+from chimera.settings import Settings, settings
 from tests.integration.processes import LocalProcess
 
+CONFIG = {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig"}
 QUIET = ["--without-mingle", "--without-gossip"]
 WORKER = ["worker", "-X", "judge", "-c", "2", "-n", "worker@%h", *QUIET]
 JUDGE = ["worker", "-Q", "judge", "-c", "2", "-n", "judge@%h", *QUIET]
 
 
 @pytest.fixture(scope="session")
-def project(servers: dict[str, str]) -> Iterator[dict[str, str]]:
-    """This process, and with it its children, as part of the project under test."""
-    variables = servers | {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig"}
+def this_process(servers: dict[str, str]) -> Iterator[Celery]:
+    """This process as a part of a project of its own: `start_worker` runs its workers here, in threads."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
+        for name, value in (servers | CONFIG).items():
             patch.setenv(name, value)
-        for cached in (settings_module.settings, bootstrap.celery_app, bootstrap.services):
+        for cached in (settings, bootstrap.celery_app, bootstrap.services):
             cached.cache_clear()
         bootstrap.load_user_code()
-        yield variables
+        yield import_module("chimera.celery").app
+        # Celery's results unsubscribe when they are collected: while the broker is still there.
+        gc.collect()
+
+
+@pytest.fixture(scope="session")
+def project(this_process: Celery, servers: dict[str, str]) -> dict[str, str]:
+    """The variables of the processes under test: a broker database apart from that of this process."""
+    return servers | CONFIG | {"CHIMERA_REDIS_URL": servers["CHIMERA_REDIS_URL"].removesuffix("/0") + "/1"}
 
 
 @pytest.fixture(scope="session")
 def services(project: dict[str, str]) -> Services:
-    return bootstrap.services()
+    """The services of a client of those processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHIMERA_REDIS_URL", project["CHIMERA_REDIS_URL"])
+        settings_ = Settings()
+    return Services(make_app(settings_), settings_, CATALOGUE, SystemClock())
 
 
 @pytest.fixture(scope="session")
 def celery_worker_cluster(
-    project: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    project: dict[str, str], this_process: Celery, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[CeleryWorkerCluster]:
     """pytest-celery's fixture: a worker for plans and tenants, a Judge, and beat for the sweep."""
     logs = tmp_path_factory.mktemp("logs")
@@ -49,7 +67,7 @@ def celery_worker_cluster(
         nodes = []
         for name, (arguments, prompt) in processes.items():
             process = stack.enter_context(LocalProcess(name, arguments, project, logs / f"{name}.log", prompt))
-            nodes.append(CeleryTestWorker(process, bootstrap.celery_app()))
+            nodes.append(CeleryTestWorker(process, this_process))
         yield CeleryWorkerCluster(*nodes)
 
 
@@ -73,4 +91,3 @@ def run(chimera: Chimera, tenant: str) -> Run:
         return handle
 
     return submit
-

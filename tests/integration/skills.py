@@ -90,7 +90,7 @@ def overruns(text: str) -> Success[str]:
     while True:
         try:
             time.sleep(10)
-        except Exception:
+        except Exception:  # noqa: BLE001
             continue  # a skill that swallows everything is ended all the same
 
 

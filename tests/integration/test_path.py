@@ -18,9 +18,7 @@ def entries(services: Services, tenant: str) -> list[AuditEntry]:
 
 def by_code(handle: PlanHandle) -> dict[str, TaskState]:
     return {
-        result.outcome.code: result.state
-        for result in handle.results()
-        if isinstance(result.outcome, FailureOutcome)
+        result.outcome.code: result.state for result in handle.results() if isinstance(result.outcome, FailureOutcome)
     }
 
 
@@ -32,7 +30,13 @@ def test_good_results_are_committed_and_read_back(run: Run, services: Services, 
     outputs = [result.outcome.output for result in handle.results() if isinstance(result.outcome, SuccessOutcome)]
     assert outputs == list(range(1200))
     kinds = Counter(entry.kind for entry in entries(services, tenant))
-    assert kinds == {"tenant.added": 1, "plan.submitted": 1, "plan.planned": 1, "task.decided": 1200, "plan.completed": 1}
+    assert kinds == {
+        "tenant.added": 1,
+        "plan.submitted": 1,
+        "plan.planned": 1,
+        "task.decided": 1200,
+        "plan.completed": 1,
+    }
 
 
 def test_the_audit_is_one_unbroken_chain(run: Run, services: Services, tenant: str) -> None:

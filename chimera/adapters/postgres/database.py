@@ -12,7 +12,7 @@ import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from chimera.errors import StoreUnavailable
+from chimera.errors import StoreRefused, StoreUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 5
 
@@ -42,6 +42,7 @@ class Database:
         Raises:
             StoreUnavailable: there is no connection, or it broke; nothing of the transaction is done, but
                 where it broke during the commit it may be.
+            StoreRefused: PostgreSQL refused a statement: a rule of the schema, or the role's rights.
         """
         try:
             with self._opened().connection() as connection, connection.pipeline():
@@ -49,6 +50,15 @@ class Database:
                 yield connection
         except (psycopg.OperationalError, PoolTimeout) as exc:
             raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
+        except psycopg.errors.UndefinedTable:
+            raise StoreRefused(
+                f"the database at {self.address} does not have Chimera's schema: run `chimera db upgrade`"
+            ) from None
+        except psycopg.Error as exc:
+            # Not chained: the driver's text quotes the row, and rows hold what no log may.
+            constraint = f", {exc.diag.constraint_name}" if exc.diag.constraint_name else ""
+            message = exc.diag.message_primary or type(exc).__name__
+            raise StoreRefused(f"PostgreSQL refused: {message} ({exc.sqlstate}{constraint})") from None
 
     @property
     def address(self) -> str:

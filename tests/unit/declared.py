@@ -1,0 +1,31 @@
+"""Skills and planners that belong to one test, and are in no catalogue but the test's own."""
+
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+from chimera.models.skill import Planner, Skill
+from chimera.models.task import TaskSpec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def as_skill(
+    function: Callable[P, R],
+    *,
+    name: str | None = None,
+    max_batch: int = 50,
+    timeout_seconds: float = 10.0,
+    max_attempts: int = 3,
+) -> Skill[P, R]:
+    return Skill(
+        function,
+        name=name or function.__name__,
+        max_batch=max_batch,
+        timeout_seconds=timeout_seconds,
+        max_attempts=max_attempts,
+    )
+
+
+def as_planner(function: Callable[P, Iterable[TaskSpec]], *, name: str | None = None) -> Planner[P]:
+    return Planner(function, name=name or function.__name__)

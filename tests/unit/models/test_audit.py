@@ -1,0 +1,89 @@
+"""The audit's chain: it verifies, and nothing in it can be changed unseen."""
+
+import json
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chimera.models.audit import GENESIS, AuditEntry, AuditEvent, chain, chained
+from tests.unit.strategies import JSON, TEXTS
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EVENTS = st.lists(
+    st.builds(
+        AuditEvent,
+        kind=st.sampled_from(["plan.submitted", "task.decided"]),
+        actor=TEXTS,
+        plan_id=st.none() | st.uuids(),
+        task_id=st.none() | st.uuids(),
+        facts=st.dictionaries(TEXTS, JSON, max_size=2),
+    ),
+    max_size=4,
+)
+
+
+def verifies(entries: list[AuditEntry]) -> bool:
+    previous = GENESIS
+    for entry in entries:
+        if chained(previous, entry.body) != entry.hash:
+            return False
+        previous = entry.hash
+    return True
+
+
+def test_an_entry_s_body_says_everything_about_it() -> None:
+    event = AuditEvent(kind="task.decided", actor="policy", plan_id=UUID(int=1), task_id=UUID(int=2), facts={"a": 1})
+    [entry] = chain("acme", 41, bytes(32), AT, [event])
+    assert json.loads(entry.body) == {
+        "tenant_id": "acme",
+        "seq": 42,
+        "at": "2026-03-01T12:00:00+00:00",
+        "kind": "task.decided",
+        "actor": "policy",
+        "plan_id": UUID(int=1).hex,
+        "task_id": UUID(int=2).hex,
+        "facts": {"a": 1},
+    }
+    assert (entry.tenant_id, entry.seq, entry.at, entry.kind) == ("acme", 42, AT, "task.decided")
+
+
+def test_a_chain_begins_with_32_zero_bytes() -> None:
+    assert bytes(32) == GENESIS
+
+
+@given(EVENTS, EVENTS)
+def test_a_chain_verifies_also_where_it_was_made_in_parts(first: list[AuditEvent], second: list[AuditEvent]) -> None:
+    entries = chain("acme", 0, GENESIS, AT, first)
+    head = entries[-1].hash if entries else GENESIS
+    entries += chain("acme", len(entries), head, AT, second)
+    assert verifies(entries)
+    assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
+    assert entries == chain("acme", 0, GENESIS, AT, [*first, *second])
+
+
+@given(EVENTS.filter(bool), st.data())
+def test_any_change_of_a_body_breaks_the_chain(events: list[AuditEvent], data: st.DataObject) -> None:
+    entries = chain("acme", 0, GENESIS, AT, events)
+    place = data.draw(st.integers(0, len(entries) - 1))
+    body = entries[place].body
+    at = data.draw(st.integers(0, len(body) - 1))
+    other = data.draw(TEXTS.filter(lambda text: text != body[at]))
+    changed = entries[place].model_copy(update={"body": body[:at] + other + body[at + 1 :]})
+    assert not verifies([*entries[:place], changed, *entries[place + 1 :]])
+
+
+@pytest.mark.parametrize("order", [[1, 0, 2], [0, 2], [0, 1, 1, 2], [1, 2]], ids=["swap", "drop", "double", "cut"])
+def test_entries_out_of_their_place_break_the_chain(order: list[int]) -> None:
+    events = [AuditEvent(kind="plan.submitted", actor="app", facts={"n": number}) for number in range(3)]
+    entries = chain("acme", 0, GENESIS, AT, events)
+    assert verifies(entries)
+    assert not verifies([entries[number] for number in order])
+
+
+def test_an_entry_fits_one_tenant_and_one_place_only() -> None:
+    event = AuditEvent(kind="plan.submitted", actor="app", facts={})
+    hashes = {chain(tenant, seq, GENESIS, AT, [event])[0].hash for tenant in ("acme", "globex") for seq in (0, 1)}
+    assert len(hashes) == 4
