@@ -137,7 +137,7 @@ def _broker(name: str) -> Iterator[Finding]:
     from chimera import bootstrap
 
     with bootstrap.celery_app().connection_for_read() as connection:
-        connection.ensure_connection(max_retries=0, timeout=2)
+        connection.ensure_connection(max_retries=1, timeout=5)
         client: Any = connection.default_channel.client  # type: ignore[attr-defined]
         server = client.info("server")
         eviction = client.config_get("maxmemory-policy").get("maxmemory-policy", "unknown")

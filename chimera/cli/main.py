@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from itertools import pairwise
 
 import typer
 from typer.core import TyperGroup
@@ -91,10 +92,9 @@ def failed(exc: Exception, arguments: Sequence[str]) -> int:
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for JSON, also where it is wrong otherwise."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
-    return any(
-        first in {"--json", "-ojson", "--output=json"} or (first in {"-o", "--output"} and second.lower() == "json")
-        for first, second in pairs
+    words = [word.lower() for word in arguments]
+    return bool({"--json", "-ojson", "--output=json"}.intersection(words)) or any(
+        option in {"-o", "--output"} and value == "json" for option, value in pairwise(words)
     )
 
 

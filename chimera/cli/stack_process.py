@@ -5,7 +5,7 @@ import re
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from chimera.adapters.embedded import EmbeddedServers, Supervisor
 
 READY_WITHIN_SECONDS = 120.0
-# A process that keeps ending while the stack starts will not get well: the supervisor would try for a minute.
-STARTS_BEFORE_READY = 3
+# The supervisor's first pause before it starts a process again; it doubles each time.
+RESTART_DELAY_SECONDS = 0.5
+# Longer than the first pause: a process may end once while the stack starts, and not twice.
+AWAY_SECONDS = 2 * RESTART_DELAY_SECONDS
 TEND_EVERY_SECONDS = 0.25
 _CELERY_WORKER = re.compile(r"\bcelery\b.*\bworker\b")
 
@@ -82,6 +84,7 @@ class StackProcess:
         self._ready = ready
         self._lifeline = lifeline
         self._tend: Callable[[], None] = lambda: None
+        self._commands: Mapping[str, str] = {}
         self.has_started = False
 
     def run(self) -> None:
@@ -92,7 +95,9 @@ class StackProcess:
             StackAlreadyRunning: another process runs a stack on the data folder.
         """
         from chimera.adapters.embedded import EmbeddedServers, Supervisor
+        from chimera.adapters.embedded.procfile import read_procfile
 
+        self._commands = read_procfile(self._procfile)
         with self._timed() as took, EmbeddedServers() as servers:
             self.has_started = True
             os.environ.update(servers.variables)
@@ -101,7 +106,13 @@ class StackProcess:
             self._prepare_database(servers.variables)
             environment = os.environ | {"CHIMERA_DATA": str(servers.data_dir)}
             log_dir = servers.data_dir / "logs"
-            processes = Supervisor(self._procfile, env=environment, cwd=self._procfile.parent, log_dir=log_dir)
+            processes = Supervisor(
+                self._procfile,
+                env=environment,
+                cwd=self._procfile.parent,
+                log_dir=log_dir,
+                restart_delay_seconds=RESTART_DELAY_SECONDS,
+            )
             try:
                 with processes:
                     self._run(servers, processes, log_dir)
@@ -116,7 +127,7 @@ class StackProcess:
         self._tend = tend
         try:
             with self._timed() as took:
-                names = list(processes.pids())
+                names = list(self._commands)
                 flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in names else 0
                 self._await_answers(processes, flower_port, log_dir)
                 self._step(", ".join(names), took())
@@ -164,16 +175,19 @@ class StackProcess:
 
     def _await_answers(self, processes: "Supervisor", flower_port: int, log_dir: Path) -> None:
         """Waits until every Celery worker of the Procfile answers, and Flower if there is one."""
-        from chimera.adapters.embedded.procfile import read_procfile
-        from chimera.cli.workers import consumed_queues
+        from chimera.adapters.embedded.files import last_lines
 
-        commands = read_procfile(self._procfile).values()
-        workers = sum(bool(_CELERY_WORKER.search(command)) for command in commands)
-        starts: dict[str, set[int]] = {}
+        workers = sum(bool(_CELERY_WORKER.search(line)) for line in self._commands.values())
         deadline = monotonic() + READY_WITHIN_SECONDS
-        while len(consumed_queues(TEND_EVERY_SECONDS)) < workers or (flower_port and not _listens(flower_port)):
+        deaths = Deaths(self._commands, monotonic())
+        while not (_workers_answer(workers) and (not flower_port or _listens(flower_port))):
             self._rest()
-            _see_them_live(processes, starts, log_dir)
+            if name := deaths.given_up(processes.pids(), monotonic()):
+                log = log_dir / f"{name}.log"
+                raise EmbeddedServerError(
+                    f"{name} ended again and again while the stack started. Fix what its log ({log}) says, and "
+                    f"start again:\n{last_lines(log)}"
+                )
             if monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"the processes of {self._procfile} do not answer after {READY_WITHIN_SECONDS:g} s; "
@@ -186,18 +200,22 @@ class StackProcess:
         yield lambda: monotonic() - began
 
 
-def _see_them_live(processes: "Supervisor", starts: dict[str, set[int]], log_dir: Path) -> None:
-    """Gives up on a process that ends again and again; `starts` notes the process ids seen of each."""
-    from chimera.adapters.embedded.files import last_lines
+class Deaths:
+    """How long each process has been away while the stack starts: one that ends again and again does not get well."""
 
-    for name, pid in processes.pids().items():
-        starts.setdefault(name, set()).add(pid)
-        if len(starts[name]) >= STARTS_BEFORE_READY:
-            log = log_dir / f"{name}.log"
-            raise EmbeddedServerError(
-                f"{name} ended {STARTS_BEFORE_READY - 1} times while the stack started. Fix what its log ({log}) "
-                f"says, and start again:\n{last_lines(log)}"
-            )
+    def __init__(self, names: Iterable[str], now: float) -> None:
+        self._away_seconds = dict.fromkeys(names, 0.0)
+        self._seen_at = now
+
+    def given_up(self, alive: Container[str], now: float) -> str | None:
+        """The process that was away for too long, if there is one; called again and again with those alive now."""
+        passed, self._seen_at = now - self._seen_at, now
+        for name in self._away_seconds:
+            if name not in alive:
+                self._away_seconds[name] += passed
+                if self._away_seconds[name] > AWAY_SECONDS:
+                    return name
+        return None
 
 
 def _addresses(variables: dict[str, str]) -> str:
@@ -209,6 +227,12 @@ def _addresses(variables: dict[str, str]) -> str:
         )
     )
     return f"PostgreSQL at {postgres}, Redis (Valkey) at {redis}"
+
+
+def _workers_answer(count: int) -> bool:
+    from chimera.cli.workers import consumed_queues
+
+    return not count or len(consumed_queues(TEND_EVERY_SECONDS)) >= count
 
 
 def _listens(port: int) -> bool:

@@ -187,10 +187,11 @@ def test_a_process_that_publishes_waves_does_not_go_on_listening_for_their_end(
     celery_broker: CeleryBroker, wave: WaveRef, servers: dict[str, str]
 ) -> None:
     # A subscription and a result object for each wave, kept for good, fill a long-lived Judge and its broker.
-    for _ in range(3):
-        PUBLISH["wave"](celery_broker.queue, wave)
     with redis.Redis.from_url(servers["CHIMERA_REDIS_URL"]) as client:
-        assert client.pubsub_channels() == []
+        before = set(client.pubsub_channels("celery-task-meta-*"))
+        for _ in range(3):
+            PUBLISH["wave"](celery_broker.queue, wave)
+        assert set(client.pubsub_channels("celery-task-meta-*")) == before
 
 
 def test_a_broker_that_is_not_there_is_noticed_at_once_and_its_password_not_told(

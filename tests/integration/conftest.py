@@ -1,6 +1,5 @@
 """A swarm of real workers for the integration tests: started once, shared, each test with its own tenant."""
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib import import_module
@@ -33,8 +32,6 @@ def this_process(servers: dict[str, str]) -> Iterator[Celery]:
             cached.cache_clear()
         bootstrap.load_user_code()
         yield import_module("chimera.celery").app
-        # Celery's results unsubscribe when they are collected: while the broker is still there.
-        gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.errors import QueueUnavailable
 from chimera.models.plan import PlanRequest
-from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.models.wave import Batch, WaveRef
 from tests.integration.conftest import Run
 from tests.integration.processes import LocalProcess
 from tests.integration.skills import CANARY
@@ -131,7 +131,7 @@ def test_the_same_message_twice_changes_nothing(run: Run, services: Services, te
     wave = WaveRef(tenant_id=tenant, plan_id=handle.plan_id, wave_no=0)
     ids = tuple(result.task_id for result in handle.results())
     before = len(services.plans.entries(tenant, None, 0, 1000))
-    queue.publish_wave(Dispatch(wave=wave, batches=(Batch(task_ids=ids, timeout_seconds=5),)))
+    queue._batch(Batch(task_ids=ids, timeout_seconds=5), (tenant, handle.plan_id.hex, 0)).apply_async()
     queue.publish_plan(tenant, handle.plan_id)
     queue.publish_judge(wave)
     run(planner="test.numbers", count=1)  # comes after them on the same queues

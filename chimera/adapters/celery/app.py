@@ -11,6 +11,7 @@ from celery.utils.imports import cwd_in_path, find_module
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
+from chimera.adapters.celery import backend
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
 
@@ -34,6 +35,13 @@ _NEEDED: Mapping[str, Any] = {
     "task_default_queue": PLAN_QUEUE,
     "task_queues": [KombuQueue(name, Exchange(name), routing_key=name) for name in (PLAN_QUEUE, JUDGE_QUEUE)],
     "task_create_missing_queues": True,
+    "task_routes": {
+        "chimera.plan": PLAN_QUEUE,
+        "chimera.submit": PLAN_QUEUE,
+        "chimera.judge": JUDGE_QUEUE,
+        "chimera.stop": JUDGE_QUEUE,
+        "chimera.sweep": JUDGE_QUEUE,
+    },
     "worker_hijack_root_logger": False,
     "worker_cancel_long_running_tasks_on_connection_loss": True,
     "worker_soft_shutdown_timeout": 5.0,
@@ -82,7 +90,10 @@ def make_app(settings: Settings) -> Celery:
     if not str(merged["broker_url"]).startswith(("redis", "sentinel", "unix")):
         raise SettingsMissing("the broker must be a Redis-compatible server: set CHIMERA_REDIS_URL to its redis:// URL")
     merged.setdefault("result_backend", merged["broker_url"])
+    if str(merged["result_backend"]).startswith(("redis://", "rediss://")):
+        merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
+    merged["task_routes"] = {**own.get("task_routes", {}), **_NEEDED["task_routes"]}
     merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app

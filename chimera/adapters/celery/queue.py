@@ -11,7 +11,7 @@ from celery.canvas import Signature
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.app import JUDGE_QUEUE, PLAN_QUEUE, VISIBILITY_TIMEOUT_SECONDS, tenant_queue
+from chimera.adapters.celery.app import VISIBILITY_TIMEOUT_SECONDS, tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
 from chimera.models.wave import Batch, Dispatch, WaveRef
@@ -36,24 +36,25 @@ class Queue(port.Queue):
         with self._broker() as roster:
             # Before the work is there: workers begin to listen while the planner plans.
             roster.note_tenant(tenant_id)
-            self._send("chimera.plan", (tenant_id, plan_id.hex), queue=PLAN_QUEUE)
+            self._send("chimera.plan", (tenant_id, plan_id.hex))
 
     def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
         wave = dispatch.wave
         place = (wave.tenant_id, wave.plan_id.hex, wave.wave_no)
-        header = [self._batch(batch, place) for batch in dispatch.batches]
-        body = self._signature("chimera.judge", place, queue=JUDGE_QUEUE)
+        # A generator: of a list Celery makes a result that listens for each batch (see backend.py).
+        header = (self._batch(batch, place) for batch in dispatch.batches)
+        body = self._signature("chimera.judge", place)
         with self._broker() as roster:
             roster.note_tenant(wave.tenant_id)
             chord(header, body, app=self._app).apply_async()
 
     def publish_judge(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker():
-            self._send("chimera.judge", (wave.tenant_id, wave.plan_id.hex, wave.wave_no), queue=JUDGE_QUEUE)
+            self._send("chimera.judge", (wave.tenant_id, wave.plan_id.hex, wave.wave_no))
 
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102
         with self._broker():
-            self._send("chimera.stop", (tenant_id, plan_id.hex), queue=JUDGE_QUEUE)
+            self._send("chimera.stop", (tenant_id, plan_id.hex))
 
     def slots(self) -> int:  # noqa: D102
         if monotonic() >= self._slots_until:

@@ -29,6 +29,5 @@ def test_a_reason_reads_as_one_line(reason: Reason, text: str) -> None:
     assert str(reason) == text
 
 
-@pytest.mark.parametrize("confidence", [0.699, 0.6999, 0.69999])
-def test_a_confidence_just_below_does_not_read_as_if_it_were_enough(confidence: float) -> None:
-    assert str(Reason(rule="confidence.below", threshold=0.7, value=confidence)) != "confidence.below 0.70 < 0.7"
+def test_a_confidence_just_below_does_not_read_as_if_it_were_enough() -> None:
+    assert str(Reason(rule="confidence.below", threshold=0.7, value=0.6999)) != "confidence.below 0.70 < 0.7"

@@ -1,0 +1,141 @@
+"""The command line over real servers and workers: what it prints where, and what it ends with."""
+
+import json
+import signal
+import urllib.error
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import REPOSITORY, Shell, await_end, await_line, finish
+
+ACME = ("--tenant", "acme")
+JSON = ("-o", "json")
+
+
+def test_a_plan_from_a_file_to_its_results(stack: Shell, tmp_path: Path) -> None:
+    (tmp_path / "messages.csv").write_text(
+        'text,category\n"Where is my parcel?\nIt should be here.",delivery\nI forgot my password,login\n'
+    )
+    submit = ("plan", "submit", "tickets", *ACME, "--input", str(tmp_path / "messages.csv"), "--key", "two", *JSON)
+    ran = stack.run(*submit, "--watch", "--timeout", "60")
+    assert ran.code == 0, ran.err
+    assert ran.json["counts"]["tasks"] == 2
+    plan_id = ran.json["plan_id"]
+
+    again = stack.start(*submit)
+    watch = stack.start("plan", "watch", plan_id, *ACME, *JSON)
+    score = stack.start("plan", "results", plan_id, *ACME, "--score", *JSON)
+    assert finish(again).json == {"plan_id": plan_id, "tenant_id": "acme", "created": False}
+    events = [json.loads(line) for line in finish(watch).out.splitlines()]
+    assert events[0]["kind"] == "plan.submitted"
+    assert sum(event["kind"] == "task.decided" for event in events) == 2
+    assert finish(score).json["all"]["tasks"] == 2
+
+
+def test_a_card_is_decided_once(stack: Shell) -> None:
+    cards = stack.run("review", "list", *ACME, "--limit", "2", *JSON).json
+    card = cards[0]["card_id"]
+    ran = stack.run("review", "approve", card, *ACME, "--as", "ana", *JSON)
+    assert (ran.code, ran.json["status"], ran.json["decided_by"]) == (0, "approved", "ana")
+    again = stack.run("review", "deny", card, *ACME, "--reason", "too late", *JSON)
+    assert (again.code, again.out) == (5, "")
+    line, document = again.err.splitlines()
+    assert line == f"error: review card {card} was approved by ana already"
+    assert json.loads(document) == {"error": line.removeprefix("error: "), "code": "CardAlreadyDecided"}
+
+
+def test_doctor_finds_everything_well(stack: Shell) -> None:
+    ran = stack.run("doctor", *JSON)
+    assert ran.code == 0, ran.out
+    found = {(finding["check"], finding["status"]) for finding in ran.json}
+    checks = ["stack", "settings", "schema", "broker", "workers", "user code"]
+    checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge")]
+    assert found == {(check, "ok") for check in checks}
+
+
+def test_the_projects_own_code_that_breaks_is_named(stack: Shell, tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text('imports = ["shop"]\n')
+    (tmp_path / "shop.py").write_text("import json\n\nprices = json.loads('{')\n")
+    ran = replace(stack, cwd=tmp_path).run("plan", "submit", "p", *ACME)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: shop (imports of celeryconfig.py) cannot be imported: JSONDecodeError: ")
+    assert f"{tmp_path}/shop.py:3" in ran.err
+    assert "Traceback" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("plan", "show", "pl_" + "0" * 32, *ACME), 3, "tenant 'acme' has no plan pl_0000"),
+        (("plan", "submit", "tickets", "-t", "nobody", "--set", "rows=[]"), 3, "there is no tenant 'nobody'"),
+        (("plan", "submit", "tickets", *ACME, "--input", "none.csv"), 2, "none.csv: there is no such file"),
+    ],
+)
+def test_what_is_refused(arguments: tuple[str, ...], code: int, said: str, stack: Shell) -> None:
+    ran = stack.run(*arguments)
+    assert (ran.code, ran.out) == (code, "")
+    assert ran.err.startswith(f"error: {said}")
+
+
+def test_flower_wants_a_password(stack: Shell) -> None:
+    port = next(line for line in (stack.data / "env").read_text().splitlines() if "FLOWER_PORT" in line)
+    with pytest.raises(urllib.error.HTTPError, match="401") as refused:
+        urllib.request.urlopen(f"http://127.0.0.1:{port.partition('=')[2]}/", timeout=10)
+    refused.value.close()
+
+
+def test_without_servers_it_says_what_to_set(tmp_path: Path) -> None:
+    shell = Shell(tmp_path / "nothing")
+    ran = shell.run("plan", "list", *ACME)
+    assert ran.code == 2
+    assert "is not set. Start the embedded servers with `chimera up`" in ran.err
+
+    away = {"CHIMERA_REDIS_URL": "redis://127.0.0.1:1", "CHIMERA_APP_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}
+    ran = Shell(tmp_path / "nothing", variables=away).run("plan", "list", *ACME, *JSON)
+    assert (ran.code, ran.out) == (1, "")
+    assert "PostgreSQL at 127.0.0.1:1/c does not answer" in ran.err
+    assert "`chimera up`" in ran.err
+    assert json.loads(ran.err.splitlines()[-1])["code"] == "StoreUnavailable"
+
+
+def test_up_runs_the_folders_own_procfile_until_ctrl_c(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("idler: sleep 1000\n")
+    up = replace(shell, cwd=tmp_path).start("up", "--tenant", "globex")
+    await_line(up, "Ctrl-C ends it")
+    tenants = finish(shell.start("tenant", "list", *JSON)).json
+    assert "globex" in [tenant["tenant_id"] for tenant in tenants]
+    ran = finish(up, signal.SIGINT)
+    assert ran.code == 130
+    assert "idler" in ran.out
+    assert ran.err.splitlines()[-2:] == ["stopped", "interrupted"]
+    assert shell.processes() == []
+
+
+def test_up_in_the_background_and_down(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("idler: sleep 1000\n")
+    up = shell.run("up", "--detach", "--procfile", str(tmp_path / "Procfile"), *JSON)
+    assert up.code == 0, up.err
+    assert up.json["processes"] == ["idler"]
+    assert up.json["flower_url"] is None
+    assert shell.run("up", "-d").code == 5
+    assert shell.run("db", "check", *JSON).json["up_to_date"] is True
+    down = shell.run("down", *JSON)
+    assert (down.code, down.json["stopped"]) == (0, True)
+    await_end(shell)
+    assert shell.run("down", *JSON).json["stopped"] is False
+
+
+def test_a_procfile_whose_process_ends_at_once(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("worker: sh -c 'echo it is broken; exit 3' celery worker\n")
+    ran = shell.run("up", "--detach", "--procfile", str(tmp_path / "Procfile"))
+    assert (ran.code, ran.out) == (1, "")
+    assert "worker ended 2 times while the stack started" in ran.err
+    assert "it is broken" in ran.err
+    assert shell.processes() == []
+
+
+def test_the_run_script_is_named_in_what_it_says() -> None:
+    assert "CHIMERA_COMMAND=$0" in (REPOSITORY / "run").read_text()

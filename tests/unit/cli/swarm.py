@@ -1,0 +1,87 @@
+"""A whole swarm in memory: what is published is done at once, in this thread."""
+
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from chimera.bootstrap import Services
+from chimera.models.gate import Policy
+from chimera.models.skill import Catalogue
+from chimera.models.wave import Dispatch
+from chimera.services.dispatcher import Dispatcher
+from chimera.services.review_service import ReviewService
+from chimera.services.worker import WorkerService
+from chimera.settings import Settings
+from tests.fakes import (
+    FakeClock,
+    FakeDatabase,
+    FakeDecisionStore,
+    FakePlanStore,
+    FakeQueue,
+    FakeReviewStore,
+    FakeTenantStore,
+    FakeWaveStore,
+    FakeWorkStore,
+)
+
+
+class InlineQueue(FakeQueue):
+    def __init__(self, services: "FakeServices") -> None:
+        super().__init__()
+        self._services = services
+
+    def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
+        super().publish_plan(tenant_id, plan_id)
+        self._services.planner.plan(tenant_id, plan_id)
+
+    def publish_wave(self, dispatch: Dispatch) -> None:
+        super().publish_wave(dispatch)
+        for batch in dispatch.batches:
+            self._services.worker.run_batch(dispatch.wave, batch.task_ids, batch.timeout_seconds)
+        self._services.judge.judge_wave(dispatch.wave)
+
+    def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
+        super().publish_stop(tenant_id, plan_id)
+        self._services.judge.stop_plan(tenant_id, plan_id)
+
+
+class FakeServices(Services):
+    """The services over the ports in memory."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        clock = FakeClock()
+        super().__init__(None, Settings(_env_file=None), catalogue, clock)  # type: ignore[arg-type]
+        self.clock = clock
+        self.database = FakeDatabase(clock)
+        self.queue = InlineQueue(self)
+
+    @cached_property
+    def plans(self) -> FakePlanStore:
+        return FakePlanStore(self.database)
+
+    @cached_property
+    def tenants(self) -> FakeTenantStore:
+        return FakeTenantStore(self.database)
+
+    @cached_property
+    def reviews(self) -> ReviewService:
+        return ReviewService(FakeReviewStore(self.database), self._decisions, Policy())
+
+    @cached_property
+    def worker(self) -> WorkerService:
+        store = FakeWorkStore(self.database)
+        return WorkerService(store, self._catalogue, self.clock, self.clock.new_id(), max_output_bytes=1_000_000)
+
+    @cached_property
+    def _queue(self) -> Any:
+        return self.queue
+
+    @cached_property
+    def _decisions(self) -> Any:
+        return FakeDecisionStore(self.database)
+
+    def _database(self, setting: str) -> Any:
+        return setting
+
+    def _dispatcher(self, database: Any) -> Dispatcher:
+        return Dispatcher(FakeWaveStore(self.database), self.queue, self._catalogue, window=8)
