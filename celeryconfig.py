@@ -6,7 +6,7 @@ this file: workers, judges, beat, Flower and the `chimera` command.
 
 import os
 
-imports = ["examples.tickets.tasks"]
+imports = ["examples.tickets.tasks", "examples.quickstart"]
 
 # A plan that starts by the clock: task `chimera.submit`, with the fields of a PlanRequest as its arguments.
 # The sample does so only when TICKETS_EVERY_SECONDS says how often.

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+from chimera import logs
 from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.embedded.supervisor import Supervisor
 
@@ -15,14 +16,15 @@ ROLES = ("APP", "WORKER", "JUDGE")
 
 
 @contextmanager
-def servers() -> Iterator[dict[str, str]]:
+def servers(config: str = "benchmarks.celeryconfig") -> Iterator[dict[str, str]]:
     """PostgreSQL and Valkey with their real durability, migrated; yields the variables that name them."""
+    logs.configure("WARNING")  # to standard error: standard output is for the figures
     folder = Path(tempfile.mkdtemp(prefix="chimera-bench-"))
     folder.chmod(0o755)
     try:
         with EmbeddedServers(folder, {}) as running:
             os.environ |= running.variables | {"CHIMERA_DATA": str(folder)}
-            os.environ["CELERY_CONFIG_MODULE"] = "benchmarks.celeryconfig"
+            os.environ["CELERY_CONFIG_MODULE"] = config
             from chimera.bootstrap import migrations, role_urls, services
 
             migrations().upgrade(role_urls())

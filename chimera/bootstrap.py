@@ -2,6 +2,7 @@
 
 import os
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 from celery import Celery
 
@@ -10,7 +11,6 @@ from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
-from chimera.adapters.postgres.migrate import Migrations
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.review_store import ReviewStore
 from chimera.adapters.postgres.sweep_store import SweepStore
@@ -32,6 +32,9 @@ from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from chimera.adapters.postgres.migrate import Migrations
 
 
 class Services:
@@ -151,8 +154,11 @@ def load_user_code() -> Catalogue:
     return CATALOGUE
 
 
-def migrations() -> Migrations:
+def migrations() -> "Migrations":
     """The schema of this process's database; role owner."""
+    # Alembic takes longer to import than all the rest, and only `chimera db` and a starting stack need it.
+    from chimera.adapters.postgres.migrate import Migrations
+
     return Migrations(settings().require("owner_database_url"))
 
 

@@ -116,6 +116,9 @@ def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) ->
     except ChimeraError as exc:
         _report({"error": str(exc), "code": type(exc).__name__})
         raise
+    except Exception as exc:
+        _report({"error": f"unexpected {type(exc).__name__}: {exc}", "code": ChimeraError.__name__})
+        raise
 
 
 def _until_ready(process: "subprocess.Popen[str]") -> dict[str, Any]:

@@ -95,6 +95,7 @@ class StackProcess:
             StackAlreadyRunning: another process runs a stack on the data folder.
         """
         from chimera.adapters.embedded import EmbeddedServers, Supervisor
+        from chimera.adapters.embedded.files import size
         from chimera.adapters.embedded.procfile import read_procfile
 
         self._commands = read_procfile(self._procfile)
@@ -113,13 +114,16 @@ class StackProcess:
                 log_dir=log_dir,
                 restart_delay_seconds=RESTART_DELAY_SECONDS,
             )
+            logged = {name: size(log_dir / f"{name}.log") for name in self._commands}
             try:
                 with processes:
-                    self._run(servers, processes, log_dir)
+                    self._run(servers, processes, log_dir, logged)
             finally:
                 self._tend = lambda: None
 
-    def _run(self, servers: "EmbeddedServers", processes: "Supervisor", log_dir: Path) -> None:
+    def _run(
+        self, servers: "EmbeddedServers", processes: "Supervisor", log_dir: Path, logged: Mapping[str, int]
+    ) -> None:
         def tend() -> None:
             servers.poll()
             processes.poll()
@@ -129,7 +133,7 @@ class StackProcess:
             with self._timed() as took:
                 names = list(self._commands)
                 flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in names else 0
-                self._await_answers(processes, flower_port, log_dir)
+                self._await_answers(processes, flower_port, log_dir, logged)
                 self._step(", ".join(names), took())
             self._ready(
                 {
@@ -173,20 +177,25 @@ class StackProcess:
             whom = f", {'tenant' if len(self._tenants) == 1 else 'tenants'} {', '.join(self._tenants)}"
             self._step(f"schema {revision}{whom if self._tenants else ''}", took())
 
-    def _await_answers(self, processes: "Supervisor", flower_port: int, log_dir: Path) -> None:
-        """Waits until every Celery worker of the Procfile answers, and Flower if there is one."""
+    def _await_answers(
+        self, processes: "Supervisor", flower_port: int, log_dir: Path, logged: Mapping[str, int]
+    ) -> None:
+        """Waits until every Celery worker of the Procfile answers, and Flower if there is one.
+
+        `logged` has the bytes that were in each process's log before it was started.
+        """
         from chimera.adapters.embedded.files import last_lines
 
         workers = sum(bool(_CELERY_WORKER.search(line)) for line in self._commands.values())
         deadline = monotonic() + READY_WITHIN_SECONDS
-        deaths = Deaths(self._commands, monotonic())
+        deaths = Deaths(self._commands)
         while not (_workers_answer(workers) and (not flower_port or _listens(flower_port))):
             self._rest()
             if name := deaths.given_up(processes.pids(), monotonic()):
                 log = log_dir / f"{name}.log"
                 raise EmbeddedServerError(
                     f"{name} ended again and again while the stack started. Fix what its log ({log}) says, and "
-                    f"start again:\n{last_lines(log)}"
+                    f"start again:\n{last_lines(log, since=logged[name])}"
                 )
             if monotonic() > deadline:
                 raise EmbeddedServerError(
@@ -203,19 +212,18 @@ class StackProcess:
 class Deaths:
     """How long each process has been away while the stack starts: one that ends again and again does not get well."""
 
-    def __init__(self, names: Iterable[str], now: float) -> None:
+    def __init__(self, names: Iterable[str]) -> None:
         self._away_seconds = dict.fromkeys(names, 0.0)
-        self._seen_at = now
+        self._away: set[str] = set()
+        self._seen_at = 0.0
 
     def given_up(self, alive: Container[str], now: float) -> str | None:
         """The process that was away for too long, if there is one; called again and again with those alive now."""
         passed, self._seen_at = now - self._seen_at, now
-        for name in self._away_seconds:
-            if name not in alive:
-                self._away_seconds[name] += passed
-                if self._away_seconds[name] > AWAY_SECONDS:
-                    return name
-        return None
+        for name in self._away:
+            self._away_seconds[name] += passed
+        self._away = {name for name in self._away_seconds if name not in alive}
+        return next((name for name in self._away if self._away_seconds[name] > AWAY_SECONDS), None)
 
 
 def _addresses(variables: dict[str, str]) -> str:

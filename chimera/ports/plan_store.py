@@ -1,7 +1,7 @@
 """Plans as their submitters see them: the store in the role `app`, which submits, plans and reads."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import UUID
 
 from chimera.models.audit import AuditEntry
@@ -40,6 +40,16 @@ class TaskResult(Record):
     attempt: int
     outcome: SuccessOutcome | FailureOutcome | None
     label: dict[str, object] | None
+
+    @property
+    def committed(self) -> bool:
+        """Whether the Judge or a person approved it."""
+        return self.state is TaskState.APPROVED
+
+    @property
+    def output(self) -> Any:
+        """What the skill answered; None where it did not."""
+        return self.outcome.output if isinstance(self.outcome, SuccessOutcome) else None
 
 
 class PlanStore(Protocol):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import REPOSITORY, Shell, await_end, await_line, finish
+from tests.acceptance.conftest import Shell, await_end, await_line, finish
 
 ACME = ("--tenant", "acme")
 JSON = ("-o", "json")
@@ -66,18 +66,18 @@ def test_the_projects_own_code_that_breaks_is_named(stack: Shell, tmp_path: Path
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("plan", "show", "pl_" + "0" * 32, *ACME), 3, "tenant 'acme' has no plan pl_0000"),
-        (("plan", "submit", "tickets", "-t", "nobody", "--set", "rows=[]"), 3, "there is no tenant 'nobody'"),
-        (("plan", "submit", "tickets", *ACME, "--input", "none.csv"), 2, "none.csv: there is no such file"),
-    ],
-)
-def test_what_is_refused(arguments: tuple[str, ...], code: int, said: str, stack: Shell) -> None:
-    ran = stack.run(*arguments)
-    assert (ran.code, ran.out) == (code, "")
-    assert ran.err.startswith(f"error: {said}")
+def test_what_is_refused(stack: Shell) -> None:
+    refused = {
+        ("plan", "show", "pl_" + "0" * 32, *ACME): (3, "tenant 'acme' has no plan pl_0000"),
+        ("plan", "submit", "tickets", "-t", "nobody", "--set", "rows=[]"): (3, "there is no tenant 'nobody'"),
+        ("plan", "submit", "tickets", *ACME, "--input", "none.csv"): (2, "none.csv: there is no such file"),
+        ("plan", "cancel", "pl_1", *ACME): (2, "'pl_1' is not a plan id"),
+    }
+    started = {arguments: stack.start(*arguments) for arguments in refused}
+    for arguments, (code, said) in refused.items():
+        ran = finish(started[arguments])
+        assert (ran.code, ran.out) == (code, "")
+        assert ran.err.startswith(f"error: {said}")
 
 
 def test_flower_wants_a_password(stack: Shell) -> None:
@@ -88,13 +88,15 @@ def test_flower_wants_a_password(stack: Shell) -> None:
 
 
 def test_without_servers_it_says_what_to_set(tmp_path: Path) -> None:
-    shell = Shell(tmp_path / "nothing")
-    ran = shell.run("plan", "list", *ACME)
+    away = {"CHIMERA_REDIS_URL": "redis://127.0.0.1:1", "CHIMERA_APP_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}
+    unset = Shell(tmp_path / "nothing").start("plan", "list", *ACME)
+    unanswered = Shell(tmp_path / "nothing", variables=away).start("plan", "list", *ACME, *JSON)
+
+    ran = finish(unset)
     assert ran.code == 2
     assert "is not set. Start the embedded servers with `chimera up`" in ran.err
 
-    away = {"CHIMERA_REDIS_URL": "redis://127.0.0.1:1", "CHIMERA_APP_DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c"}
-    ran = Shell(tmp_path / "nothing", variables=away).run("plan", "list", *ACME, *JSON)
+    ran = finish(unanswered)
     assert (ran.code, ran.out) == (1, "")
     assert "PostgreSQL at 127.0.0.1:1/c does not answer" in ran.err
     assert "`chimera up`" in ran.err
@@ -120,22 +122,10 @@ def test_up_in_the_background_and_down(shell: Shell, tmp_path: Path) -> None:
     assert up.code == 0, up.err
     assert up.json["processes"] == ["idler"]
     assert up.json["flower_url"] is None
-    assert shell.run("up", "-d").code == 5
-    assert shell.run("db", "check", *JSON).json["up_to_date"] is True
+    second, check = shell.start("up", "-d"), shell.start("db", "check", *JSON)
+    assert finish(second).code == 5
+    assert finish(check).json["up_to_date"] is True
     down = shell.run("down", *JSON)
     assert (down.code, down.json["stopped"]) == (0, True)
     await_end(shell)
     assert shell.run("down", *JSON).json["stopped"] is False
-
-
-def test_a_procfile_whose_process_ends_at_once(shell: Shell, tmp_path: Path) -> None:
-    (tmp_path / "Procfile").write_text("worker: sh -c 'echo it is broken; exit 3' celery worker\n")
-    ran = shell.run("up", "--detach", "--procfile", str(tmp_path / "Procfile"))
-    assert (ran.code, ran.out) == (1, "")
-    assert "worker ended 2 times while the stack started" in ran.err
-    assert "it is broken" in ran.err
-    assert shell.processes() == []
-
-
-def test_the_run_script_is_named_in_what_it_says() -> None:
-    assert "CHIMERA_COMMAND=$0" in (REPOSITORY / "run").read_text()

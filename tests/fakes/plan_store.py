@@ -26,8 +26,9 @@ class FakePlanStore(port.PlanStore):
         database = self._database.opened()
         if request.tenant_id not in database.tenants:
             raise UnknownTenant
+        identity = request.sha256()
         if earlier := self._of_key(request):
-            if earlier.request.sha256() != request.sha256():
+            if earlier.request.sha256() != identity:
                 raise IdempotencyConflict
             return Submitted(plan_id=earlier.plan_id, created=False)
         database.plans[request.tenant_id, plan_id] = PlanRow(

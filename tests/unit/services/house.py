@@ -1,0 +1,174 @@
+"""All services of a small installation, over the fakes; and what delivers their messages."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+from uuid import UUID
+
+from chimera.models.gate import Policy
+from chimera.models.plan import Plan, PlanRequest, PlanState
+from chimera.models.result import FailureOutcome, SuccessOutcome
+from chimera.models.review import ReviewCard
+from chimera.models.skill import Catalogue, Planner, Skill
+from chimera.models.task import TaskSpec, TaskState
+from chimera.models.wave import Dispatch, WaveRef
+from chimera.ports.plan_store import TaskResult
+from chimera.services.dispatcher import Dispatcher
+from chimera.services.judge import Judge
+from chimera.services.orchestrator import Orchestrator
+from chimera.services.planner import PlannerService
+from chimera.services.review_service import ReviewService
+from chimera.services.sweep import Sweep
+from chimera.services.worker import WorkerService
+from tests.fakes import (
+    FakeClock,
+    FakeDatabase,
+    FakeDecisionStore,
+    FakePlanStore,
+    FakeQueue,
+    FakeReviewStore,
+    FakeSweepStore,
+    FakeTenantStore,
+    FakeWaveStore,
+    FakeWorkStore,
+)
+from tests.unit.declared import as_planner, as_skill
+
+TENANT = "acme"
+
+T = TypeVar("T")
+
+
+class House:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.database = FakeDatabase(self.clock)
+        self.queue = FakeQueue(slots=2)
+        self.catalogue = Catalogue()
+        self.tenants = FakeTenantStore(self.database)
+        self.plans = FakePlanStore(self.database)
+        self.waves = FakeWaveStore(self.database)
+        self.work = FakeWorkStore(self.database)
+        self.decisions = FakeDecisionStore(self.database)
+        self.tenants.add(TENANT, "tests")
+
+    # The services, with limits as small as tests need them.
+
+    def orchestrator(self, *, plans: FakePlanStore | None = None, max_inputs_bytes: int = 1000) -> Orchestrator:
+        store = plans or self.plans
+        return Orchestrator(store, self.queue, self.catalogue, self.clock, max_inputs_bytes=max_inputs_bytes)
+
+    def planner(
+        self,
+        *,
+        wave_size: int = 3,
+        max_tasks: int = 20,
+        max_input_bytes: int = 1000,
+        timeout_seconds: float = 10.0,
+        window: int = 8,
+    ) -> PlannerService:
+        return PlannerService(
+            self.plans,
+            self.dispatcher(window),
+            self.catalogue,
+            self.clock,
+            timeout_seconds=timeout_seconds,
+            wave_size=wave_size,
+            max_tasks=max_tasks,
+            max_input_bytes=max_input_bytes,
+        )
+
+    def dispatcher(self, window: int = 8) -> Dispatcher:
+        return Dispatcher(self.waves, self.queue, self.catalogue, window=window)
+
+    def worker(self, *, max_output_bytes: int = 10_000) -> WorkerService:
+        agent_id = self.clock.new_id()
+        return WorkerService(self.work, self.catalogue, self.clock, agent_id, max_output_bytes=max_output_bytes)
+
+    def judge(self, *, catalogue: Catalogue | None = None, policy: Policy | None = None, window: int = 8) -> Judge:
+        known = catalogue or self.catalogue
+        return Judge(self.decisions, self.dispatcher(window), known, self.clock, policy or Policy())
+
+    def reviews(self) -> ReviewService:
+        return ReviewService(FakeReviewStore(self.database), self.decisions, Policy())
+
+    def sweep(self, window: int = 8) -> Sweep:
+        return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue)
+
+    # What the user of it declares and asks for.
+
+    def skill(self, function: Callable[..., Any], **options: Any) -> Skill[..., Any]:
+        skill = as_skill(function, **options)
+        self.catalogue.add_skill(skill)
+        return skill
+
+    def plans_with(self, function: Callable[..., Iterable[TaskSpec]], name: str = "p") -> Planner[...]:
+        planner = as_planner(function, name=name)
+        self.catalogue.add_planner(planner)
+        return planner
+
+    def request(self, **fields: Any) -> PlanRequest:
+        return PlanRequest(**{"tenant_id": TENANT, "planner": "p", "trace_id": "t"} | fields)
+
+    def submit(self, **fields: Any) -> UUID:
+        return self.orchestrator().submit(self.request(**fields)).plan_id
+
+    def planned(self, *specs: TaskSpec, window: int = 8, **fields: Any) -> UUID:
+        """A plan of these tasks, planned, with its first waves sent."""
+
+        def these() -> Iterable[TaskSpec]:
+            return specs
+
+        self.catalogue.planners["planned"] = as_planner(these, name="planned")
+        plan_id = self.submit(planner="planned", **fields)
+        assert self.planner(window=window).plan(TENANT, plan_id) == len(specs)
+        return plan_id
+
+    # What delivers messages.
+
+    def run_batches(self, dispatch: Dispatch) -> int:
+        """A wave's batches by one worker; without the Judge that follows."""
+        worker = self.worker()
+        return sum(worker.run_batch(dispatch.wave, batch.task_ids, batch.timeout_seconds) for batch in dispatch.batches)
+
+    def run_all(self) -> None:
+        """Delivers what was published, and what is published thereby, until there is nothing left."""
+        while self.queue.plans or self.queue.dispatches or self.queue.judged or self.queue.stopped:
+            for plan in taken(self.queue.plans):
+                self.planner().plan(plan.tenant_id, plan.plan_id)
+            for dispatch in taken(self.queue.dispatches):
+                self.run_batches(dispatch)
+                self.judge().judge_wave(dispatch.wave)
+            for wave in taken(self.queue.judged):
+                self.judge().judge_wave(wave)
+            for plan in taken(self.queue.stopped):
+                self.judge().stop_plan(plan.tenant_id, plan.plan_id)
+
+    # What is seen of it.
+
+    def shown(self, plan_id: UUID) -> Plan:
+        return self.plans.get(TENANT, plan_id)
+
+    def state(self, plan_id: UUID) -> PlanState:
+        return self.shown(plan_id).state
+
+    def results(self, plan_id: UUID) -> list[TaskResult]:
+        return self.plans.results(TENANT, plan_id, (-1, -1), 1000)
+
+    def states(self, plan_id: UUID) -> list[TaskState]:
+        return [result.state for result in self.results(plan_id)]
+
+    def outcomes(self, plan_id: UUID) -> list[SuccessOutcome | FailureOutcome | None]:
+        return [result.outcome for result in self.results(plan_id)]
+
+    def cards(self) -> list[ReviewCard]:
+        return self.reviews().cards(TENANT)
+
+    def wave(self, plan_id: UUID, wave_no: int = 0) -> WaveRef:
+        return WaveRef(tenant_id=TENANT, plan_id=plan_id, wave_no=wave_no)
+
+
+def taken(messages: list[T]) -> list[T]:
+    """The messages, which are then no longer in their list."""
+    taken = messages.copy()
+    messages.clear()
+    return taken

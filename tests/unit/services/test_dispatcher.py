@@ -1,0 +1,92 @@
+"""Sending a tenant's next waves."""
+
+import math
+
+import pytest
+
+from chimera.models.task import TaskSpec
+from tests.unit.services.house import TENANT, House
+
+
+def echo(text: str) -> str:
+    return text
+
+
+def slow(text: str) -> str:
+    return text
+
+
+def spec(skill: str = "echo") -> TaskSpec:
+    return TaskSpec(skill=skill, input={"text": "a"})
+
+
+@pytest.fixture(autouse=True)
+def skills(house: House) -> None:
+    house.skill(echo)
+    house.skill(slow, max_batch=1)
+
+
+def stored(house: House, *specs: TaskSpec) -> None:
+    """A plan whose waves of three wait, unsent."""
+    house.plans_with(lambda: specs)
+    plan_id = house.submit()
+    house.planner(window=0).plan(TENANT, plan_id)
+    assert house.queue.dispatches == []
+
+
+def sent(house: House) -> list[int]:
+    return [dispatch.wave.wave_no for dispatch in house.queue.dispatches]
+
+
+def test_with_nothing_to_send_the_broker_is_not_asked(house: House) -> None:
+    house.queue.room = 0
+    assert house.dispatcher().dispatch(TENANT) == 0
+
+
+def test_every_wave_of_the_window_is_sent_once(house: House) -> None:
+    stored(house, *(spec() for _ in range(7)))
+    assert house.dispatcher(window=2).dispatch(TENANT) == 2
+    assert house.dispatcher(window=2).dispatch(TENANT) == 0
+    assert house.dispatcher(window=3).dispatch(TENANT) == 1
+    assert sent(house) == [0, 1, 2]
+
+
+def test_a_wave_s_tasks_are_cut_for_the_slots_and_skills_there_are(house: House) -> None:
+    stored(house, spec(), spec("slow"), spec("slow"))
+    house.dispatcher().dispatch(TENANT)
+    [dispatch] = house.queue.dispatches
+    assert [len(batch.task_ids) for batch in dispatch.batches] == [1, 1, 1]
+    assert sum(batch.timeout_seconds for batch in dispatch.batches) == 30.0
+
+
+def test_a_broker_that_fails_midway_leaves_the_rest_for_the_sweep(house: House) -> None:
+    stored(house, *(spec() for _ in range(7)))
+    house.queue.room = 1
+    assert house.dispatcher().dispatch(TENANT) == 1
+    assert sent(house) == [0]
+    house.queue.room = math.inf
+    assert house.dispatcher().dispatch(TENANT) == 0  # perhaps another process is sending them
+    house.clock.advance(6)
+    assert house.dispatcher().dispatch(TENANT) == 2
+    assert sent(house) == [0, 1, 2]
+
+
+def test_without_a_broker_no_wave_counts_as_sent(house: House) -> None:
+    stored(house, spec())
+    house.queue.room = 0
+    assert house.dispatcher().dispatch(TENANT) == 0
+    house.queue.room = math.inf
+    house.clock.advance(6)
+    assert house.dispatcher().dispatch(TENANT) == 1
+
+
+def test_a_wave_whose_tasks_are_all_taken_needs_no_message(house: House) -> None:
+    stored(house, spec())
+    [outgoing] = house.waves.take_next(TENANT, 1)
+    token = house.clock.new_id()
+    house.work.claim(outgoing.wave, [task.task_id for task in outgoing.tasks], house.clock.new_id(), token, 60)
+    house.clock.advance(6)
+    assert house.dispatcher().dispatch(TENANT) == 1
+    assert house.queue.dispatches == []
+    house.clock.advance(6)
+    assert house.dispatcher().dispatch(TENANT) == 0
