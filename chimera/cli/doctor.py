@@ -154,9 +154,10 @@ def _broker(name: str) -> Iterator[Finding]:
 
 
 def _workers(name: str) -> Iterator[Finding]:
-    from chimera.cli.workers import consumed_queues
+    from chimera.cli.workers import asking
 
-    heard = consumed_queues(WORKERS_ANSWER_WITHIN_SECONDS)
+    with asking() as ask:
+        heard = ask(WORKERS_ANSWER_WITHIN_SECONDS)
     for node, queues in sorted(heard.items()):
         yield Finding(name, Status.OK, f"{node} consumes {', '.join(sorted(queues))}")
     for queue in NEEDED_QUEUES:

@@ -37,13 +37,20 @@ class Reason(Record):
         """`confidence.below 0.61 < 0.7`, `keyword.password in output.reply`."""
         parts = [self.rule]
         if self.threshold is not None:
-            value = f"{self.value:.2f}" if isinstance(self.value, float) else self.value
-            parts.append(f"{value} < {self.threshold:g}")
+            parts.append(f"{_shown(self.value, self.threshold)} < {self.threshold:g}")
         elif self.value is not None:
             parts.append(str(self.value))
         if self.spans:
             parts.append("in " + ", ".join(dict.fromkeys(span.path for span in self.spans)))
         return " ".join(parts)
+
+
+def _shown(value: float | str | None, threshold: float) -> str:
+    """Two decimals, or all where two would read as if the value reached the threshold."""
+    if not isinstance(value, float):
+        return str(value)
+    short = f"{value:.2f}"
+    return repr(value) if float(short) >= threshold > value else short
 
 
 class Ruling(Record):

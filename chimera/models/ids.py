@@ -1,9 +1,12 @@
 """How ids are written for people: a prefix that says what they name, then the UUID in hex."""
 
+import re
 from enum import StrEnum
 from uuid import UUID
 
 from chimera.errors import InvalidInput
+
+_DIGITS = re.compile(r"[0-9a-f]{32}")
 
 
 class IdKind(StrEnum):
@@ -27,9 +30,6 @@ def parse_id(kind: IdKind, text: str) -> UUID:
         InvalidInput: the text is not such an id; the message says what one looks like.
     """
     prefix, _, digits = text.partition("_")
-    if prefix == kind and len(digits) == 32:
-        try:
-            return UUID(hex=digits)
-        except ValueError:
-            pass
+    if prefix == kind and _DIGITS.fullmatch(digits):
+        return UUID(hex=digits)
     raise InvalidInput(f"{text!r} is not a {kind.name.lower()} id: one looks like {kind}_ and 32 hex digits")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.record import Instant, Record, TenantId, canonical_json, sha256
+from chimera.models.record import Instant, Record, TenantId, Text, canonical_json, sha256
 
 
 class PlanState(StrEnum):
@@ -30,14 +30,14 @@ class PlanRequest(Record):
     """A plan that somebody wants done."""
 
     tenant_id: TenantId
-    session_id: str | None = Field(default=None, max_length=200)
-    planner: str = Field(min_length=1, max_length=200)
-    goal: str = Field(default="", max_length=10_000)
+    session_id: Text | None = Field(default=None, max_length=200)
+    planner: Text = Field(min_length=1, max_length=200)
+    goal: Text = Field(default="", max_length=10_000)
     inputs: dict[str, Any] = Field(default_factory=dict)
     deadline: Instant | None = None
     priority: int = Field(default=50, ge=0, le=100)  # higher goes first within the tenant
-    idempotency_key: str | None = Field(default=None, min_length=1, max_length=200)
-    trace_id: str = Field(min_length=1, max_length=200)
+    idempotency_key: Text | None = Field(default=None, min_length=1, max_length=200)
+    trace_id: Text = Field(min_length=1, max_length=200)
 
     def sha256(self) -> bytes:
         """The request's identity behind an idempotency key; two requests may differ in trace_id only."""

@@ -8,6 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
 TenantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Instant = AwareDatetime
+# PostgreSQL's text cannot hold NUL.
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
 
 class Record(BaseModel):

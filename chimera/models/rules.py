@@ -7,6 +7,11 @@ from functools import cached_property
 from chimera.models.decision import Reason, Span
 from chimera.models.record import Record
 
+_NEVER = r"(?!)"
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,63}")
+_DIGITS = re.compile(r"\d+")
+_DIGIT_RUN = re.compile(r"(?<![^\W_])\d+(?:[ -]\d+)*(?![^\W_])")
+
 
 class TextRule(Record):
     """A named pattern. Patterns are matched without regard to case, at word boundaries."""
@@ -22,7 +27,6 @@ DEFAULT_RULES = (
     TextRule(name="keyword.delete_all", pattern=r"delete all"),
     TextRule(name="keyword.override_security", pattern=r"override security"),
     TextRule(name="pii.ssn", pattern=r"\d{3}-\d{2}-\d{4}"),
-    TextRule(name="pii.card_number", pattern=r"\d(?:[ -]?\d){12,18}"),
     TextRule(
         name="topic.politics",
         pattern=r"elections?|presidential|parliament|political part(?:y|ies)|politicians?",
@@ -43,14 +47,15 @@ DEFAULT_RULES = (
 
 
 class TextRules(Record):
-    """Rules applied together, in one pass over a text."""
+    """Rules applied together."""
 
     rules: tuple[TextRule, ...] = DEFAULT_RULES
+    card_numbers: bool = True
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         alternatives = "|".join(f"(?P<r{number}>{rule.pattern})" for number, rule in enumerate(self.rules))
-        return re.compile(rf"(?<![^\W_])(?:{alternatives})(?![^\W_])", re.IGNORECASE)
+        return re.compile(rf"(?<![^\W_])(?:{alternatives or _NEVER})(?![^\W_])", re.IGNORECASE)
 
     def fired(self, record: dict[str, object]) -> tuple[Reason, ...]:
         """A reason for each rule that matches a text anywhere in the record, with the places."""
@@ -58,23 +63,57 @@ class TextRules(Record):
         for path, text in texts(record):
             for match in self._pattern.finditer(text):
                 rule = self.rules[int((match.lastgroup or "r0")[1:])].name
-                if rule == "pii.card_number" and not luhn(match.group()):
-                    continue
                 spans.setdefault(rule, []).append(Span(path=path, start=match.start(), end=match.end()))
+            if self.card_numbers:
+                for start, end in card_numbers(text):
+                    spans.setdefault("pii.card_number", []).append(Span(path=path, start=start, end=end))
         return tuple(Reason(rule=rule, spans=tuple(found)) for rule, found in spans.items())
 
 
 def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in JSON-compatible values, with its path: `output.reply`, `evidence.0`; keys count as texts too."""
+    """Every text in JSON-compatible values, with its path: `output.reply`, `evidence.0`; keys count as texts too.
+
+    A key that is no plain name stands in a path by its number (`output.#3`): a path is shown where texts are not.
+    """
     if isinstance(value, str):
         yield path, value
     elif isinstance(value, dict):
-        for key, item in value.items():
+        for number, (key, item) in enumerate(value.items()):
             yield path, str(key)
-            yield from texts(item, f"{path}.{key}" if path else str(key))
+            name = key if isinstance(key, str) and _PLAIN_NAME.fullmatch(key) else f"#{number}"
+            yield from texts(item, f"{path}.{name}" if path else name)
     elif isinstance(value, list | tuple):
         for number, item in enumerate(value):
             yield from texts(item, f"{path}.{number}" if path else str(number))
+
+
+def card_numbers(text: str) -> Iterator[tuple[int, int]]:
+    """Where payment card numbers stand: 13 to 19 digits that pass Luhn's check, in groups as people write them.
+
+    Numbers beside it (an expiry date, an order number) are tried with it and without.
+    """
+    for run in _DIGIT_RUN.finditer(text):
+        groups = [(run.start() + group.start(), run.start() + group.end()) for group in _DIGITS.finditer(run.group())]
+        first = 0
+        while first < len(groups):
+            last = _card_ends(text, groups, first)
+            if last is None:
+                first += 1
+            else:
+                yield groups[first][0], groups[last][1]
+                first = last + 1
+
+
+def _card_ends(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
+    """The last of the groups that are a card number together with the first."""
+    digits = ""
+    for last in range(first, len(groups)):
+        digits += text[slice(*groups[last])]
+        if len(digits) > 19:
+            return None
+        if len(digits) >= 13 and luhn(digits):
+            return last
+    return None
 
 
 def luhn(number: str) -> bool:

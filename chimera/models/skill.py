@@ -1,6 +1,7 @@
 """Skills and planners: a user's functions, with their types read off their signatures."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, update_wrapper
@@ -11,6 +12,7 @@ from pydantic.errors import PydanticUserError
 from typing_extensions import TypedDict  # pydantic does not take typing's before Python 3.12
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
+from chimera.models.record import canonical_json
 from chimera.models.result import NO_USAGE, Usage
 from chimera.models.task import TaskSpec
 
@@ -60,8 +62,10 @@ class Skill(Generic[P, R]):
         timeout_seconds: float,
         max_attempts: int,
     ) -> None:
-        if max_batch < 1 or timeout_seconds <= 0 or max_attempts < 1:
-            raise InvalidInput(f"skill {name!r}: max_batch and max_attempts start at 1, timeout_seconds above 0")
+        if max_batch < 1 or not 0 < timeout_seconds < math.inf or not 1 <= max_attempts <= 100:
+            raise InvalidInput(
+                f"skill {name!r}: max_batch starts at 1, timeout_seconds above 0, and max_attempts is 1 to 100"
+            )
         self.function = function
         self.name = name
         # Tasks that one message may carry: 1 for slow skills, hundreds for quick ones.
@@ -123,7 +127,7 @@ class Skill(Generic[P, R]):
         Raises:
             pydantic.ValidationError: they do not fit.
         """
-        self._output.validate_python(output)
+        self._output.validate_json(canonical_json(output))
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
@@ -164,7 +168,7 @@ class Planner(Generic[P]):
             InvalidInput: they do not fit; the message names each field.
         """
         try:
-            self._inputs.validate_python(inputs)
+            self._inputs.validate_json(canonical_json(inputs))
         except ValidationError as exc:
             raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from exc
 
@@ -172,10 +176,13 @@ class Planner(Generic[P]):
         """Runs the planner on a plan's goal and the JSON text of its inputs.
 
         Raises:
-            pydantic.ValidationError: the inputs do not fit the signature.
+            InvalidInput: the inputs do not fit the signature.
             Exception: whatever the planner raises.
         """
-        arguments = self._inputs.validate_json(inputs)
+        try:
+            arguments = self._inputs.validate_json(inputs)
+        except ValidationError as exc:
+            raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from exc
         if self._wants_goal:
             arguments["goal"] = goal
         return self.function(**arguments)  # type: ignore[call-arg]
@@ -289,9 +296,21 @@ def _output_type(function: Callable[..., Any]) -> Any:
 
 def _adapter(what: str, hint: Any) -> TypeAdapter[Any]:
     try:
-        return TypeAdapter(hint)
+        adapter = _adapter_of(hint)
+        adapter.json_schema()  # some types validate and have no schema: said now, not when somebody asks for it
     except PydanticUserError as exc:
         raise InvalidInput(f"{what} cannot become a JSON Schema: {exc.message}") from exc
+    return adapter
+
+
+def _adapter_of(hint: Any) -> TypeAdapter[Any]:
+    try:
+        # NaN stays NaN, and is refused as no JSON, instead of becoming null.
+        return TypeAdapter(hint, config=ConfigDict(ser_json_inf_nan="constants"))
+    except PydanticUserError as exc:
+        if exc.code != "type-adapter-config-unused":
+            raise
+        return TypeAdapter(hint)  # models and the like have a configuration of their own
 
 
 def _hints(owner: str, function: Callable[..., Any]) -> dict[str, Any]:

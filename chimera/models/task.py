@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.record import Record, TenantId
+from chimera.models.record import Record, TenantId, Text
 
 
 class TaskState(StrEnum):
@@ -59,7 +59,7 @@ class TaskSpec(Record):
     # Tasks yielded earlier that must be approved before this one runs.
     depends_on: "tuple[TaskSpec, ...]" = ()
     # The entry of shared state that this task's committed output becomes.
-    state_key: str | None = Field(default=None, min_length=1, max_length=512)
+    state_key: Text | None = Field(default=None, min_length=1, max_length=512)
     # None: the skill's own.
     timeout_seconds: float | None = Field(default=None, gt=0)
     max_attempts: int | None = Field(default=None, ge=1, le=100)

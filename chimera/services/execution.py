@@ -33,19 +33,27 @@ def execute(skill: Skill[..., Any], text: str, timeout_seconds: float, max_outpu
     """
     try:
         arguments = skill.load_input(text)
-        answer = _call(skill, arguments, timeout_seconds)
     except ValidationError as exc:
         return _failure("invalid_input", describe(exc), retryable=False), NO_USAGE
-    except (TimeIsUp, TimeoutError) as exc:
-        message = f"ran longer than {timeout_seconds:g} s" if isinstance(exc, TimeIsUp) else f"TimeoutError: {exc}"
-        return _failure("timeout", message, retryable=True), NO_USAGE
+    try:
+        answer = _call(skill, arguments, timeout_seconds)
+    except TimeIsUp:
+        return _failure("timeout", f"ran longer than {timeout_seconds:g} s", retryable=True), NO_USAGE
     except SkillFailed as exc:
-        return _failure(exc.code, str(exc), retryable=exc.retryable, details=exc.details), NO_USAGE
-    except (KeyboardInterrupt, SystemExit) as exc:
-        return _failure("skill_raised", f"{type(exc).__name__}: {exc}", retryable=False), NO_USAGE
-    except Exception as exc:  # noqa: BLE001  whatever a skill raises is its outcome
-        return _failure("skill_raised", f"{type(exc).__name__}: {exc}", retryable=True), NO_USAGE
+        return _told_failure(exc, max_output_bytes), NO_USAGE
+    except BaseException as exc:  # noqa: BLE001  whatever a skill raises is its outcome, SystemExit too
+        code = "timeout" if isinstance(exc, TimeoutError) else "skill_raised"
+        return _failure(code, describe_exception(exc), retryable=True), NO_USAGE
     return _success(skill, answer if isinstance(answer, Success) else Success(answer), max_output_bytes)
+
+
+def describe_exception(exc: BaseException) -> str:
+    """`ValueError: its message`, also where asking for the message raises."""
+    try:
+        message = str(exc)
+    except Exception:  # noqa: BLE001  an exception's __str__ is user code as well
+        message = "(its message cannot be read)"
+    return f"{type(exc).__name__}: {message}"
 
 
 def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> tuple[str, Usage]:
@@ -62,22 +70,46 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
     except ValidationError as exc:
         return _failure("wrong_type", describe(exc), retryable=False), usage
     except (TypeError, ValueError, RecursionError) as exc:
-        return _failure("not_json", f"the output cannot be written as JSON: {exc}", retryable=False), usage
+        message = f"the output cannot be written as JSON: {describe_exception(exc)}"
+        return _failure("not_json", message, retryable=False), usage
+    except Exception as exc:  # noqa: BLE001  validators and iterators of the output are user code as well
+        return _failure("wrong_type", describe_exception(exc), retryable=False), usage
+    try:
+        skill.check_output(outcome.output)  # as the Judge will: what it could not read is a failure here
+    except ValidationError as exc:
+        return _failure("not_json", f"the output does not come back from JSON: {describe(exc)}", retryable=False), usage
     if len(text) > max_output_bytes:
         message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
         return _failure("output_too_large", message, retryable=False), usage
     return text, usage
 
 
-def _failure(code: str, message: str, *, retryable: bool, details: dict[str, Any] | None = None) -> str:
-    message = message[:MAX_MESSAGE_CHARACTERS]
+def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
+    """What the skill said, as far as it can be stored: details that are no JSON or too large are left out."""
+    code: object = exc.code
+    retryable: object = exc.retryable
+    told = {
+        "code": code if isinstance(code, str) and code else "skill_failed",
+        "message": _readable(describe_exception(exc).removeprefix(f"{type(exc).__name__}: ")),
+        "retryable": retryable if isinstance(retryable, bool) else True,
+    }
     try:
-        outcome = FailureOutcome(code=code, message=message, retryable=retryable, details=details or {})
-        return canonical_json(outcome.model_dump(mode="json"))
-    except (TypeError, ValueError):
-        # Details that are no JSON are worth less than the failure itself.
-        outcome = FailureOutcome(code=code, message=message, retryable=retryable)
-        return canonical_json(outcome.model_dump(mode="json"))
+        text = canonical_json(FailureOutcome.model_validate(told | {"details": exc.details}).model_dump(mode="json"))
+    except (TypeError, ValueError, RecursionError):
+        text = ""
+    if not text or len(text) > max_output_bytes:
+        text = canonical_json(FailureOutcome.model_validate(told).model_dump(mode="json"))
+    return text
+
+
+def _failure(code: str, message: str, *, retryable: bool) -> str:
+    outcome = FailureOutcome(code=code, message=_readable(message), retryable=retryable)
+    return canonical_json(outcome.model_dump(mode="json"))
+
+
+def _readable(message: str) -> str:
+    """A message that can be stored: not too long, without half characters."""
+    return message[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: float) -> Any:
@@ -116,8 +148,16 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+async def _kept_in(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """The coroutine's answer; what would end the event loop's thread ends the coroutine only."""
+    try:
+        return await coroutine
+    except (SystemExit, KeyboardInterrupt) as exc:
+        raise RuntimeError(describe_exception(exc)) from exc
+
+
 def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float) -> Any:
-    future = asyncio.run_coroutine_threadsafe(coroutine, _event_loop())
+    future = asyncio.run_coroutine_threadsafe(_kept_in(coroutine), _event_loop())
     try:
         return future.result(timeout_seconds)
     except TimeoutError:

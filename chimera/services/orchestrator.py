@@ -1,11 +1,10 @@
 """Submitting a plan, and stopping one."""
 
-import json
 from uuid import UUID
 
 import structlog
 
-from chimera.errors import InvalidInput, QueueUnavailable
+from chimera.errors import InvalidInput, QueueUnavailable, StoreUnavailable
 from chimera.models.plan import PlanRequest, PlanState
 from chimera.models.record import canonical_json
 from chimera.models.skill import Catalogue
@@ -47,7 +46,8 @@ class Orchestrator:
             try:
                 self._queue.publish_plan(request.tenant_id, submitted.plan_id)
                 self._store.mark_published(request.tenant_id, submitted.plan_id)
-            except QueueUnavailable:
+            except (QueueUnavailable, StoreUnavailable):
+                # The plan is stored: the sweep publishes it, or publishes it again.
                 log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
         return submitted
 
@@ -70,11 +70,14 @@ class Orchestrator:
     def _check(self, request: PlanRequest) -> None:
         try:
             size = len(canonical_json(request.inputs))
+            request.sha256()
         except (TypeError, ValueError) as exc:
             raise InvalidInput(f"inputs: not JSON: {exc}") from exc
+        except RecursionError as exc:
+            raise InvalidInput("inputs: nested too deep") from exc
         if size > self._max_inputs_bytes:
             raise InvalidInput(
                 f"inputs: {size} bytes of JSON, and at most {self._max_inputs_bytes} are taken "
                 "(CHIMERA_MAX_INPUTS_BYTES); split the plan"
             )
-        self._catalogue.planner(request.planner).check_inputs(json.loads(canonical_json(request.inputs)))
+        self._catalogue.planner(request.planner).check_inputs(request.inputs)

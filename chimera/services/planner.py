@@ -19,6 +19,7 @@ from chimera.models.wave import Wave
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher
+from chimera.services.execution import describe_exception
 from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
@@ -161,19 +162,16 @@ class PlannerService:
         try:
             for spec in self._catalogue.planner(job.planner).specs(job.goal, job.inputs):
                 yield _checked(spec)
-        except (PlanRejected, GeneratorExit):
+        except (PlanRejected, GeneratorExit, TimeIsUp):
             raise
         except UnknownPlanner as exc:
             raise PlanRejected("unknown_planner", str(exc)) from exc
-        except ValidationError as exc:
-            raise PlanRejected("invalid_inputs", describe(exc)) from exc
         except InvalidInput as exc:
             raise PlanRejected("invalid_inputs", str(exc)) from exc
-        except Exception as exc:
+        except BaseException as exc:
             where = traceback.extract_tb(exc.__traceback__)[-1]
-            raise PlanRejected(
-                "planner_raised", f"{type(exc).__name__}: {exc} ({where.name}, line {where.lineno})"
-            ) from exc
+            message = f"{describe_exception(exc)} ({where.name}, line {where.lineno})"
+            raise PlanRejected("planner_raised", message) from exc
 
     def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[Draft, ...]) -> Draft:
         try:

@@ -174,6 +174,14 @@ def test_a_plan_whose_planner_failed_says_why(scene: Scene) -> None:
     assert scene.kinds(plan_id) == ["plan.submitted", "plan.failed"]
 
 
+@pytest.mark.parametrize("message", ["ü \u2028", "a\x00b", "\ud800", "x" * 2000], ids=["ü", "nul", "surrogate", "long"])
+def test_whatever_a_planner_said_can_be_stored(scene: Scene, message: str) -> None:
+    plan_id = scene.submit()
+    said = PlanFailure(code="planner_raised", message=message)
+    assert scene.world.plans.fail_plan(scene.tenant_id, plan_id, scene.begin(plan_id), said)
+    assert scene.shown(plan_id).failure == said
+
+
 def test_a_failed_plan_is_not_planned_again(scene: Scene) -> None:
     plan_id = scene.submit()
     token = scene.begin(plan_id)

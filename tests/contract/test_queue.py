@@ -171,7 +171,13 @@ def test_a_tenant_s_batches_go_to_its_own_queue_and_the_judge_follows(
     for message in messages:
         follows = message["body"][2]["chord"]
         assert (follows["task"], list(follows["args"])) == ("chimera.judge", _place(wave))
-        assert follows["options"]["queue"] == "judge"
+
+
+def test_plans_and_the_judge_have_queues_of_their_own(celery_broker: CeleryBroker, wave: WaveRef) -> None:
+    for what in ("plan", "judge", "stop"):
+        PUBLISH[what](celery_broker.queue, wave)
+    queues = {message["headers"]["task"]: message["queue"] for message in celery_broker.messages()}
+    assert queues == {"chimera.plan": "plan", "chimera.judge": "judge", "chimera.stop": "judge"}
 
 
 def test_no_message_shows_its_arguments_to_who_looks_at_events(celery_broker: CeleryBroker, wave: WaveRef) -> None:
@@ -225,8 +231,4 @@ def _app(url: str) -> Iterator[Celery]:
     try:
         yield app
     finally:
-        # Results that are still listened for would look for their server when they are collected, after its end.
-        backend: Any = app.backend
-        for pending in backend.result_consumer._pending_results:
-            pending.clear()
         app.close()

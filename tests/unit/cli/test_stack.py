@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from chimera.cli.project import find_procfile, shipped_project
-from chimera.cli.stack_process import AWAY_SECONDS, Deaths, StopAsked, ending_on_signals
+from chimera.cli.readiness import AWAY_SECONDS, Deaths
+from chimera.cli.stack_process import StopAsked, ending_on_signals
 from chimera.errors import InvalidInput
 
 

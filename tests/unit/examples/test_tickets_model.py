@@ -169,9 +169,7 @@ def test_no_messages_at_all_are_refused() -> None:
 
 
 def test_accents_may_be_composed_or_not_and_case_does_not_matter() -> None:
-    model = Model.fit(
-        [("où est mon café", "café"), ("Grüße aus Köln", "gruß"), ("вернуть деньги", "возврат")]
-    )
+    model = Model.fit([("où est mon café", "café"), ("Grüße aus Köln", "gruß"), ("вернуть деньги", "возврат")])
     assert model.probabilities("CAFE\u0301") == model.probabilities("café")
     assert model.classify("KÖLN").category == "gruß"
     assert model.classify("Деньги!").category == "возврат"

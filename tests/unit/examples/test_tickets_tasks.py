@@ -34,16 +34,13 @@ def test_triage_is_a_plain_function_that_says_how_sure_it_is_and_why() -> None:
         category="delivery", reply=f"Thank you for your message. {tasks.REPLIES['delivery']}"
     )
     assert (
-        answer.confidence
-        == tasks.model().classify("My parcel has not arrived, what does the courier say?").probability
+        answer.confidence == tasks.model().classify("My parcel has not arrived, what does the courier say?").probability
     )
     assert "parcel" in answer.evidence
 
 
 def test_the_reply_never_quotes_the_message() -> None:
-    reply = tasks.triage(
-        "my password is Sunflower-1987 and my card 4111 1111 1111 1111 was declined"
-    ).output.reply
+    reply = tasks.triage("my password is Sunflower-1987 and my card 4111 1111 1111 1111 was declined").output.reply
     assert "Sunflower" not in reply
     assert "4111" not in reply
 
@@ -94,18 +91,14 @@ def test_the_columns_may_have_other_names() -> None:
     assert task.label == {"category": "praise"}
 
 
-@pytest.mark.parametrize(
-    "row", [{"body": "hello", "category": "praise"}, {"text": " \n", "category": "praise"}]
-)
+@pytest.mark.parametrize("row", [{"body": "hello", "category": "praise"}, {"text": " \n", "category": "praise"}])
 def test_a_row_without_text_is_refused_by_its_number(row: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as caught:
         list(tasks.tickets([{"text": "fine", "category": "praise"}, row]))
     assert str(caught.value) == f"row 2 has no text in column 'text'; its columns: {', '.join(row)}"
 
 
-def test_threads_that_need_the_model_at_once_fit_it_once(
-    training: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_threads_that_need_the_model_at_once_fit_it_once(training: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
     second = Barrier(2)
 

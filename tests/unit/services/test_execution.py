@@ -196,11 +196,13 @@ def test_an_exception_is_a_failure_to_try_again(run: Run) -> None:
 
 @EVERYWHERE
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
-def test_a_skill_that_wants_to_end_the_process_is_not_tried_again(run: Run, kind: type[BaseException]) -> None:
+def test_a_skill_that_wants_to_end_the_process_fails_and_may_be_tried_again(
+    run: Run, kind: type[BaseException]
+) -> None:
     def leave() -> str:
         raise kind("now")
 
-    assert run(leave) == FailureOutcome(code="skill_raised", message=f"{kind.__name__}: now", retryable=False)
+    assert run(leave) == FailureOutcome(code="skill_raised", message=f"{kind.__name__}: now", retryable=True)
 
 
 @EVERYWHERE

@@ -314,7 +314,8 @@ def test_inputs_that_no_longer_fit_fail_the_plan(house: House) -> None:
     found = house.shown(plan_id).failure
     assert found == PlanFailure(
         code="invalid_inputs",
-        message="rows.0: Input should be a valid integer, unable to parse string as an integer",
+        message="planner 'p': inputs do not fit: "
+        "rows.0: Input should be a valid integer, unable to parse string as an integer",
     )
 
 

@@ -1,0 +1,140 @@
+"""Several at once, on the real store: each thing happens once."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import TypeVar
+
+import pytest
+
+from chimera.errors import CardAlreadyDecided, Conflict
+from chimera.models.plan import PlanState
+from chimera.models.task import TaskState
+from tests.conftest import POOL_SIZE, new_tenant_id
+from tests.contract.scene import Scene, approve, deny
+from tests.contract.worlds import PostgresWorld
+
+T = TypeVar("T")
+
+
+@pytest.fixture
+def scene(postgres_world: PostgresWorld) -> Scene:
+    tenant_id = new_tenant_id()
+    postgres_world.tenants.add(tenant_id, "tests")
+    return Scene(postgres_world, tenant_id)
+
+
+def at_once(act: Callable[[int], T]) -> list[T]:
+    """What as many threads as there are connections get, all beginning at the same moment."""
+    barrier = Barrier(POOL_SIZE)
+
+    def run(number: int) -> T:
+        barrier.wait(10)
+        return act(number)
+
+    with ThreadPoolExecutor(max_workers=POOL_SIZE) as executor:
+        return list(executor.map(run, range(POOL_SIZE)))
+
+
+def test_one_key_is_one_plan(scene: Scene) -> None:
+    submitted = at_once(lambda _: scene.submitted(idempotency_key="k"))
+    assert len({each.plan_id for each in submitted}) == 1
+    assert sum(each.created for each in submitted) == 1
+
+
+def test_one_planner_gets_the_plan(scene: Scene) -> None:
+    plan_id = scene.submit()
+    ids = [scene.world.clock.new_id() for _ in range(POOL_SIZE)]
+    jobs = at_once(lambda number: scene.world.plans.begin_planning(scene.tenant_id, plan_id, ids[number], 60))
+    assert sum(job is not None for job in jobs) == 1
+
+
+def test_every_task_is_claimed_by_one_agent(scene: Scene) -> None:
+    planned = scene.plan(40)
+    claims = at_once(lambda _: scene.claim(planned.wave, planned.ids).ids)
+    assert sorted(task_id for claimed in claims for task_id in claimed) == sorted(planned.ids)
+
+
+def test_every_wave_is_sent_by_one_process(scene: Scene) -> None:
+    planned = scene.plan(*[1] * 10)
+    sent = at_once(lambda _: scene.send(window=8))
+    assert sorted(wave.wave_no for waves in sent for wave in waves) == list(range(8))
+    assert len(planned.waves) == 10
+
+
+def test_a_wave_is_judged_once(scene: Scene) -> None:
+    planned = scene.plan(10, state_key="k")
+    scene.work_off(planned)
+    decisions = [approve(staged) for staged in scene.world.decisions.open_wave(planned.wave).staged]
+    requeued = at_once(lambda _: scene.world.decisions.decide_wave(planned.wave, decisions))
+    assert sorted(requeued) == [0] * (POOL_SIZE - 1) + [9]
+    assert scene.states(planned.plan_id) == [TaskState.APPROVED] + [TaskState.QUEUED] * 9
+    assert scene.kinds(planned.plan_id).count("task.decided") == 10
+
+
+def test_the_last_of_a_plan_s_waves_to_close_ends_it(scene: Scene) -> None:
+    planned = scene.plan(*[3] * POOL_SIZE)
+    for number in range(POOL_SIZE):
+        scene.work_off(planned, wave_no=number)
+    at_once(lambda number: scene.judge(planned.waves[number], approve))
+    assert scene.state(planned.plan_id) is PlanState.COMPLETED
+    assert scene.kinds(planned.plan_id).count("plan.completed") == 1
+
+
+def test_waves_that_want_the_same_keys_do_not_block_one_another(scene: Scene) -> None:
+    plans = [scene.plan(1, state_key="k") for _ in range(POOL_SIZE)]
+    for planned in plans:
+        scene.work_off(planned)
+    requeued = at_once(lambda number: scene.judge(plans[number].wave, approve))
+    assert sorted(requeued) == [0] + [1] * (POOL_SIZE - 1)
+    assert scene.world.shared_state(scene.tenant_id, "k") == ("fine", 1)
+
+
+def test_a_card_is_decided_by_one_person(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+
+    def decide(number: int) -> str:
+        try:
+            scene.decide(card, approve=number % 2 == 0, by=f"p{number}", note="so")
+        except (CardAlreadyDecided, Conflict):
+            return "late"
+        return f"p{number}"
+
+    deciders = [decider for decider in at_once(decide) if decider != "late"]
+    [decided] = scene.cards(planned.plan_id)
+    assert [decided.decided_by] == deciders
+    assert scene.kinds(planned.plan_id).count("review.decided") == 1
+
+
+def test_stopping_and_judging_at_once_ends_each_task_once(scene: Scene) -> None:
+    planned = scene.plan(20)
+    scene.work_off(planned)
+    scene.stop(planned.plan_id)
+
+    def act(number: int) -> None:
+        if number % 2:
+            scene.stop_wave(planned.wave)
+        else:
+            scene.judge(planned.wave, approve)
+
+    at_once(act)
+    assert scene.state(planned.plan_id) is PlanState.CANCELLED
+    assert scene.kinds(planned.plan_id).count("task.decided") == 20
+    assert len(set(scene.states(planned.plan_id))) == 1
+
+
+def test_the_audit_is_one_chain_whoever_writes_to_it(scene: Scene) -> None:
+    plans = [scene.plan(5) for _ in range(POOL_SIZE)]
+    for planned in plans:
+        scene.work_off(planned)
+
+    def act(number: int) -> None:
+        scene.submit()
+        scene.judge(plans[number].wave, deny if number % 2 else approve)
+        scene.submit()
+
+    at_once(act)
+    seqs = [entry.seq for entry in scene.entries()]
+    assert seqs == list(range(1, len(seqs) + 1))
+    times = [entry.at for entry in scene.entries()]
+    assert times == sorted(times)

@@ -1,0 +1,77 @@
+"""A store that does not answer says so, whatever it is asked."""
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from chimera.adapters.embedded.ports import free_port
+from chimera.adapters.postgres.database import Database
+from chimera.errors import StoreUnavailable
+from chimera.models.plan import PlanFailure, PlanState
+from chimera.models.wave import WaveRef
+from chimera.ports.decision_store import CardDecision
+from tests.contract.scene import Scene
+from tests.contract.worlds import FakeWorld, PostgresWorld, World
+
+TENANT = "acme"
+ID = UUID(int=1)
+WAVE = WaveRef(tenant_id=TENANT, plan_id=ID, wave_no=0)
+CARD = CardDecision(card_id=ID, version=1, approve=True, decided_by="ann", note=None)
+FAILURE = PlanFailure(code="a", message="b")
+
+ASK: dict[str, Callable[[World], object]] = {
+    "tenants.add": lambda world: world.tenants.add(TENANT, "ann"),
+    "tenants.list_tenants": lambda world: world.tenants.list_tenants(),
+    "plans.submit": lambda world: Scene(world, TENANT).submit(),
+    "plans.mark_published": lambda world: world.plans.mark_published(TENANT, ID),
+    "plans.begin_planning": lambda world: world.plans.begin_planning(TENANT, ID, ID, 60),
+    "plans.save_tasks": lambda world: world.plans.save_tasks(TENANT, ID, ID, [], []),
+    "plans.fail_plan": lambda world: world.plans.fail_plan(TENANT, ID, ID, FAILURE),
+    "plans.stop": lambda world: world.plans.stop(TENANT, ID, PlanState.CANCELLED, "ann"),
+    "plans.get": lambda world: world.plans.get(TENANT, ID),
+    "plans.list_plans": lambda world: world.plans.list_plans(TENANT, 1),
+    "plans.results": lambda world: world.plans.results(TENANT, ID, (-1, -1), 1),
+    "plans.entries": lambda world: world.plans.entries(TENANT, None, 0, 1),
+    "plans.last_entries": lambda world: world.plans.last_entries(TENANT, 1),
+    "waves.take_next": lambda world: world.waves.take_next(TENANT, 1),
+    "waves.mark_published": lambda world: world.waves.mark_published([WAVE]),
+    "work.claim": lambda world: world.work.claim(WAVE, [ID], ID, ID, 60),
+    "work.stage": lambda world: world.work.stage(WAVE, ID, ID, []),
+    "decisions.open_wave": lambda world: world.decisions.open_wave(WAVE),
+    "decisions.decide_wave": lambda world: world.decisions.decide_wave(WAVE, []),
+    "decisions.open_waves": lambda world: world.decisions.open_waves(TENANT, ID),
+    "decisions.stop_wave": lambda world: world.decisions.stop_wave(WAVE, "p"),
+    "decisions.decide_card": lambda world: world.decisions.decide_card(TENANT, CARD, "p"),
+    "reviews.cards": lambda world: world.reviews.cards(TENANT, plan_id=None, status=None, limit=1),
+    "reviews.card": lambda world: world.reviews.card(TENANT, ID),
+    "sweep.expire_plans": lambda world: world.sweep.expire_plans(),
+    "sweep.unplanned": lambda world: world.sweep.unplanned(),
+    "sweep.stopping": lambda world: world.sweep.stopping(),
+    "sweep.overdue_waves": lambda world: world.sweep.overdue_waves(),
+    "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
+}
+
+
+@pytest.fixture(params=["fake", "postgres"])
+def away(request: pytest.FixtureRequest) -> World:
+    """A world whose database nobody serves."""
+    if request.param == "fake":
+        fake = FakeWorld()
+        fake.database.available = False
+        return fake
+    database = Database(f"postgresql://eve:s3cret@127.0.0.1:{free_port()}/chimera", 1)
+    return PostgresWorld(database, database, database, database)
+
+
+@pytest.mark.parametrize("what", ASK)
+def test_a_store_that_does_not_answer_says_so(away: World, what: str) -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        ASK[what](away)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None:
+    stores = ("tenants", "plans", "waves", "work", "decisions", "reviews", "sweep")
+    methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
+    assert methods == set(ASK)
