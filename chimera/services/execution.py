@@ -90,7 +90,7 @@ def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
     retryable: object = exc.retryable
     told = {
         "code": code if isinstance(code, str) and code else "skill_failed",
-        "message": _readable(describe_exception(exc).removeprefix(f"{type(exc).__name__}: ")),
+        "message": readable(describe_exception(exc).removeprefix(f"{type(exc).__name__}: ")),
         "retryable": retryable if isinstance(retryable, bool) else True,
     }
     try:
@@ -103,11 +103,11 @@ def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
 
 
 def _failure(code: str, message: str, *, retryable: bool) -> str:
-    outcome = FailureOutcome(code=code, message=_readable(message), retryable=retryable)
+    outcome = FailureOutcome(code=code, message=readable(message), retryable=retryable)
     return canonical_json(outcome.model_dump(mode="json"))
 
 
-def _readable(message: str) -> str:
+def readable(message: str) -> str:
     """A message that can be stored: not too long, without half characters."""
     return message[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
 

@@ -19,7 +19,7 @@ from chimera.models.wave import Wave
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher
-from chimera.services.execution import describe_exception
+from chimera.services.execution import describe_exception, readable
 from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
@@ -35,7 +35,7 @@ class PlanRejected(Exception):
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.failure = PlanFailure(code=code, message=message[:2000])
+        self.failure = PlanFailure(code=code, message=readable(message))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

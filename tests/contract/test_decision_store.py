@@ -303,6 +303,15 @@ def test_the_key_of_a_denied_task_is_free(scene: Scene) -> None:
     assert scene.world.shared_state(scene.tenant_id, "k") == ("fine", 1)
 
 
+def test_the_key_of_a_task_that_moved_on_is_free_too(scene: Scene) -> None:
+    planned = scene.plan(2, state_key="k")
+    scene.work_off(planned)
+    first, second = scene.world.decisions.open_wave(planned.wave).staged
+    scene.world.decisions.decide_wave(planned.wave, [deny(first)])
+    assert scene.world.decisions.decide_wave(planned.wave, [approve(first), approve(second)]) == 0
+    assert scene.states(planned.plan_id) == [TaskState.DENIED, TaskState.APPROVED]
+
+
 def test_shared_state_is_one_tenant_s_own(scene: Scene, stranger: Scene) -> None:
     for each, output in ((scene, "ours"), (stranger, "theirs")):
         each.judge(each.work_off(each.plan(1, state_key="k"), success(output)), approve)

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera import SkillFailed, Success, TaskSpec, planner, skill
+from chimera import Skill, SkillFailed, Success, TaskSpec, planner, skill
 
 # Stands in inputs, outputs and exceptions, and must not come up in any log or in Flower.
 CANARY = "canary-5e1f0c"
@@ -94,7 +94,7 @@ def overruns(text: str) -> Success[str]:
             continue  # a skill that swallows everything is ended all the same
 
 
-STEPS = {
+STEPS: dict[str, Skill[[str], Any]] = {
     "no_confidence": no_confidence,
     "nan": nan,
     "raises": raises,

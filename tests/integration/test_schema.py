@@ -261,8 +261,9 @@ def test_a_worker_ends_no_task(session: Session, history: History) -> None:
         for before, task_id in ids.items():
             for after in TRANSITIONS[TaskState(before)] - {TaskState.RUNNING, TaskState.STAGED, TaskState.QUEUED}:
                 with suppress(psycopg.DatabaseError), connection.transaction(force_rollback=True):
-                    connection.execute("update task set state = %s where task_id = %s", [after, task_id])
-                    ended.add(f"{before} -> {after}")
+                    update = "update task set state = %s where task_id = %s"
+                    if connection.execute(update, [after, task_id]).rowcount:
+                        ended.add(f"{before} -> {after}")
     assert ended == set()
 
 
@@ -360,19 +361,19 @@ def test_a_tenant_is_forgotten_with_its_transaction(session: Session, history: H
 
 
 UPDATES = [
-    ("app", "update plan set state = state"),
-    ("app", "update wave set touched_at = touched_at"),
-    ("app", "update audit_head set seq = seq"),
-    ("worker", "update task set agent_id = agent_id"),
-    ("judge", "update plan set state = state"),
-    ("judge", "update wave set priority = priority"),
-    ("judge", "update task set feedback = feedback"),
-    ("judge", "update audit_head set seq = seq"),
-    ("judge", "update state set value = value"),
-    ("judge", "update review_card set note = note"),
-    ("owner", "update plan set goal = goal"),
-    ("owner", "update result set outcome = outcome"),
-    ("owner", "delete from commit"),
+    ("app", "update plan set state = state where true"),
+    ("app", "update wave set touched_at = touched_at where true"),
+    ("app", "update audit_head set seq = seq where true"),
+    ("worker", "update task set agent_id = agent_id where state = 'running'"),
+    ("judge", "update plan set state = state where true"),
+    ("judge", "update wave set priority = priority where true"),
+    ("judge", "update task set feedback = feedback where true"),
+    ("judge", "update audit_head set seq = seq where true"),
+    ("judge", "update state set value = value where true"),
+    ("judge", "update review_card set note = note where true"),
+    ("owner", "update plan set goal = goal where true"),
+    ("owner", "update result set outcome = outcome where true"),
+    ("owner", "delete from commit where true"),
 ]
 
 
@@ -383,7 +384,7 @@ def test_another_tenant_s_rows_are_not_changed(
     with session(role, history.tenant_id) as connection:
         assert connection.execute(statement.encode()).rowcount > 0
     with session(role, other) as connection:
-        where = sql.SQL("{} where tenant_id = {}").format(sql.SQL(statement), sql.Literal(history.tenant_id))
+        where = sql.SQL("{} and tenant_id = {}").format(sql.SQL(statement), sql.Literal(history.tenant_id))
         assert connection.execute(where).rowcount == 0
 
 

@@ -36,7 +36,7 @@ def eventually(happened: Callable[[], object], seconds: float = 30.0) -> None:
 
 
 @pytest.fixture
-def broker(project: dict[str, str]) -> Iterator["redis.Redis[bytes]"]:
+def broker(project: dict[str, str]) -> Iterator["redis.Redis"]:
     with redis.Redis.from_url(project["CHIMERA_REDIS_URL"]) as client:
         yield client
 
@@ -64,7 +64,7 @@ def test_a_judge_consumes_its_queue_only_and_a_worker_all_tenants(run: Run, serv
 
     queues = {
         node.split("@")[0]: {queue["name"] for queue in active}
-        for node, active in services._app.control.inspect(timeout=2).active_queues().items()
+        for node, active in (services._app.control.inspect(timeout=2).active_queues() or {}).items()
     }
     assert queues["judge"] == {"judge"}
     assert {"plan", tenant_queue(tenant)} <= queues["worker"]
@@ -94,9 +94,7 @@ def test_the_sweep_publishes_what_could_not_be_published(
     assert handle.wait(timeout=30).counts.committed == 3
 
 
-def test_the_sweep_sends_again_what_the_broker_lost(
-    chimera: Chimera, broker: "redis.Redis[bytes]", tenant: str
-) -> None:
+def test_the_sweep_sends_again_what_the_broker_lost(chimera: Chimera, broker: "redis.Redis", tenant: str) -> None:
     steps = [{"do": "slow", "seconds": 0.3} for _ in range(12)]
     handle = chimera.submit("test.steps", tenant=tenant, inputs={"steps": steps})
     eventually(lambda: broker.llen(tenant_queue(tenant)))
@@ -127,7 +125,7 @@ def test_the_sweep_starts_a_judge_that_did_not_come(services: Services, chimera:
 
 def test_the_same_message_twice_changes_nothing(run: Run, services: Services, tenant: str) -> None:
     handle = run(planner="test.numbers", count=10)
-    queue = services.planner._dispatcher._queue
+    queue = services._queue
     wave = WaveRef(tenant_id=tenant, plan_id=handle.plan_id, wave_no=0)
     ids = tuple(result.task_id for result in handle.results())
     before = len(services.plans.entries(tenant, None, 0, 1000))

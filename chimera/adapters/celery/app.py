@@ -65,8 +65,12 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
     # A server that hangs must not hang whoever publishes.
     "socket_timeout": 30.0,
     "socket_connect_timeout": 5.0,
-    # Publishing to a server that is not there fails at once: the store keeps what is to be sent.
+    # Publishing to a server that is not there fails soon: the store keeps what is to be sent. Times in seconds.
     "retry_on_timeout": False,
+    "max_retries": 1,
+    "interval_start": 0.0,
+    "interval_step": 0.2,
+    "interval_max": 0.2,
 }
 _SWEEP = {"chimera-sweep": {"task": "chimera.sweep", "schedule": 1.0, "options": {"expires": 5.0}}}
 

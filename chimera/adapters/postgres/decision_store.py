@@ -152,25 +152,41 @@ class _Writing:
                 wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
         if not wanted:
             return list(decisions)
-        rows = [(key, item.state_version, item.decision.task_id, item.decision.attempt) for key, item in wanted.items()]
-        arrays = columns(rows, "keys versions task_ids attempts")
+        ids = {"task_ids": [item.decision.task_id for item in wanted.values()]}
+        # Read, not computed in SQL: PostgreSQL's JSON operators do not take every text that JSON can hold.
+        outputs = {
+            row["task_id"]: canonical_json(row["outcome"]["output"])
+            for row in self._connection.execute(_SQL["outputs"], self._scope | ids)
+        }
+        rows = [
+            (key, item.state_version, outputs[item.decision.task_id], item.decision.task_id, item.decision.attempt)
+            for key, item in sorted(wanted.items())  # in one order, so that two waves do not wait for each other
+            if item.decision.task_id in outputs
+        ]
+        if not rows:
+            return [self._fallen(item) for item in decisions]
+        arrays = columns(rows, "keys versions values task_ids attempts")
         for row in self._connection.execute(_SQL["write_state"], self._scope | arrays):
             self._state_versions[row["task_id"]] = (row["key"], row["version"])
         return [self._fallen(item) for item in decisions]
 
     def move_tasks(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Moves the tasks; returns the decisions whose task was still where it was found."""
-        groups: dict[tuple[TaskState, int, str | None], list[UUID]] = {}
+        groups: dict[tuple[TaskState, int, str | None, TaskState], list[UUID]] = {}
         for item in decisions:
             ruling, attempt = item.decision.ruling, item.decision.attempt
             feedback = _reasons(ruling) if ruling.next_state is TaskState.QUEUED else None
-            groups.setdefault((ruling.next_state, attempt, feedback), []).append(item.decision.task_id)
+            # Given up without a result only where there still is none.
+            found = TaskState.STAGED if item.decision.result_sha256 else TaskState.RUNNING
+            groups.setdefault((ruling.next_state, attempt, feedback, found), []).append(item.decision.task_id)
         updates = [
             self._connection.execute(
                 _SQL["move_tasks"],
-                self._scope | {"state": state, "attempt": attempt, "feedback": feedback, "task_ids": task_ids},
+                self._scope
+                | {"state": state, "attempt": attempt, "feedback": feedback, "found": found}
+                | {"task_ids": task_ids},
             )
-            for (state, attempt, feedback), task_ids in groups.items()
+            for (state, attempt, feedback, found), task_ids in groups.items()
         ]
         moved = {row["task_id"] for update in updates for row in update}
         return [item for item in decisions if item.decision.task_id in moved]

@@ -184,7 +184,7 @@ class PlanStore(port.PlanStore):
         failure: PlanFailure | None = None,
     ) -> DictRow | None:
         values = {"token": lease_token, "state": state, "task_count": task_count}
-        values["failure"] = failure.model_dump_json() if failure else None
+        values["failure"] = canonical_json(failure.model_dump()) if failure else None
         return connection.execute(_SQL["end_planning"], scope | values).fetchone()
 
 

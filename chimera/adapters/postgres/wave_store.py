@@ -23,6 +23,8 @@ class WaveStore(port.WaveStore):
             taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
             if not taken:
                 return []
+            # An UPDATE returns its rows in any order.
+            taken.sort(key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
             waves: dict[tuple[UUID, int], list[QueuedTask]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
             arrays = columns(list(waves), "plans wave_nos")
             for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):

@@ -186,5 +186,10 @@ def test_rules_of_one_s_own_replace_the_default_ones() -> None:
     assert found == [("code.name", 2)]
 
 
+def test_card_numbers_are_looked_for_unless_that_is_turned_off() -> None:
+    assert TextRules(card_numbers=False).fired({"a": CARD, "b": "password"})[0].rule == "keyword.password"
+    assert TextRules(rules=()).fired({"a": CARD})[0].rule == "pii.card_number"
+
+
 def test_no_rules_never_fire() -> None:
     assert TextRules(rules=()).fired({"a": "password", "b": ""}) == ()

@@ -285,8 +285,10 @@ def test_an_async_skill_that_wants_to_end_the_process_harms_no_later_one(monkeyp
         return "fine"
 
     with own_event_loop(monkeypatch):
-        assert failed(leave, timeout_seconds=0.5).code == "skill_raised"
+        gone = failed(leave, timeout_seconds=0.5)
         assert succeeded(fine, timeout_seconds=0.5).output == "fine"
+    # As it is told of a skill that is not async.
+    assert gone == FailureOutcome(code="skill_raised", message="SystemExit: now", retryable=False)
 
 
 # Failures on purpose.

@@ -24,16 +24,25 @@ update task
    set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s
-   and (state = 'staged' or (state = 'running' and lease_until < clock_timestamp()))
+   and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())
 returning task_id
 
+-- name: outputs
+-- The results of open tasks, for those that change shared state.
+select t.task_id, r.outcome
+  from task t
+  join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
+ where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
+   and t.task_id = any (%(task_ids)b::uuid[]) and t.state in ('staged', 'in_review')
+
 -- name: write_state
--- Shared state to its next version, where it is still at the version that the task saw.
+-- Shared state to its next version, where it is still at the version that the task saw and the task still open.
 insert into state as s (tenant_id, key, value, version, task_id, changed_at)
-select %(tenant)s, r.key, res.outcome -> 'output', r.version + 1, r.task_id, clock_timestamp()
-  from unnest(%(keys)b::text[], %(versions)b::bigint[], %(task_ids)b::uuid[], %(attempts)b::smallint[])
-       as r (key, version, task_id, attempt)
-  join result res on res.tenant_id = %(tenant)s and res.task_id = r.task_id and res.attempt = r.attempt
+select %(tenant)s, r.key, r.value::json, r.version + 1, r.task_id, clock_timestamp()
+  from unnest(%(keys)b::text[], %(versions)b::bigint[], %(values)b::text[], %(task_ids)b::uuid[], %(attempts)b::smallint[])
+       as r (key, version, value, task_id, attempt)
+  join task t on t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
+ where t.state in ('staged', 'in_review')
     on conflict (tenant_id, key) do update
        set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at
      where s.version = excluded.version - 1
@@ -124,7 +133,7 @@ update review_card
 -- name: card
 -- A card with the place of its task.
 select c.card_id, c.plan_id, c.task_id, c.attempt, c.status, c.version, c.decided_by, c.result_sha256,
-       t.wave_no, t.state_key, t.state_version, t.state as task_state
+       t.wave_no, t.state_key, t.state_version
   from review_card c
   join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id
  where c.tenant_id = %(tenant)s and c.card_id = %(card)s

@@ -29,7 +29,7 @@ update wave w
    set state = 'in_flight', touched_at = clock_timestamp()
   from (select * from next union all select * from unsent) r
  where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no
-returning w.plan_id, w.wave_no
+returning w.plan_id, w.wave_no, w.priority
 
 -- name: queued_tasks
 -- The tasks that wait in these waves.

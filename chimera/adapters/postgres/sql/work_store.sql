@@ -11,6 +11,10 @@ with free as (
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
                       and (p.deadline is null or p.deadline > clock_timestamp()))
+       and (t.depends_on is null or not exists (
+            select from task d
+             where d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on)
+               and d.state in ('queued', 'running', 'staged', 'in_review')))
        for update of t skip locked
 )
 update task t
@@ -33,6 +37,7 @@ with mine as (
        set state = 'staged', lease_token = null, lease_until = null
      where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
        and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
+       and (task_id, attempt) in (select * from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[]))
     returning task_id, attempt
 )
 insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at)

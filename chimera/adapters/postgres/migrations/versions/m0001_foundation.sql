@@ -264,7 +264,7 @@ create index review_card_pending on review_card (tenant_id, plan_id) where statu
 -- whole statement at once: a foreign key costs 14 to 22 us a row, five of them as much as all other work on
 -- a task (docs/performance.md). What they refer to is never deleted: no role may. Scalar
 -- subqueries and no sequential scan: a plan that is made while the tables are empty, and kept, has to look each
--- row up by its key.
+-- row up by its key. Temporary tables last in the search path: none may stand in for the real one.
 -- ---------------------------------------------------------------------------------------------------
 create function refuse_dangling(what text) returns void language plpgsql as $$
 begin
@@ -272,7 +272,8 @@ begin
 end
 $$;
 
-create function task_needs_wave() returns trigger language plpgsql set enable_seqscan = off as $$
+create function task_needs_wave() returns trigger language plpgsql
+    set enable_seqscan = off set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows n where (
         select 1 from wave w where w.tenant_id = n.tenant_id and w.plan_id = n.plan_id and w.wave_no = n.wave_no) is null)
@@ -283,7 +284,8 @@ $$;
 create trigger task_needs_wave after insert on task
     referencing new table as new_rows for each statement execute function task_needs_wave();
 
-create function result_needs_task() returns trigger language plpgsql set enable_seqscan = off as $$
+create function result_needs_task() returns trigger language plpgsql
+    set enable_seqscan = off set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows n where (
         select 1 from task t where t.tenant_id = n.tenant_id and t.task_id = n.task_id and t.attempt = n.attempt) is null)
@@ -294,7 +296,8 @@ $$;
 create trigger result_needs_task after insert on result
     referencing new table as new_rows for each statement execute function result_needs_task();
 
-create function decision_needs_audit() returns trigger language plpgsql set enable_seqscan = off as $$
+create function decision_needs_audit() returns trigger language plpgsql
+    set enable_seqscan = off set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows n where (
         select 1 from audit a where a.tenant_id = n.tenant_id and a.seq = n.audit_seq and a.task_id = n.task_id
@@ -310,7 +313,8 @@ $$;
 create trigger decision_needs_audit after insert on decision
     referencing new table as new_rows for each statement execute function decision_needs_audit();
 
-create function commit_needs_approval() returns trigger language plpgsql set enable_seqscan = off as $$
+create function commit_needs_approval() returns trigger language plpgsql
+    set enable_seqscan = off set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows n where (
         select 1 from decision d where d.tenant_id = n.tenant_id and d.task_id = n.task_id and d.attempt = n.attempt
@@ -355,6 +359,9 @@ create policy tenant_of_owner on tenant to current_user using (true);
 -- neither goal nor inputs, and to act on one it has to speak for that tenant.
 create policy plan_for_sweep on plan for select to chimera_judge using (true);
 create policy wave_for_sweep on wave for select to chimera_judge using (true);
+-- A worker moves queued tasks to running, and running ones to staged. Their end is a decision's.
+create policy task_by_worker on task as restrictive for update to chimera_worker
+    using (state in ('queued', 'running')) with check (state in ('queued', 'running', 'staged'));
 -- Who submits may record what becomes of plans, and no decision.
 create policy audit_by_app on audit as restrictive for insert to chimera_app with check (kind like 'plan.%');
 
