@@ -110,6 +110,7 @@ class StackProcess:
 
             with _timed() as taken, processes:
                 _give_way(processes.pids().get("flower"))
+                _give_way(processes.pids().get("beat"))
                 try:
                     readiness.wait(processes.pids, lambda: self._rest(tend, _LOOK_EVERY_SECONDS))
                     self._step(", ".join(commands), taken())

@@ -77,6 +77,8 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
     """
     if isinstance(value, str):
         yield path, value
+    elif isinstance(value, int) and not isinstance(value, bool):
+        yield path, str(value)
     elif isinstance(value, dict):
         for number, (key, item) in enumerate(value.items()):
             yield path, str(key)

@@ -55,7 +55,7 @@ class TaskResult(Record):
 class PlanStore(Protocol):
     """Each method is one transaction, in the scope of one tenant.
 
-    All raise StoreUnavailable where the store does not answer, PlanNotFound where the tenant has no such plan.
+    All raise StoreUnavailable where the store does not answer.
     """
 
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
@@ -94,12 +94,17 @@ class PlanStore(Protocol):
         """Lets no further task start; the Judge closes what is open. Returns the state that the plan is in now.
 
         Raises:
+            PlanNotFound: the tenant has no such plan.
             PlanAlreadyEnded: it has ended otherwise.
         """
         ...
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:
-        """The plan as it stands."""
+        """The plan as it stands.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+        """
         ...
 
     def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:

@@ -34,7 +34,7 @@ class SweepStore(Protocol):
         ...
 
     def stopping(self) -> list[PlanRef]:
-        """Plans that stop and have waited for it a while."""
+        """Plans that stop."""
         ...
 
     def overdue_waves(self) -> list[OverdueWave]:

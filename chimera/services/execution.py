@@ -148,20 +148,23 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
-async def _kept_in(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The coroutine's answer; what would end the event loop's thread ends the coroutine only."""
+async def _kept_in(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
+    """The coroutine's answer, or what would have ended the event loop's thread for all that come later."""
     try:
-        return await coroutine
+        return await coroutine, None
     except (SystemExit, KeyboardInterrupt) as exc:
-        raise RuntimeError(describe_exception(exc)) from exc
+        return None, exc
 
 
 def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float) -> Any:
     future = asyncio.run_coroutine_threadsafe(_kept_in(coroutine), _event_loop())
     try:
-        return future.result(timeout_seconds)
+        answer, left_with = future.result(timeout_seconds)
     except TimeoutError:
         if future.done():
             raise  # the skill's own
         future.cancel()
         raise TimeIsUp from None
+    if left_with is not None:
+        raise left_with
+    return answer

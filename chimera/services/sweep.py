@@ -28,7 +28,7 @@ class Sweep:
             StoreUnavailable: PostgreSQL does not answer.
         """
         try:
-            sent = self._plans() + self._waves()
+            sent = self._waves() + self._plans()
         except QueueUnavailable:
             log.warning("sweep_cut_short")
             return 0

@@ -115,7 +115,8 @@ def test_a_person_approves_and_denies(run: Run, services: Services) -> None:
     assert handle.plan.state is PlanState.IN_REVIEW
     services.reviews.deny(no, "ana", "not so")
 
-    assert handle.plan.state is PlanState.COMPLETED
+    ended = handle.plan
+    assert ended.state is PlanState.COMPLETED
     assert (handle.counts.committed, handle.counts.denied, handle.counts.in_review) == (1, 1, 0)
     with pytest.raises(CardAlreadyDecided, match="approved by ana already"):
         services.reviews.deny(yes, "ben", "too late")

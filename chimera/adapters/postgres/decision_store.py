@@ -7,6 +7,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
+from pydantic import ValidationError
 
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, columns, statements
@@ -15,7 +16,7 @@ from chimera.models.audit import AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, stopped
 from chimera.models.record import canonical_json
-from chimera.models.result import OUTCOME
+from chimera.models.result import OUTCOME, FailureOutcome
 from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
@@ -37,7 +38,7 @@ _COUNTERS = {
 
 
 class DecisionStore(port.DecisionStore):
-    """In the role `judge`. Locks in this order: wave, tasks, plan, the audit's head."""
+    """In the role `judge`. Locks the wave first, the audit's head last."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -123,7 +124,12 @@ class DecisionStore(port.DecisionStore):
                 {"tenant": tenant_id, "task": card["task_id"], "state": ruling.next_state},
             )
             writing.count(Counter({ruling.next_state: 1, TaskState.IN_REVIEW: -1}))
-            facts = {"card_id": decision.card_id.hex, "status": status, "version": decision.version}
+            facts = {
+                "card_id": decision.card_id.hex,
+                "status": status,
+                "version": decision.version,
+                "note": decision.note,
+            }
             event = AuditEvent(
                 kind="review.decided",
                 actor=decision.decided_by,
@@ -146,22 +152,22 @@ class _Writing:
 
     def write_state(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Changes shared state; where it was not at the version that the task saw, its approval falls."""
-        wanted: dict[str, WaveDecision] = {}
-        for item in decisions:
-            if item.state_key is not None:
-                wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
-        if not wanted:
+        asking = [item for item in decisions if item.state_key is not None]
+        if not asking:
             return list(decisions)
-        ids = {"task_ids": [item.decision.task_id for item in wanted.values()]}
+        ids = {"task_ids": [item.decision.task_id for item in asking]}
         # Read, not computed in SQL: PostgreSQL's JSON operators do not take every text that JSON can hold.
         outputs = {
             row["task_id"]: canonical_json(row["outcome"]["output"])
             for row in self._connection.execute(_SQL["outputs"], self._scope | ids)
         }
+        wanted: dict[str, WaveDecision] = {}
+        for item in asking:
+            if item.state_key is not None and item.decision.task_id in outputs:
+                wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
         rows = [
             (key, item.state_version, outputs[item.decision.task_id], item.decision.task_id, item.decision.attempt)
             for key, item in sorted(wanted.items())  # in one order, so that two waves do not wait for each other
-            if item.decision.task_id in outputs
         ]
         if not rows:
             return [self._fallen(item) for item in decisions]
@@ -293,7 +299,12 @@ def _scope(wave: WaveRef) -> dict[str, Any]:
 
 
 def _staged(row: DictRow) -> Staged:
-    return Staged.model_validate(row | {"outcome": OUTCOME.validate_python(row["outcome"], strict=False)})
+    try:
+        outcome = OUTCOME.validate_python(row["outcome"], strict=False)
+    except ValidationError:
+        # Staged by something else than this release's worker: it must not keep the wave from being judged.
+        outcome = FailureOutcome(code="unreadable_result", message="the staged result is no outcome", retryable=False)
+    return Staged.model_validate(row | {"outcome": outcome})
 
 
 def _reviewed(card: DictRow, decision: CardDecision, policy_version: str) -> WaveDecision:

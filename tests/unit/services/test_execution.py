@@ -288,7 +288,7 @@ def test_an_async_skill_that_wants_to_end_the_process_harms_no_later_one(monkeyp
         gone = failed(leave, timeout_seconds=0.5)
         assert succeeded(fine, timeout_seconds=0.5).output == "fine"
     # As it is told of a skill that is not async.
-    assert gone == FailureOutcome(code="skill_raised", message="SystemExit: now", retryable=False)
+    assert gone == FailureOutcome(code="skill_raised", message="SystemExit: now", retryable=True)
 
 
 # Failures on purpose.
