@@ -40,7 +40,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = None
 
     # Tasks in one wave, which is one Celery chord and one transaction of the Judge.
-    wave_size: int = Field(default=250, ge=1, le=1000)
+    wave_size: int = Field(default=400, ge=1, le=1000)
     # Waves of one tenant that may be in flight; the rest waits in PostgreSQL.
     wave_window: int = Field(default=8, ge=1, le=1000)
     # How long a planner may run; a planner that was lost is started again after this.

@@ -65,6 +65,11 @@ def command(*words: str) -> str:
     return " ".join([os.environ.get("CHIMERA_COMMAND") or "chimera", *map(shlex.quote, words)])
 
 
+def as_typed(text: str) -> str:
+    """The text with `chimera ...` in it as people type it here: the core's messages do not know of ./run."""
+    return text.replace("`chimera ", f"`{command()} ")
+
+
 def actor(name: str | None) -> str:
     """Who acts: the name given, else this system's user."""
     if name is not None:

@@ -10,7 +10,7 @@ import typer
 
 from chimera.cli.context import command, valid_tenant
 from chimera.cli.output import Format, Output, document, facts, say, table, tell
-from chimera.errors import ChimeraError
+from chimera.errors import ChimeraError, WaitTimeout
 
 if TYPE_CHECKING:
     from chimera.cli.background import BackgroundStack
@@ -84,7 +84,10 @@ def _run_plan(stack: "BackgroundStack", tenant: str, output: Format, *, keep: bo
         PLANNER, tenant=tenant, goal="sort the customers' messages, and draft replies", inputs=inputs
     )
     say(f"plan {handle.id}: {len(inputs['rows'])} messages of {SAMPLE}, for tenant {tenant}")
-    plan, seconds = follow(handle, SETTLED_WITHIN_SECONDS, meanwhile=stack.check)
+    try:
+        plan, seconds = follow(handle, SETTLED_WITHIN_SECONDS, meanwhile=stack.check)
+    except WaitTimeout as exc:
+        raise WaitTimeout(f"{exc}; what its processes say is in {stack.ready['log_dir']}") from exc
     if output is Format.JSON:
         document(_numbers(handle, plan, seconds))
     else:

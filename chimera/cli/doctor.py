@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from chimera.cli.context import UserCodeBroken, command, load_user_code, quiet_logs
+from chimera.cli.context import UserCodeBroken, as_typed, command, load_user_code, quiet_logs
 from chimera.cli.output import Format, Output, document, table
 
 OLDEST_POSTGRES = 150000  # as libpq numbers versions
@@ -70,7 +70,8 @@ def _checked(name: str, check: Callable[..., Iterator[Finding]], *arguments: Any
         yield from check(name, *arguments)
     except Exception as exc:  # noqa: BLE001  whatever keeps a check from its answer is the finding
         text = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        yield Finding(name, Status.FAIL, text, _FIXES.get(name.split(maxsplit=1)[0], ""))
+        fix = _FIXES.get(name.split(maxsplit=1)[0], "")
+        yield Finding(name, Status.FAIL, as_typed(text), as_typed(fix))
 
 
 def _stack(name: str) -> Iterator[Finding]:

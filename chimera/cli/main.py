@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from chimera.cli import audit, database, demo, doctor, plan, review, stack, tenant, version
-from chimera.cli.context import command
+from chimera.cli.context import as_typed, command
 from chimera.cli.output import harmless_streams, say
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
 
@@ -100,9 +100,7 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 def _explained(exc: Exception) -> tuple[str, int]:
     if isinstance(exc, ChimeraError):
-        # Messages of the core say `chimera up`; where people type ./run they shall read that.
-        text = f"{exc}{_FIXES.get(type(exc), '')}"
-        return text.replace("`chimera ", f"`{command()} "), exc.exit_code
+        return as_typed(f"{exc}{_FIXES.get(type(exc), '')}"), exc.exit_code
     if isinstance(exc, TyperException):
         context = getattr(exc, "ctx", None)
         where = f" ({context.command_path} --help says more)" if context else ""

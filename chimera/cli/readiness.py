@@ -3,6 +3,7 @@
 import re
 import socket
 from collections.abc import Callable, Container, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -16,6 +17,10 @@ AWAY_SECONDS = 2 * RESTART_DELAY_SECONDS
 
 _CELERY_WORKER = re.compile(r"\bcelery\b.*\bworker\b")
 _WORKERS_ANSWER_SECONDS = 0.1
+# All load for two seconds of computing at once, and nothing waits for these. Later on they need next to
+# nothing, which at this niceness they get also beside workers that take all there is (sched(7), autogroup).
+_GIVES_WAY = frozenset({"beat", "flower"})
+_NICENESS = "10"
 
 
 class Deaths:
@@ -53,11 +58,11 @@ class Readiness:
         self._workers = sum(bool(_CELERY_WORKER.search(line)) for line in commands.values())
         self._flower_port = flower_port
 
-    def wait(self, alive: Callable[[], Container[str]], rest: Callable[[], None]) -> None:
+    def wait(self, alive: Callable[[], Mapping[str, int]], rest: Callable[[], None]) -> None:
         """Returns when every Celery worker answers, and Flower listens.
 
         Args:
-            alive: the names of the processes that are alive now.
+            alive: the processes that are alive now, and their ids.
             rest: called between looks; it waits a moment.
 
         Raises:
@@ -65,6 +70,7 @@ class Readiness:
         """
         deadline = monotonic() + READY_WITHIN_SECONDS
         deaths = Deaths(self._logs)
+        _give_way(alive())
 
         def until(answers: Callable[[], bool]) -> None:
             while not answers():
@@ -93,6 +99,13 @@ class Readiness:
             f"{name} ended again and again while the stack started. Fix what its log ({log}) says, and start "
             f"again:\n{last_lines(log, since=self._logged[name])}"
         )
+
+
+def _give_way(pids: Mapping[str, int]) -> None:
+    """Leaves the computing to the others where there is not enough of it, on kernels that group by session."""
+    for name in _GIVES_WAY & pids.keys():
+        with suppress(OSError):  # it is gone, or this kernel has no such groups
+            Path(f"/proc/{pids[name]}/autogroup").write_text(_NICENESS, encoding="ascii")
 
 
 def _listens(port: int) -> bool:

@@ -4,7 +4,7 @@ import os
 import select
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from time import monotonic
@@ -17,7 +17,6 @@ from chimera.cli.readiness import RESTART_DELAY_SECONDS, Readiness
 
 TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05
-_WATCHER_NICENESS = 10
 
 
 class Child(StrEnum):
@@ -109,8 +108,6 @@ class StackProcess:
                 processes.poll()
 
             with _timed() as taken, processes:
-                _give_way(processes.pids().get("flower"))
-                _give_way(processes.pids().get("beat"))
                 try:
                     readiness.wait(processes.pids, lambda: self._rest(tend, _LOOK_EVERY_SECONDS))
                     self._step(", ".join(commands), taken())
@@ -161,14 +158,6 @@ class StackProcess:
 def _timed() -> Iterator[Callable[[], float]]:
     began = monotonic()
     yield lambda: monotonic() - began
-
-
-def _give_way(pid: int | None) -> None:
-    """Lets a process that only watches have what the others leave: they are ready a second earlier."""
-    if pid is not None:
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, pid, _WATCHER_NICENESS)
-            Path(f"/proc/{pid}/autogroup").write_text(str(_WATCHER_NICENESS), encoding="ascii")
 
 
 def _addresses(variables: dict[str, str]) -> str:

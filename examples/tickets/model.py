@@ -77,9 +77,7 @@ class Model:
         for feature, word in features.items():
             if lifts := self.lifts.get(feature):
                 gains[word] += lifts[best] - sum(lifts) / len(lifts)  # "the" lifts all categories alike
-        strongest = sorted(
-            (word for word in gains if word and gains[word] > 0), key=lambda word: -gains[word]
-        )
+        strongest = sorted((word for word in gains if word and gains[word] > 0), key=lambda word: -gains[word])
         return Classification(
             category=self.categories[best],
             probability=probabilities[best],

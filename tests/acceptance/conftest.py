@@ -79,8 +79,10 @@ def finish(process: "subprocess.Popen[str]", signal_number: int | None = None) -
         process.send_signal(signal_number)
     try:
         out, err = process.communicate(timeout=PATIENCE_SECONDS)
-    finally:
+    except subprocess.TimeoutExpired:
         process.kill()
+        out, err = process.communicate()
+        pytest.fail(f"{process.args} did not end within {PATIENCE_SECONDS:g} s; it said:\n{out}{err}")
     return Ran(process.returncode, out, err)
 
 
@@ -92,6 +94,7 @@ def await_line(process: "subprocess.Popen[str]", word: str) -> None:
         said.append(line)
         if word in line:
             return
+    finish(process)
     raise AssertionError(f"it never said {word!r}: {''.join(said)}")
 
 
