@@ -59,7 +59,8 @@ class DecisionStore(Protocol):
         """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
 
         All or nothing. A task that is no longer where the decision found it is left out, so that a
-        Judge that runs twice changes nothing. Returns the number of tasks that go back to the queue.
+        Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. Returns the number
+        of tasks that go back to the queue.
         """
         ...
 
@@ -77,6 +78,7 @@ class DecisionStore(Protocol):
         Raises:
             CardNotFound: the tenant has no such card.
             CardAlreadyDecided: somebody was first; the message names who.
-            Conflict: the card has changed since it was seen, or shared state since the result was made.
+            Conflict: the card has changed since it was seen, shared state since the result was made, or the plan
+                was stopped.
         """
         ...

@@ -63,7 +63,6 @@ class Judge:
         ruling = gate(staged, self._policy, self._output_fault(staged))
         asks = ruling.verdict is Verdict.HITL
         commits_state = ruling.verdict is Verdict.APPROVE and staged.state_key is not None
-        # Built from checked parts, a few hundred in a transaction: not validated again.
         return WaveDecision(
             decision=Decision(
                 task_id=staged.task_id,

@@ -406,25 +406,25 @@ def test_stopping_a_wave_twice_is_once(scene: Scene) -> None:
     assert kinds[-2:] == ["task.decided", "plan.cancelled"]
 
 
-def test_a_judge_that_comes_while_a_plan_stops_does_not_keep_it_from_ending(scene: Scene) -> None:
+def test_nothing_is_committed_after_a_plan_was_stopped(scene: Scene) -> None:
     planned = scene.plan(2)
     scene.work_off(planned)
     scene.stop(planned.plan_id)
-    first = planned.ids[0]
-    scene.judge(planned.wave, lambda staged: (approve if staged.task_id == first else scene.hitl)(staged))
-    assert scene.state(planned.plan_id) is PlanState.STOPPING
+    assert scene.judge(planned.wave, approve) == 0
+    assert scene.states(planned.plan_id) == [TaskState.STAGED] * 2
     assert scene.world.decisions.open_waves(scene.tenant_id, planned.plan_id) == [planned.wave]
     scene.stop_wave(planned.wave)
     assert scene.state(planned.plan_id) is PlanState.CANCELLED
-    assert scene.states(planned.plan_id) == [TaskState.APPROVED, TaskState.CANCELLED]
+    assert scene.states(planned.plan_id) == [TaskState.CANCELLED] * 2
 
 
-def test_a_stopping_plan_whose_last_task_is_decided_has_stopped(scene: Scene) -> None:
-    planned = scene.plan(1)
-    scene.work_off(planned)
+def test_a_card_is_not_approved_after_its_plan_was_stopped(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
     scene.stop(planned.plan_id)
-    scene.judge(planned.wave, approve)
-    assert scene.state(planned.plan_id) is PlanState.CANCELLED
+    with pytest.raises(Conflict):
+        scene.decide(card, approve=True, by="ann", note="too late")
+    scene.stop_wave(planned.wave)
+    assert scene.states(planned.plan_id) == [TaskState.CANCELLED]
 
 
 # People's decisions.

@@ -34,7 +34,8 @@ class FakeDecisionStore(port.DecisionStore):
         )
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
-        self._database.opened()
+        if self._is_stopped(wave):
+            return 0
         found = [self._with_state(wave, item) for item in decisions if self._is_found(wave, item)]
         if not found:
             return 0
@@ -83,6 +84,8 @@ class FakeDecisionStore(port.DecisionStore):
         if card.version != decision.version or (decision.approve and self._state_has_changed(task)):
             raise Conflict
         wave = WaveRef(tenant_id=tenant_id, plan_id=card.plan_id, wave_no=task.task.wave_no)
+        if self._is_stopped(wave):
+            raise Conflict
         status = CardStatus.APPROVED if decision.approve else CardStatus.DENIED
         self._change_card(card, status, decided_by=decision.decided_by, note=decision.note)
         self._record(wave, "review.decided", decision.decided_by, card.task_id, {"card_id": card.card_id.hex})
@@ -97,6 +100,10 @@ class FakeDecisionStore(port.DecisionStore):
         )
         self._write(wave, written)
         self._settle(wave)
+
+    def _is_stopped(self, wave: WaveRef) -> bool:
+        plan = self._database.opened().plans.get((wave.tenant_id, wave.plan_id))
+        return plan is None or plan.stop_state is not None
 
     def _is_given_up(self, row: TaskRow) -> bool:
         running_out = row.state is TaskState.RUNNING and row.attempt >= row.task.max_attempts

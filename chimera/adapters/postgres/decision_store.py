@@ -53,6 +53,12 @@ class DecisionStore(port.DecisionStore):
             )
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:  # noqa: D102
+        try:
+            return self._decide_wave(wave, decisions)
+        except _PlanStopped:
+            return 0  # what is open is ended by stop_wave
+
+    def _decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
         with self._database.transaction(wave.tenant_id) as connection:
             connection.execute(_SQL["lock_wave"], _scope(wave))
             writing = _Writing(connection, wave)
@@ -97,10 +103,17 @@ class DecisionStore(port.DecisionStore):
                         policy_version=policy_version,
                     )
                     for task in tasks
-                ]
+                ],
+                stopping=True,
             )
 
     def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:  # noqa: D102
+        try:
+            self._decide_card(tenant_id, decision, policy_version)
+        except _PlanStopped:
+            raise Conflict("the plan was stopped: nothing of it is committed any more") from None
+
+    def _decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:
         with self._database.transaction(tenant_id) as connection:
             values = {"tenant": tenant_id, "card": decision.card_id}
             card = connection.execute(_SQL["card"], values).fetchone()
@@ -138,6 +151,10 @@ class DecisionStore(port.DecisionStore):
                 facts=facts,
             )
             writing.record([item.decision], before=[event])
+
+
+class _PlanStopped(Exception):  # noqa: N818
+    """Raised inside a deciding transaction, which is then rolled back."""
 
 
 class _Writing:
@@ -234,10 +251,20 @@ class _Writing:
             kind = f"plan.{settled['state']}"
             self._events.append(AuditEvent(kind=kind, actor=_JUDGE, plan_id=self._wave.plan_id, facts={}))
 
-    def record(self, decisions: Sequence[Decision], before: Sequence[AuditEvent] = ()) -> None:
-        """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head."""
+    def record(
+        self, decisions: Sequence[Decision], before: Sequence[AuditEvent] = (), *, stopping: bool = False
+    ) -> None:
+        """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head.
+
+        Raises:
+            _PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
+                same chain, so either it is seen here or it comes after all that is written here.
+        """
         events = [*before, *(self._event(decision) for decision in decisions), *self._events]
         head = Head(self._connection, self._wave.tenant_id)
+        plan = self._connection.execute(_SQL["plan"], self._scope).fetchone()
+        if not stopping and (plan is None or plan["stop_state"] is not None):
+            raise _PlanStopped
         entries = head.append(events)[len(before) :]
         rows = [
             (

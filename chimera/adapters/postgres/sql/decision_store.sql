@@ -76,6 +76,10 @@ returning state
 -- The plan, so that of two waves that close at the same time the second sees the first.
 select state, stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for update
 
+-- name: plan
+-- Whether the plan was stopped.
+select stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
+
 -- name: settle_plan
 -- The plan's state, once all of its waves are closed: people are waited for, or it has ended.
 update plan p
