@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -21,6 +21,12 @@ POOL_SIZE = 4
 @pytest.fixture(scope="session")
 def servers() -> Iterator[dict[str, str]]:
     """PostgreSQL with the present schema and Valkey; the variables by which processes find them."""
+    with running_servers() as env:
+        yield env
+
+
+@contextmanager
+def running_servers() -> Iterator[dict[str, str]]:
     # Not tmp_path: where the tests run as root, the servers do not, and cannot pass through its parents.
     folder = Path(tempfile.mkdtemp(prefix="chimera-tests-")).resolve()
     folder.chmod(0o755 if os.geteuid() == 0 else 0o700)

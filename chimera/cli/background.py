@@ -16,7 +16,7 @@ from typing import Any, Self, TextIO
 
 import chimera.errors
 from chimera.cli.output import say, say_step
-from chimera.cli.stack_process import Child, StackProcess, StopAsked, ending_on_signals
+from chimera.cli.stack_process import Child, StackProcess, StopAsked
 from chimera.errors import ChimeraError, EmbeddedServerError
 
 # The child's own end takes as long as the tasks that run, 60 s at most, and its servers'.
@@ -64,21 +64,25 @@ class BackgroundStack:
         """Sees that the stack still runs.
 
         Raises:
-            EmbeddedServerError: it has ended; the message names its log.
+            EmbeddedServerError: it was ready and has ended; the message names its log.
         """
-        if (code := self._process.poll()) is not None:
+        if self.ready and (code := self._process.poll()) is not None:
             raise EmbeddedServerError(f"the stack ended with code {code}; see {_log(Path(self.ready['log_dir']))}")
 
     def stop(self) -> None:
         """Ends the stack in order; returns when it has ended."""
-        if self._process.poll() is None:
-            began = monotonic()
-            self._process.terminate()
-            self._process.wait(STOPPED_WITHIN_SECONDS)
-            say(f"stopped ({monotonic() - began:.1f} s)")
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
+        if self._process.poll() is None:
+            began = monotonic()
+            self._process.terminate()
+            try:
+                self._process.wait(STOPPED_WITHIN_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._process.kill()  # the kernel ends its children
+                self._process.wait()
+            say(f"stopped ({monotonic() - began:.1f} s)")
 
     def __enter__(self) -> Self:
         return self
@@ -109,8 +113,7 @@ def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) ->
         lifeline=lifeline,
     )
     try:
-        with ending_on_signals():
-            stack.run()
+        stack.run()
     except (StopAsked, KeyboardInterrupt):
         return
     except ChimeraError as exc:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,10 +57,17 @@ def demo(
     _work_in(project)
     say("starting")
     try:
-        with ending_on_signals(), BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+        with ending_on_signals() as check, BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+
+            def look() -> None:
+                check()
+                stack.check()
+
             import_module("chimera.bootstrap")  # takes a second or two, while the stack starts
+            look()
             stack.await_ready()
-            _run_plan(stack, tenant, Format.JSON if as_json else output, keep=keep)
+            look()
+            _run_plan(stack, look, tenant, Format.JSON if as_json else output, keep=keep)
     except StopAsked:
         raise typer.Exit(TERMINATED) from None
 
@@ -71,7 +79,7 @@ def _work_in(project: Path) -> None:
     sys.path.insert(0, str(project))
 
 
-def _run_plan(stack: "BackgroundStack", tenant: str, output: Format, *, keep: bool) -> None:
+def _run_plan(stack: "BackgroundStack", look: Callable[[], None], tenant: str, output: Format, *, keep: bool) -> None:
     from chimera.cli.context import load_user_code, services
     from chimera.cli.input_file import read_inputs
     from chimera.cli.progress import follow
@@ -85,7 +93,7 @@ def _run_plan(stack: "BackgroundStack", tenant: str, output: Format, *, keep: bo
     )
     say(f"plan {handle.id}: {len(inputs['rows'])} messages of {SAMPLE}, for tenant {tenant}")
     try:
-        plan, seconds = follow(handle, SETTLED_WITHIN_SECONDS, meanwhile=stack.check)
+        plan, seconds = follow(handle, SETTLED_WITHIN_SECONDS, meanwhile=look)
     except WaitTimeout as exc:
         raise WaitTimeout(f"{exc}; what its processes say is in {stack.ready['log_dir']}") from exc
     if output is Format.JSON:

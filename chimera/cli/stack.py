@@ -10,7 +10,7 @@ import typer
 from chimera.cli.context import command, quiet_logs, valid_tenants
 from chimera.cli.output import Format, Output, document, facts, say, say_step, tell
 from chimera.cli.project import find_procfile
-from chimera.cli.stack_process import Child, StackProcess, StopAsked, ending_on_signals
+from chimera.cli.stack_process import Child, StackProcess, StopAsked
 
 
 def up(
@@ -85,8 +85,7 @@ def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
 
     stack = StackProcess(procfile, tenants, step=say_step, ready=ready)
     try:
-        with ending_on_signals():
-            stack.run()
+        stack.run()
     except StopAsked:
         return
     finally:

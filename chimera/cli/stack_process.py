@@ -31,17 +31,28 @@ class StopAsked(BaseException):
 
 
 @contextmanager
-def ending_on_signals() -> Iterator[None]:
-    """Turns the first SIGTERM or SIGHUP into StopAsked; what comes after it does not disturb the end."""
+def ending_on_signals() -> Iterator[Callable[[], None]]:
+    """Turns SIGTERM and SIGHUP into StopAsked, as Python turns SIGINT into KeyboardInterrupt.
 
-    def ask(_number: int, _frame: FrameType | None) -> None:
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)
-        raise StopAsked
+    What is raised from a signal is lost where it happens to strike code that swallows exceptions, a finalizer
+    or an import's callback. So it yields a check, to be called now and then, that raises it again. What
+    comes after the first SIGTERM or SIGHUP does not disturb the end.
+    """
+    asked: list[type[BaseException]] = []
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def ask(number: int, _frame: FrameType | None) -> None:
+        if number != signal.SIGINT and asked:
+            return
+        asked.append(KeyboardInterrupt if number == signal.SIGINT else StopAsked)
+        raise asked[-1]
+
+    def check() -> None:
+        if asked:
+            raise asked[0]
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield
+        yield check
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -76,7 +87,12 @@ class StackProcess:
         self.has_started = False
 
     def run(self) -> None:
-        """Runs the stack until an exception ends it: StopAsked, KeyboardInterrupt, or what went wrong.
+        """Runs the stack until an exception ends it: StopAsked, KeyboardInterrupt, or what went wrong."""
+        with ending_on_signals() as check:
+            self._run(check)
+
+    def _run(self, check: Callable[[], None]) -> None:
+        """Runs the stack until an exception ends it.
 
         Raises:
             EmbeddedServerError: something cannot be started, or dies again and again.
@@ -104,6 +120,7 @@ class StackProcess:
             )
 
             def tend() -> None:
+                check()
                 servers.poll()
                 processes.poll()
 

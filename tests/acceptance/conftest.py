@@ -82,7 +82,7 @@ def finish(process: "subprocess.Popen[str]", signal_number: int | None = None) -
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-        pytest.fail(f"{process.args} did not end within {PATIENCE_SECONDS:g} s; it said:\n{out}{err}")
+        pytest.fail(f"{process.args!r} did not end within {PATIENCE_SECONDS:g} s; it said:\n{out}{err}")
     return Ran(process.returncode, out, err)
 
 

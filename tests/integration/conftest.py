@@ -1,7 +1,7 @@
 """A swarm of real workers for the integration tests: started once, shared, each test with its own tenant."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from importlib import import_module
 
 import pytest
@@ -10,16 +10,39 @@ from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
 
 from chimera import Chimera, PlanHandle, bootstrap
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings, settings
+from tests.conftest import new_tenant_id, running_servers
 from tests.integration.processes import LocalProcess
 
 CONFIG = {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig"}
 QUIET = ["--without-mingle", "--without-gossip"]
 WORKER = ["worker", "-X", "judge", "-c", "2", "-n", "worker@%h", *QUIET]
 JUDGE = ["worker", "-Q", "judge", "-c", "2", "-n", "judge@%h", *QUIET]
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[dict[str, str]]:
+    """Servers of the swarm's own: its sweep would finish what other tests leave half done on purpose."""
+    with running_servers() as env:
+        yield env
+
+
+@pytest.fixture(scope="session")
+def swarm_owner(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], 2)) as database:
+        yield database
+
+
+@pytest.fixture
+def tenant(swarm_owner: Database) -> str:
+    tenant_id = new_tenant_id()
+    TenantStore(swarm_owner).add(tenant_id, "tests")
+    return tenant_id
 
 
 @pytest.fixture(scope="session")

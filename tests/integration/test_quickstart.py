@@ -22,9 +22,9 @@ def test_the_readme_shows_the_example() -> None:
 
 
 def test_the_quickstart_runs(
-    celery_worker_cluster: CeleryWorkerCluster, project: dict[str, str], owner_database: Database
+    celery_worker_cluster: CeleryWorkerCluster, project: dict[str, str], swarm_owner: Database
 ) -> None:
-    TenantStore(owner_database).add("acme", "tests")
+    TenantStore(swarm_owner).add("acme", "tests")
 
     done = subprocess.run(
         [sys.executable, "-m", "examples.quickstart"],

@@ -18,7 +18,6 @@ from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera, PlanState
 from chimera.adapters.celery.app import tenant_queue
-from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.errors import QueueUnavailable
 from chimera.models.plan import PlanRequest
@@ -138,7 +137,7 @@ def test_the_same_message_twice_changes_nothing(run: Run, services: Services, te
     assert len(services.plans.entries(tenant, handle.plan_id, 0, 1000)) == before - 1, "all but tenant.added"
 
 
-def test_a_deadline_ends_a_plan(chimera: Chimera, app_database: Database, tenant: str) -> None:
+def test_a_deadline_ends_a_plan(chimera: Chimera, tenant: str) -> None:
     steps = [{"do": "slow", "seconds": 0.5} for _ in range(60)]
     deadline = datetime.now(UTC) + timedelta(seconds=2)
     handle = chimera.submit("test.steps", tenant=tenant, inputs={"steps": steps}, deadline=deadline)
