@@ -4,7 +4,7 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, wait
 from functools import cache
 from typing import Any
 
@@ -127,17 +127,23 @@ def _resolved(answer: Any, timeout_seconds: float) -> Any:
 
 
 def _in_thread(call: Callable[[], Any], timeout_seconds: float) -> Any:
-    """Calls in a thread that is left alone after the timeout: the threads pool has no way to end a call."""
-    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chimera-skill")
-    try:
-        future = executor.submit(call)
-        done = threading.Event()
-        future.add_done_callback(lambda _: done.set())
-        if not done.wait(timeout_seconds):
-            raise TimeIsUp
-        return future.result()
-    finally:
-        executor.shutdown(wait=False)
+    """Calls in a thread that is left alone after the timeout: the threads pool has no way to end a call.
+
+    A daemon, so that a call which never ends does not keep the process from ending.
+    """
+    future: Future[Any] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as exc:  # noqa: BLE001  it is raised again where the answer is waited for
+            future.set_exception(exc)
+
+    threading.Thread(target=run, name="chimera-skill", daemon=True).start()
+    done, _ = wait([future], timeout=timeout_seconds)
+    if not done:
+        raise TimeIsUp
+    return future.result()
 
 
 @cache

@@ -68,7 +68,7 @@ class Shell:
                 line, environ = (folder / "cmdline").read_bytes(), (folder / "environ").read_bytes()
             except OSError:
                 continue
-            if str(self.data).encode() in line or f"CHIMERA_DATA={self.data}\0".encode() in environ:
+            if str(self.data).encode() in line or f"CHIMERA_DATA={self.data!s}\0".encode() in environ:
                 found.append(line.replace(b"\0", b" ").decode())
         return found
 
