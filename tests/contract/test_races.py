@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 
+from chimera.adapters.postgres.database import Database
 from chimera.errors import CardAlreadyDecided, Conflict
 from chimera.models.plan import PlanState
 from chimera.models.task import TaskState
@@ -138,3 +139,13 @@ def test_the_audit_is_one_chain_whoever_writes_to_it(scene: Scene) -> None:
     assert seqs == list(range(1, len(seqs) + 1))
     times = [entry.at for entry in scene.entries()]
     assert times == sorted(times)
+
+
+def test_a_key_that_is_used_again_does_not_wait_for_its_plan_s_planner(scene: Scene, app_database: Database) -> None:
+    # The planner's transaction has changed the plan, and waits for the audit's head that a submission holds.
+    first = scene.submitted(idempotency_key="k")
+    with app_database.transaction(scene.tenant_id) as planning:
+        planning.execute("update plan set state = 'planning', lease_token = gen_random_uuid()")
+        planning.execute("select").fetchall()
+        again = scene.submitted(idempotency_key="k")
+    assert (again.plan_id, again.created) == (first.plan_id, False)

@@ -36,14 +36,16 @@ class PlanStore(port.PlanStore):
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:  # noqa: D102  see the port
         tenant_id = request.tenant_id
         with self._database.transaction(tenant_id) as connection:
-            # The head first: it says whether there is such a tenant before anything refers to it, and
-            # two requests with one idempotency key come one after the other.
+            # The head first: it says whether there is such a tenant before anything refers to it, and two
+            # requests with one idempotency key come one after the other. So the key can be looked up; an
+            # ON CONFLICT would wait for whoever is changing the plan just now, and that may wait for the head.
             head = Head(connection, tenant_id)
+            if (earlier := self._earlier(connection, tenant_id, request)) is not None:
+                return earlier
             values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
             values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
             values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
-            if connection.execute(_SQL["insert_plan"], values).fetchone() is None:
-                return self._earlier(connection, tenant_id, request)
+            connection.execute(_SQL["insert_plan"], values)
             event = AuditEvent(
                 kind="plan.submitted",
                 actor="app",
@@ -161,11 +163,14 @@ class PlanStore(port.PlanStore):
             return [_plan(row) for row in connection.execute(_SQL["plans"], values)]
 
     @staticmethod
-    def _earlier(connection: psycopg.Connection[DictRow], tenant_id: str, request: PlanRequest) -> Submitted:
-        """The plan that an idempotency key has already made."""
+    def _earlier(connection: psycopg.Connection[DictRow], tenant_id: str, request: PlanRequest) -> Submitted | None:
+        """The plan that the request's idempotency key has already made."""
+        if request.idempotency_key is None:
+            return None
         values = {"tenant": tenant_id, "idempotency_key": request.idempotency_key}
         row = connection.execute(_SQL["plan_of_key"], values).fetchone()
-        assert row is not None
+        if row is None:
+            return None
         if row["request_sha256"] != request.sha256():
             raise IdempotencyConflict(
                 f"idempotency key {request.idempotency_key!r} was used with another request: "

@@ -1,11 +1,9 @@
 -- name: insert_plan
--- A plan, unless its idempotency key is taken.
+-- A plan.
 insert into plan (tenant_id, plan_id, session_id, planner, goal, inputs, priority, deadline, idempotency_key,
                   request_sha256, trace_id, first_audit_seq, submitted_at)
 values (%(tenant)s, %(plan)s, %(session_id)s, %(planner)s, %(goal)s, %(inputs)s::json, %(priority)s, %(deadline)s,
         %(idempotency_key)s, %(request_sha256)s, %(trace_id)s, %(first_audit_seq)s, clock_timestamp())
-on conflict (tenant_id, idempotency_key) where idempotency_key is not null do nothing
-returning plan_id
 
 -- name: plan_of_key
 -- The plan that holds an idempotency key.
