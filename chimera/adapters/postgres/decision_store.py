@@ -153,7 +153,7 @@ class DecisionStore(port.DecisionStore):
             writing.record([item.decision], before=[event])
 
 
-class _PlanStopped(Exception):  # noqa: N818
+class _PlanStopped(Exception):
     """Raised inside a deciding transaction, which is then rolled back."""
 
 
