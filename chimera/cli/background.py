@@ -71,9 +71,6 @@ class BackgroundStack:
 
     def stop(self) -> None:
         """Ends the stack in order; returns when it has ended."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
         if self._process.poll() is None:
             began = monotonic()
             self._process.terminate()
@@ -83,6 +80,9 @@ class BackgroundStack:
                 self._process.kill()  # the kernel ends its children
                 self._process.wait()
             say(f"stopped ({monotonic() - began:.1f} s)")
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def __enter__(self) -> Self:
         return self

@@ -57,10 +57,10 @@ def demo(
     _work_in(project)
     say("starting")
     try:
-        with ending_on_signals() as check, BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+        with ending_on_signals() as ending, BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
 
             def look() -> None:
-                check()
+                ending.check()
                 stack.check()
 
             import_module("chimera.bootstrap")  # takes a second or two, while the stack starts

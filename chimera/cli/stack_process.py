@@ -30,29 +30,44 @@ class StopAsked(BaseException):
     """SIGTERM or SIGHUP came, or the process that this one belongs to has ended."""
 
 
-@contextmanager
-def ending_on_signals() -> Iterator[Callable[[], None]]:
-    """Turns SIGTERM and SIGHUP into StopAsked, as Python turns SIGINT into KeyboardInterrupt.
+class Ending:
+    """Whether this process was asked to end.
 
     What is raised from a signal is lost where it happens to strike code that swallows exceptions, a finalizer
-    or an import's callback. So it yields a check, to be called now and then, that raises it again. What
-    comes after the first SIGTERM or SIGHUP does not disturb the end.
+    or an import's callback: so it is noted too, and `check`, called now and then, raises it again.
     """
-    asked: list[type[BaseException]] = []
 
-    def ask(number: int, _frame: FrameType | None) -> None:
-        if number != signal.SIGINT and asked:
-            return
-        asked.append(KeyboardInterrupt if number == signal.SIGINT else StopAsked)
-        raise asked[-1]
+    def __init__(self) -> None:
+        self._asked: type[BaseException] | None = None
 
-    def check() -> None:
-        if asked:
-            raise asked[0]
+    def ask(self) -> None:
+        """Raises StopAsked, once: who asks again does not disturb the end."""
+        if self._asked is None:
+            self._asked = StopAsked
+            raise StopAsked
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    def interrupt(self) -> None:
+        """Raises KeyboardInterrupt, every time."""
+        self._asked = self._asked or KeyboardInterrupt
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raises what was asked for first, if anything was."""
+        if self._asked is not None:
+            raise self._asked
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[Ending]:
+    """Lets SIGTERM and SIGHUP ask this process to end, and SIGINT interrupt it."""
+    ending = Ending()
+
+    def receive(number: int, _frame: FrameType | None) -> None:
+        ending.interrupt() if number == signal.SIGINT else ending.ask()
+
+    before = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        yield check
+        yield ending
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -83,15 +98,15 @@ class StackProcess:
         self._tenants = tenants
         self._step = step
         self._ready = ready
-        self._lifeline = lifeline
+        self._lifelines = [lifeline] if lifeline else []
         self.has_started = False
 
     def run(self) -> None:
         """Runs the stack until an exception ends it: StopAsked, KeyboardInterrupt, or what went wrong."""
-        with ending_on_signals() as check:
-            self._run(check)
+        with ending_on_signals() as ending:
+            self._run(ending)
 
-    def _run(self, check: Callable[[], None]) -> None:
+    def _run(self, ending: Ending) -> None:
         """Runs the stack until an exception ends it.
 
         Raises:
@@ -110,7 +125,7 @@ class StackProcess:
 
             log_dir = servers.data_dir / "logs"
             flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in commands else 0
-            readiness = Readiness(commands, log_dir, 0 if self._lifeline else flower_port)
+            readiness = Readiness(commands, log_dir, 0 if self._lifelines else flower_port)
             processes = Supervisor(
                 self._procfile,
                 env=os.environ | {"CHIMERA_DATA": str(servers.data_dir)},
@@ -120,7 +135,9 @@ class StackProcess:
             )
 
             def tend() -> None:
-                check()
+                ending.check()
+                if self._is_left():
+                    ending.ask()
                 servers.poll()
                 processes.poll()
 
@@ -138,9 +155,11 @@ class StackProcess:
     def _rest(self, tend: Callable[[], None], seconds: float) -> None:
         """Looks after everything once, and waits a moment."""
         tend()
-        readable, _, _ = select.select([self._lifeline] if self._lifeline else [], [], [], seconds)
-        if readable:
-            raise StopAsked
+        select.select(self._lifelines, [], [], seconds)
+
+    def _is_left(self) -> bool:
+        """Whether the process that this one belongs to has ended."""
+        return bool(select.select(self._lifelines, [], [], 0)[0])
 
     def _prepare_database(self, variables: dict[str, str]) -> None:
         with _timed() as took:
