@@ -33,6 +33,7 @@ TABLES = (
     "commit",
     "state",
     "review_card",
+    "stale_result",
 )
 
 Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
@@ -117,9 +118,9 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
         "select": dict.fromkeys(TABLES, ALL),
         "insert": dict.fromkeys(("plan", "wave", "task", "audit"), ALL),
         "update": {
-            "plan": "failure finished_at lease_token lease_until planner_attempt published_at state stop_state "
+            "plan": "epoch failure finished_at lease_token lease_until planner_attempt published_at state stop_state "
             "stopped_by task_count",
-            "wave": "publish_count published_at state touched_at",
+            "wave": "epoch publish_count published_at state touched_at",
             "audit_head": "hash seq",
         },
     },
@@ -128,22 +129,23 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "deadline plan_id state tenant_id",
             "task": ALL,
             "result": "attempt task_id tenant_id",
+            "stale_result": "lease_token task_id tenant_id",
             "state": ALL,
         },
-        "insert": {"result": ALL},
+        "insert": {"result": ALL, "stale_result": ALL},
         "update": {"task": "agent_id attempt lease_token lease_until state state_version"},
     },
     "judge": {
         "select": {
-            "plan": "deadline finished_at lease_until plan_id planner planner_attempt priority published_at state "
+            "plan": "deadline epoch finished_at lease_until plan_id planner planner_attempt priority published_at state "
             "stop_state stopped_by submitted_at task_count tenant_id trace_id",
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(("audit", "decision", "commit", "state", "review_card"), ALL),
         "update": {
-            "plan": "finished_at lease_token lease_until published_at state stop_state stopped_by",
+            "plan": "epoch finished_at lease_token lease_until published_at state stop_state stopped_by",
             "wave": ALL,
-            "task": "feedback lease_token lease_until state",
+            "task": "feedback lease_token lease_until lost state",
             "audit_head": "hash seq",
             "state": ALL,
             "review_card": ALL,
