@@ -26,6 +26,7 @@ from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
+from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
 from chimera.services.review_service import ReviewService
@@ -64,6 +65,7 @@ class Services:
         return PlannerService(
             self.plans,
             self._dispatcher(self._app_database),
+            self._keeper,
             self._catalogue,
             self._clock,
             timeout_seconds=self._settings.planner_timeout_seconds,
@@ -78,7 +80,7 @@ class Services:
         store = WorkStore(self._database("worker_database_url"))
         agent_id = self._clock.new_id()
         limit = self._settings.max_output_bytes
-        return WorkerService(store, self._catalogue, self._clock, agent_id, max_output_bytes=limit)
+        return WorkerService(store, self._keeper, self._catalogue, self._clock, agent_id, max_output_bytes=limit)
 
     @cached_property
     def judge(self) -> Judge:
@@ -105,6 +107,11 @@ class Services:
     def tenants(self) -> TenantStorePort:
         """Tenants; role owner."""
         return TenantStore(self._database("owner_database_url"))
+
+    @cached_property
+    def _keeper(self) -> LeaseKeeper:
+        """One for all that this process runs."""
+        return LeaseKeeper()
 
     @cached_property
     def _queue(self) -> Queue:

@@ -29,6 +29,17 @@ class Queue(Protocol):
         """Asks for the open tasks of a stopping plan to be closed."""
         ...
 
+    def epoch(self) -> str:
+        """Names the memory of the broker as it is now: another one after it was flushed or started again.
+
+        What was sent in another epoch may be lost.
+        """
+        ...
+
+    def backlog(self, tenant_id: str) -> int:
+        """Batches of the tenant that no worker has taken yet."""
+        ...
+
     def slots(self) -> int:
         """Agents that run now, over all workers; at least 1."""
         ...

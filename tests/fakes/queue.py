@@ -19,6 +19,8 @@ class FakeQueue(port.Queue):
         self.stopped: list[PlanRef] = []
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
+        # Another text is a broker that was flushed.
+        self.memory = "first"
         self._slots = slots
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
@@ -36,6 +38,14 @@ class FakeQueue(port.Queue):
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()
         self.stopped.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
+
+    def epoch(self) -> str:
+        self._check()
+        return self.memory
+
+    def backlog(self, tenant_id: str) -> int:
+        self._check()
+        return sum(dispatch.wave.tenant_id == tenant_id for dispatch in self.dispatches)
 
     def slots(self) -> int:
         self._check()

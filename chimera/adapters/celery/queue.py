@@ -56,6 +56,14 @@ class Queue(port.Queue):
         with self._broker():
             self._send("chimera.stop", (tenant_id, plan_id.hex))
 
+    def epoch(self) -> str:  # noqa: D102
+        with self._broker() as roster:
+            return roster.epoch()
+
+    def backlog(self, tenant_id: str) -> int:  # noqa: D102
+        with self._broker() as roster:
+            return roster.backlog(tenant_id)
+
     def slots(self) -> int:  # noqa: D102
         if monotonic() >= self._slots_until:
             with self._broker() as roster:

@@ -2,11 +2,13 @@
 
 Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message;
 `chimera:slots`, a sorted set of `<slots> <node>` scored by the time the node last said so. Times are in
-seconds since the epoch, by the broker's clock. If the notes are lost, the next message and the next beat
+seconds since 1970, by the broker's clock. `chimera:epoch`, a random text that is there until the
+broker loses its memory. If the notes are lost, the next message and the next beat
 write them again.
 """
 
 from typing import Any
+from uuid import uuid4
 
 from chimera.adapters.celery.app import tenant_queue
 
@@ -17,6 +19,7 @@ TENANT_SECONDS = 900.0
 
 _TENANTS = "chimera:tenants"
 _SLOTS = "chimera:slots"
+_EPOCH = "chimera:epoch"
 
 
 class Roster:
@@ -35,6 +38,19 @@ class Roster:
             if not self._client.llen(tenant_queue(_text(note))):
                 self._client.zrem(_TENANTS, note)
         return {_text(note) for note in self._client.zrange(_TENANTS, 0, -1)}
+
+    def epoch(self) -> str:
+        """The server's run and the key that its memory holds: a restart changes the one, a flush the other."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(_EPOCH, uuid4().hex, nx=True)
+        pipe.get(_EPOCH)
+        pipe.info("server")
+        _, key, server = pipe.execute()
+        return f"{server['run_id']}/{_text(key)}"
+
+    def backlog(self, tenant_id: str) -> int:
+        """Messages in the tenant's queue."""
+        return int(self._client.llen(tenant_queue(tenant_id)))
 
     def note_slots(self, node: str, slots: int) -> None:
         """The node runs so many agents."""

@@ -70,7 +70,9 @@ class FakeServices(Services):
     @cached_property
     def worker(self) -> WorkerService:
         store = FakeWorkStore(self.database)
-        return WorkerService(store, self._catalogue, self.clock, self.clock.new_id(), max_output_bytes=1_000_000)
+        return WorkerService(
+            store, self._keeper, self._catalogue, self.clock, self.clock.new_id(), max_output_bytes=1_000_000
+        )
 
     @cached_property
     def _queue(self) -> Any:
