@@ -82,6 +82,11 @@ class Services:
         limit = self._settings.max_output_bytes
         return WorkerService(store, self._keeper, self._catalogue, self._clock, agent_id, max_output_bytes=limit)
 
+    def drain(self) -> None:
+        """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
+        if "worker" in vars(self):
+            self.worker.drain()
+
     @cached_property
     def judge(self) -> Judge:
         """Gates waves; role judge."""

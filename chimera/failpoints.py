@@ -33,6 +33,7 @@ class Failpoint(StrEnum):
     WORK_STAGING = "work.staging"
     WORK_STAGED = "work.staged"
     CHORD_COUNTING = "chord.counting"
+    CHORD_CLAIMED = "chord.claimed"
     CHORD_COUNTED = "chord.counted"
     # Judging: what is read, each write of the one transaction, its commit, the next waves.
     JUDGE_RECEIVED = "judge.received"
