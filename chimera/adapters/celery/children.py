@@ -31,7 +31,8 @@ def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:
     def ending(**_: object) -> None:
         drain()  # the threads and solo pools run batches here
         for child in active_children():
-            os.kill(child.pid, DRAIN)
+            if child.pid is not None:
+                os.kill(child.pid, DRAIN)
 
     worker_process_init.connect(started)
     worker_shutting_down.connect(ending)
