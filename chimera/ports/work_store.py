@@ -18,7 +18,7 @@ class WorkStore(Protocol):
         """Takes the lease of those tasks that may run now, one attempt each, in the plan's order.
 
         A task that another agent holds, that has no attempt left, that is done, or whose plan has
-        stopped, is not among them: a message that comes twice changes nothing.
+        stopped or is paused, is not among them: a message that comes twice changes nothing.
         """
         ...
 

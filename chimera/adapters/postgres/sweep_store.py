@@ -64,6 +64,6 @@ class SweepStore(port.SweepStore):
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
             needs = connection.execute(_SQL["wave_needs"], scope).fetchone()
             assert needs is not None
-            publish = bool(taken_back) or (needs["queued"] > 0 and taken["lost"])
+            publish = not taken["paused"] and (bool(taken_back) or (needs["queued"] > 0 and taken["lost"]))
             connection.execute(_SQL["touch_wave"], scope | {"publish": publish})
         return OverdueWave(wave=wave, judge=needs["judge"] > 0, publish=publish)

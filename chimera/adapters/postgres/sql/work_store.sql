@@ -10,6 +10,7 @@ with free as (
        and (t.state = 'queued' or (t.state = 'running' and t.lease_until < clock_timestamp()))
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
+                      and p.paused_at is null
                       and (p.deadline is null or p.deadline > clock_timestamp()))
        and (t.depends_on is null or not exists (
             select from task d
