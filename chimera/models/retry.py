@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
+from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id
 from chimera.models.plan import PlanState
 from chimera.models.record import Record
@@ -33,6 +34,18 @@ PLAN_STATES: Mapping[RetryKind, frozenset[PlanState]] = {
     RetryKind.DENIED: frozenset(),
     RetryKind.STOPPED: frozenset({PlanState.CANCELLED, PlanState.EXPIRED}),
 }
+
+
+def kinds_of(*, failed: bool, denied: bool, stopped: bool) -> frozenset[RetryKind]:
+    """What is asked for.
+
+    Raises:
+        InvalidInput: nothing is.
+    """
+    asked = {RetryKind.FAILED: failed, RetryKind.DENIED: denied, RetryKind.STOPPED: stopped}
+    if not any(asked.values()):
+        raise InvalidInput("say what is to be tried again: failed, denied, stopped, or several of them")
+    return frozenset(kind for kind, wanted in asked.items() if wanted)
 
 
 def task_states(kinds: Iterable[RetryKind]) -> frozenset[TaskState]:

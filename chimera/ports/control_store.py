@@ -28,6 +28,7 @@ class Retried(Record):
     retry_of: UUID
     created: bool
     state: PlanState
+    tasks: int  # of it; none where it waits for its planner
     # Tasks that are not tried again because what they depend on is not.
     left_out: int = 0
 

@@ -365,6 +365,7 @@ def test_what_ended_so_is_tried_again_in_a_new_plan(
     planned = stopped(scene)
     retried = scene.retry(planned.plan_id, *kinds)
     assert (retried.created, retried.state, retried.left_out) == (True, PlanState.RUNNING, 0)
+    assert retried.tasks == len(places)
     assert retried.retry_of == planned.plan_id
     results = scene.results(retried.plan_id)
     assert [(result.ordinal, result.state, result.attempt) for result in results] == [
@@ -417,7 +418,7 @@ def test_the_same_retry_is_the_same_plan(scene: Scene) -> None:
     planned = stopped(scene)
     first = scene.retry(planned.plan_id, FAILED)
     again = scene.retry(planned.plan_id, FAILED)
-    assert (again.plan_id, again.created) == (first.plan_id, False)
+    assert (again.plan_id, again.created, again.tasks) == (first.plan_id, False, 1)
     more = scene.retry(planned.plan_id, FAILED, DENIED)
     assert more.created
     assert len(scene.results(more.plan_id)) == 1, "what is tried again already is left to that plan"

@@ -63,7 +63,14 @@ class FakeControlStore(port.ControlStore):
         new = self._insert(row, retry, made) if created else earlier
         if new is None:
             raise NothingToRetry(nothing_to_retry(retry.plan_id, retry.kinds, left_out))
-        return Retried(plan_id=new.plan_id, retry_of=row.plan_id, created=created, state=new.state, left_out=left_out)
+        return Retried(
+            plan_id=new.plan_id,
+            retry_of=row.plan_id,
+            created=created,
+            state=new.state,
+            tasks=new.task_count,
+            left_out=left_out,
+        )
 
     def retryable(
         self, tenant_id: str, session_id: str | None, kinds: frozenset[RetryKind], after: UUID, limit: int

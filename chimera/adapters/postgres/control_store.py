@@ -83,8 +83,10 @@ class ControlStore(port.ControlStore):
             earlier = connection.execute(_SQL["latest_retry"], scope | found).fetchone()
             if made.placed or (anew and earlier is None):
                 new = {"plan_id": made.plan_id, "state": _insert(connection, retry, made), "created": True}
+                new["tasks"] = len(made.placed)
             elif earlier is not None:
                 new = {"plan_id": earlier["plan_id"], "state": PlanState(earlier["state"]), "created": False}
+                new["tasks"] = earlier["task_count"]
             else:
                 raise NothingToRetry(nothing_to_retry(retry.plan_id, retry.kinds, left_out))
         return Retried.model_validate(new | {"retry_of": retry.plan_id, "left_out": left_out})

@@ -99,7 +99,7 @@ select t.task_id,
 
 -- name: latest_retry
 -- The plan that tries again what ended so, the latest if there are several: the plan as a whole, or tasks of it.
-select p.plan_id, p.state
+select p.plan_id, p.state, p.task_count
   from plan p
  where p.tenant_id = %(tenant)s and p.retry_of = %(plan)s
    and (%(anew)s or exists (
