@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chimera.models.plan import PlanChange
     from chimera.ports.control_store import Retried
 
-OnePlan = Annotated[str | None, typer.Argument(metavar="[PLAN]", help="A plan id: pl_...")]
+OnePlan = Annotated[str | None, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
 Session = Annotated[str | None, typer.Option("--session", help="Instead of a plan: all of this session's.")]
 All = Annotated[bool, typer.Option("--all", help="Instead of a plan: all of the tenant's.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --all.")]
