@@ -1,6 +1,7 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
 from tests.fakes.clock import FakeClock
+from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
 from tests.fakes.plan_store import FakePlanStore
@@ -13,6 +14,7 @@ from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
     "FakeClock",
+    "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
     "FakePlanStore",
