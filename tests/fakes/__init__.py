@@ -1,5 +1,6 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
+from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.clock import FakeClock
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
@@ -12,6 +13,7 @@ from tests.fakes.wave_store import FakeWaveStore
 from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
+    "FakeAgentRegistry",
     "FakeClock",
     "FakeDatabase",
     "FakeDecisionStore",
