@@ -28,7 +28,3 @@ class Queue(Protocol):
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         """Asks for the open tasks of a stopping plan to be closed."""
         ...
-
-    def slots(self) -> int:
-        """Agents that run now, over all workers; at least 1."""
-        ...

@@ -6,6 +6,7 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import UnknownSkill
+from chimera.models.agent import AgentWork
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
 from chimera.models.skill import Catalogue
@@ -13,6 +14,7 @@ from chimera.models.task import ClaimedTask
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.work_store import WorkStore
+from chimera.services.agent_slots import AgentSlots
 from chimera.services.execution import execute
 
 log = structlog.get_logger(__name__)
@@ -22,15 +24,15 @@ LEASE_MARGIN_SECONDS = 15.0
 
 
 class WorkerService:
-    """An agent: runs the tasks whose lease it gets, and stages what they bring."""
+    """Runs the tasks whose lease it gets, as the agent whose slot is free, and stages what they bring."""
 
     def __init__(
-        self, store: WorkStore, catalogue: Catalogue, clock: Clock, agent_id: UUID, *, max_output_bytes: int
+        self, store: WorkStore, catalogue: Catalogue, clock: Clock, slots: AgentSlots, *, max_output_bytes: int
     ) -> None:
         self._store = store
         self._catalogue = catalogue
         self._clock = clock
-        self._agent_id = agent_id
+        self._slots = slots
         self._max_output_bytes = max_output_bytes
 
     def run_batch(self, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
@@ -41,13 +43,18 @@ class WorkerService:
         Raises:
             StoreUnavailable: PostgreSQL does not answer; leases that are held run out.
         """
+        work = AgentWork(**dict(wave), tasks=len(task_ids), since=self._clock.now())
+        with self._slots.taken(work) as agent_id:
+            return self._run_batch(agent_id, wave, task_ids, timeout_seconds)
+
+    def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         token = self._clock.new_id()
         lease_seconds = timeout_seconds + LEASE_MARGIN_SECONDS
-        claimed = self._store.claim(wave, task_ids, self._agent_id, token, lease_seconds)
+        claimed = self._store.claim(wave, task_ids, agent_id, token, lease_seconds)
         if not claimed:
             return 0
         results = [self._run(task) for task in claimed]
-        staged = self._store.stage(wave, self._agent_id, token, results)
+        staged = self._store.stage(wave, agent_id, token, results)
         if staged < len(results):
             log.warning("stale_results_dropped", dropped=len(results) - staged)
         return staged

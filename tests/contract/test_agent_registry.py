@@ -66,7 +66,7 @@ class RedisRegistry(Registry):
 
     def pass_time(self, seconds: float) -> None:
         by = -int(seconds * 1000)
-        for process in self._client.zrange(f"{PREFIX}seen", 0, -1):
+        for process in self._client.hkeys(f"{PREFIX}beats"):
             self._client.zincrby(f"{PREFIX}seen", by, process)
         for name in self._client.hkeys(f"{PREFIX}pulse"):
             self._client.hincrby(f"{PREFIX}pulse", name, by)

@@ -12,14 +12,13 @@ from chimera.ports.sweep_store import PlanRef
 class FakeQueue(port.Queue):
     """Records what is published, in order, by kind."""
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self) -> None:
         self.plans: list[PlanRef] = []
         self.dispatches: list[Dispatch] = []
         self.judged: list[WaveRef] = []
         self.stopped: list[PlanRef] = []
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
-        self._slots = slots
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()
@@ -37,14 +36,7 @@ class FakeQueue(port.Queue):
         self._take()
         self.stopped.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
 
-    def slots(self) -> int:
-        self._check()
-        return self._slots
-
     def _take(self) -> None:
-        self._check()
-        self.room -= 1
-
-    def _check(self) -> None:
         if self.room <= 0:
             raise QueueUnavailable
+        self.room -= 1

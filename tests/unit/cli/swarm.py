@@ -13,6 +13,7 @@ from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings
 from tests.fakes import (
+    FakeAgentRegistry,
     FakeClock,
     FakeDatabase,
     FakeDecisionStore,
@@ -70,7 +71,11 @@ class FakeServices(Services):
     @cached_property
     def worker(self) -> WorkerService:
         store = FakeWorkStore(self.database)
-        return WorkerService(store, self._catalogue, self.clock, self.clock.new_id(), max_output_bytes=1_000_000)
+        return WorkerService(store, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000)
+
+    @cached_property
+    def agents(self) -> FakeAgentRegistry:
+        return FakeAgentRegistry(self.clock)
 
     @cached_property
     def _queue(self) -> Any:
@@ -84,4 +89,4 @@ class FakeServices(Services):
         return setting
 
     def _dispatcher(self, database: Any) -> Dispatcher:
-        return Dispatcher(FakeWaveStore(self.database), self.queue, self._catalogue, window=8)
+        return Dispatcher(FakeWaveStore(self.database), self.queue, self.agents, self._catalogue, window=8)

@@ -12,6 +12,7 @@ from chimera.models.skill import Catalogue, Planner, Skill
 from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import Dispatch, WaveRef
 from chimera.ports.plan_store import TaskResult
+from chimera.services.agent_slots import AgentSlots
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.orchestrator import Orchestrator
@@ -20,6 +21,7 @@ from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
 from tests.fakes import (
+    FakeAgentRegistry,
     FakeClock,
     FakeDatabase,
     FakeDecisionStore,
@@ -42,7 +44,8 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.database = FakeDatabase(self.clock)
-        self.queue = FakeQueue(slots=2)
+        self.queue = FakeQueue()
+        self.agents = FakeAgentRegistry(self.clock)
         self.catalogue = Catalogue()
         self.tenants = FakeTenantStore(self.database)
         self.plans = FakePlanStore(self.database)
@@ -78,11 +81,11 @@ class House:
         )
 
     def dispatcher(self, window: int = 8) -> Dispatcher:
-        return Dispatcher(self.waves, self.queue, self.catalogue, window=window)
+        return Dispatcher(self.waves, self.queue, self.agents, self.catalogue, window=window)
 
     def worker(self, *, max_output_bytes: int = 10_000) -> WorkerService:
-        agent_id = self.clock.new_id()
-        return WorkerService(self.work, self.catalogue, self.clock, agent_id, max_output_bytes=max_output_bytes)
+        slots = AgentSlots(self.clock.new_id(), pid=1)
+        return WorkerService(self.work, self.catalogue, self.clock, slots, max_output_bytes=max_output_bytes)
 
     def judge(self, *, catalogue: Catalogue | None = None, policy: Policy | None = None, window: int = 8) -> Judge:
         known = catalogue or self.catalogue
