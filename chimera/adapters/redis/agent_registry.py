@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib import resources
 from typing import Any
 from uuid import UUID
@@ -39,7 +40,7 @@ class AgentRegistry(port.AgentRegistry):
         self._client = client
         names = ("beat", "leave", "drain", "list", "get", "slots", "alive")
         # A script that the server has lost is loaded again by redis-py.
-        self._scripts: dict[str, Any] = {name: client.register_script(_text(name)) for name in names}
+        self._scripts: dict[str, Any] = {name: client.register_script(script(name)) for name in names}
 
     def register(self, beat: ProcessBeat) -> None:  # noqa: D102  see the port
         self._beat(beat, anew=True)
@@ -97,18 +98,7 @@ class AgentRegistry(port.AgentRegistry):
         return {agent_id for agent_id, answer in zip(asked, answers, strict=True) if answer}
 
     def _beat(self, beat: ProcessBeat, *, anew: bool) -> bool:
-        drains = self._run(
-            "beat",
-            beat.process_id.hex,
-            beat.node,
-            beat.model_dump_json(),
-            "".join(_LETTERS[slot.status] for slot in beat.slots),
-            "".join(slot.agent_id.hex for slot in beat.slots),
-            int(beat.draining),
-            int(anew),
-            _OFFLINE_MS,
-            _FORGOTTEN_MS,
-        )
+        drains = self._run("beat", *beat_arguments(beat, anew=anew))
         return bool(drains)
 
     def _run(self, script: str, *arguments: str | int) -> Any:
@@ -125,6 +115,21 @@ class AgentRegistry(port.AgentRegistry):
             raise QueueUnavailable(f"the broker at {place} does not answer ({type(exc).__name__})") from exc
 
 
+def beat_arguments(beat: ProcessBeat, *, anew: bool) -> list[str | int]:
+    """What lua/beat.lua takes; with `anew`, what the beat says of draining holds against what Redis knows."""
+    return [
+        beat.process_id.hex,
+        beat.node,
+        beat.model_dump_json(),
+        "".join(_LETTERS[slot.status] for slot in beat.slots),
+        "".join(slot.agent_id.hex for slot in beat.slots),
+        int(beat.draining),
+        int(anew),
+        _OFFLINE_MS,
+        _FORGOTTEN_MS,
+    ]
+
+
 def _agents(process: Sequence[Any]) -> Iterator[Agent]:
     text, seen_ms, online, draining = process
     last_seen = datetime.fromtimestamp(seen_ms / 1000, UTC)
@@ -132,5 +137,7 @@ def _agents(process: Sequence[Any]) -> Iterator[Agent]:
     return agents_of(beat, last_seen, online=bool(online), draining=bool(draining))
 
 
-def _text(name: str) -> str:
+@cache
+def script(name: str) -> str:
+    """The text of lua/<name>.lua."""
     return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

@@ -3,6 +3,8 @@
 -- KEYS[1] is the prefix of every key; its hash tag keeps them in one slot of a cluster. Below it:
 --   seen         sorted set   process -> time of its last beat
 --   order        sorted set   process -> 0: ids of version 7 sort by the start of their process
+--   order:<l>    sorted set   the same of those processes that have an agent in the state of this letter;
+--                             under X those too that left
 --   beats        hash         process -> its last beat, JSON
 --   states       hash         process -> "+" (works), "-" (drains) or "x" (left), then a letter for each slot:
 --                             B(usy), A(ctive), I(dle), X (OFFLINE)
@@ -15,6 +17,7 @@
 --
 -- ARGV: process, node, beat, letters, ids, whether it says it drains, whether that holds against what is noted
 -- here, milliseconds until a process is OFFLINE, and until it is forgotten.
+local LETTERS = {'B', 'A', 'I', 'X'}
 local prefix = KEYS[1]
 local process, node, beat, letters, ids = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local time = redis.call('TIME')
@@ -45,6 +48,15 @@ if not known then
     redis.call('HSET', prefix .. 'nodes', process, node)
     redis.call('SADD', prefix .. 'node:' .. node, process)
 end
+if not known or string.sub(known, 1, 1) == 'x' or string.sub(known, 2) ~= letters then
+    for _, letter in ipairs(LETTERS) do
+        if string.find(letters, letter, 1, true) then
+            redis.call('ZADD', prefix .. 'order:' .. letter, 0, process)
+        else
+            redis.call('ZREM', prefix .. 'order:' .. letter, process)
+        end
+    end
+end
 redis.call('ZADD', prefix .. 'seen', now, process)
 redis.call('HSET', prefix .. 'beats', process, beat)
 redis.call('HSET', prefix .. 'states', process, mark .. letters)
@@ -65,5 +77,8 @@ for _, gone in ipairs(forgotten) do
     end
     redis.call('ZREM', prefix .. 'seen', gone)
     redis.call('ZREM', prefix .. 'order', gone)
+    for _, letter in ipairs(LETTERS) do
+        redis.call('ZREM', prefix .. 'order:' .. letter, gone)
+    end
 end
 return mark == '-' and 1 or 0
