@@ -182,9 +182,8 @@ def measure(agents: int) -> dict[str, Any]:
 
 def report(measured: dict[str, Any]) -> None:
     """The same for people."""
-    print(
-        f"{measured['agents']} agents, {measured['alive']} of them alive at the end, {measured['beats_per_second_meanwhile']} beats/s meanwhile\n"
-    )
+    print(f"{measured['agents']} agents, {measured['alive']} of them alive at the end")
+    print(f"{measured['beats_per_second_meanwhile']} beats/s meanwhile\n")
     print(f"{'ms':<13}{'avg':>9}{'p50':>9}{'p95':>9}{'p99':>9}")
     for name, figures in measured["operations"].items():
         print(f"{name:<13}" + "".join(f"{figure:>9.2f}" for figure in figures.values()))

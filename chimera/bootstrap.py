@@ -32,6 +32,7 @@ from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
+from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
 from chimera.services.review_service import ReviewService
@@ -70,6 +71,7 @@ class Services:
         return PlannerService(
             self.plans,
             self._dispatcher(self._app_database),
+            self._keeper,
             self._catalogue,
             self._clock,
             timeout_seconds=self._settings.planner_timeout_seconds,
@@ -83,7 +85,9 @@ class Services:
         """Runs batches; role worker."""
         store = WorkStore(self._database("worker_database_url"))
         limit = self._settings.max_output_bytes
-        return WorkerService(store, self._catalogue, self._clock, self.agent_slots, max_output_bytes=limit)
+        return WorkerService(
+            store, self._keeper, self._catalogue, self._clock, self.agent_slots, max_output_bytes=limit
+        )
 
     @cached_property
     def agent_slots(self) -> AgentSlots:
@@ -94,6 +98,11 @@ class Services:
     def agents(self) -> AgentRegistryPort:
         """The agents of all workers."""
         return AgentRegistry(connect(str(self._app.conf.broker_url), self._app.conf.broker_transport_options))
+
+    def drain(self) -> None:
+        """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
+        if "worker" in vars(self):
+            self.worker.drain()
 
     @cached_property
     def judge(self) -> Judge:
@@ -120,6 +129,11 @@ class Services:
     def tenants(self) -> TenantStorePort:
         """Tenants; role owner."""
         return TenantStore(self._database("owner_database_url"))
+
+    @cached_property
+    def _keeper(self) -> LeaseKeeper:
+        """One for all that this process runs."""
+        return LeaseKeeper()
 
     @cached_property
     def _queue(self) -> Queue:

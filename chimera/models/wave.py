@@ -39,6 +39,8 @@ class QueuedTask(Record):
     task_id: UUID
     skill: str
     timeout_seconds: float
+    # It was lost with its agent before, and goes out in a batch of its own.
+    alone: bool = False
 
 
 class Dispatch(Record):
@@ -54,12 +56,16 @@ def batches(tasks: Iterable[QueuedTask], slots: int, max_batch: Callable[[str], 
     A batch has n tasks, so that each of the `slots` agents gets two batches of the skill (one slow batch
     can then be made up for), and never more than the skill's `max_batch`.
     """
-    for skill, run in groupby(sorted(tasks, key=lambda task: task.skill), key=lambda task: task.skill):
+    for (skill, alone), run in groupby(sorted(tasks, key=_kind), key=_kind):
         same = list(run)
-        size = max(1, min(max_batch(skill), -(-len(same) // (2 * max(1, slots)))))
+        size = 1 if alone else max(1, min(max_batch(skill), -(-len(same) // (2 * max(1, slots)))))
         for start in range(0, len(same), size):
             chunk = same[start : start + size]
             yield Batch(
                 task_ids=tuple(task.task_id for task in chunk),
                 timeout_seconds=sum(task.timeout_seconds for task in chunk),
             )
+
+
+def _kind(task: QueuedTask) -> tuple[str, bool]:
+    return task.skill, task.alone

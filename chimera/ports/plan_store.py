@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from chimera.models.audit import AuditEntry
+from chimera.models.lease import Renewal
 from chimera.models.plan import Plan, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import Record
 from chimera.models.result import FailureOutcome, SuccessOutcome
@@ -67,14 +68,18 @@ class PlanStore(Protocol):
         """
         ...
 
-    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:
-        """Notes that the planner's message was sent."""
+    def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
+        """Notes that the planner's message was sent, in this epoch of the broker."""
         ...
 
     def begin_planning(
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
     ) -> PlanningJob | None:
         """Takes the plan's lease; None where it is held, or the plan is past planning."""
+        ...
+
+    def renew_planning(self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:
+        """Prolongs the plan's lease, if it is still held with this token."""
         ...
 
     def save_tasks(

@@ -28,3 +28,14 @@ class Queue(Protocol):
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         """Asks for the open tasks of a stopping plan to be closed."""
         ...
+
+    def epoch(self) -> str:
+        """Names the memory of the broker as it is now: another one after it was flushed or started again.
+
+        What was sent in another epoch may be lost.
+        """
+        ...
+
+    def backlog(self, tenant_id: str) -> int:
+        """Batches of the tenant that no worker has taken yet."""
+        ...

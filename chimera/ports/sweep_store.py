@@ -1,5 +1,6 @@
 """What lost messages left undone, over all tenants: the store in the role `judge`."""
 
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -29,16 +30,40 @@ class SweepStore(Protocol):
         """Stops the plans whose deadline has passed, and returns them."""
         ...
 
+    def forget(self, epoch: str) -> int:
+        """Marks as unsent what was sent in another epoch of the broker; returns how many plans and waves."""
+        ...
+
     def unplanned(self) -> list[PlanRef]:
-        """Plans whose planner's message was not sent or was lost, or whose planner died. Marks them as sent."""
+        """Plans whose planner's message was not sent or was lost, or whose planner died."""
+        ...
+
+    def mark_published(self, plan: PlanRef, epoch: str) -> None:
+        """Notes that a planner's message was sent, in this epoch of the broker."""
         ...
 
     def stopping(self) -> list[PlanRef]:
         """Plans that stop."""
         ...
 
-    def overdue_waves(self) -> list[OverdueWave]:
-        """Takes back leases that ran out in waves that nobody touched lately, and says what those waves need."""
+    def untouched_waves(self) -> list[WaveRef]:
+        """Waves in flight that nobody touched for longer than a quick wave takes."""
+        ...
+
+    def agents(self, tenant_id: str, waves: Sequence[WaveRef]) -> set[UUID]:
+        """Agents that hold a lease in these waves of a tenant."""
+        ...
+
+    def look_at(self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool) -> OverdueWave | None:
+        """Takes back leases that ran out or whose agent is dead, and says what the wave needs.
+
+        None where another sweep has it, or it was touched meanwhile.
+
+        Args:
+            wave: one of `untouched_waves`.
+            dead: agents that are known not to live. What one of them renewed lately is left to it all the same.
+            queue_is_empty: the tenant's queue holds no message, so that tasks which wait for one wait in vain.
+        """
         ...
 
     def waiting_tenants(self) -> list[str]:

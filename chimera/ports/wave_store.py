@@ -25,6 +25,6 @@ class WaveStore(Protocol):
         """
         ...
 
-    def mark_published(self, waves: Sequence[WaveRef]) -> None:
-        """Notes that these waves were sent."""
+    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:
+        """Notes that these waves, all of one tenant, were sent in this epoch of the broker."""
         ...

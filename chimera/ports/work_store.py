@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from chimera.models.lease import Renewal
 from chimera.models.result import Result
 from chimera.models.task import ClaimedTask
 from chimera.models.wave import WaveRef
@@ -15,13 +16,25 @@ class WorkStore(Protocol):
     def claim(
         self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
     ) -> list[ClaimedTask]:
-        """Takes the lease of those tasks that may run now, one attempt each, in the plan's order.
+        """Takes the lease of those tasks that wait in the queue, one attempt each, in the plan's order.
 
-        A task that another agent holds, that has no attempt left, that is done, or whose plan has
-        stopped, is not among them: a message that comes twice changes nothing.
+        A task that another agent holds, that has no attempt left, that is done, or whose plan may not start
+        tasks, is not among them: a message that comes twice changes nothing. A task that was lost with
+        its agent before is taken only where it is asked for alone.
         """
         ...
 
+    def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:
+        """Prolongs the lease of those tasks that are still held with this token."""
+        ...
+
     def stage(self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
-        """Stores the results of tasks whose lease this still is; returns how many. The others are dropped."""
+        """Stores the results of tasks whose lease this still is; returns how many are stored.
+
+        The others change nothing and are put on record. Staging the same results twice is once.
+        """
+        ...
+
+    def release(self, wave: WaveRef, lease_token: UUID, task_ids: Sequence[UUID]) -> None:
+        """Gives tasks back that were claimed and not started: they wait in the queue again, the attempt unused."""
         ...

@@ -5,6 +5,7 @@ from time import monotonic
 import structlog
 
 from chimera.errors import QueueUnavailable
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef, batches
 from chimera.ports.agent_registry import AgentRegistry
@@ -41,18 +42,25 @@ class Dispatcher:
         outgoing = self._store.take_next(tenant_id, self._window)
         if not outgoing:
             return 0
+        failpoint(Failpoint.DISPATCH_TAKEN, tenant_id)
         sent: list[WaveRef] = []
+        epoch = ""
         try:
+            # Before anything is sent: if the broker forgets it now, it was sent in an epoch that is over.
+            epoch = self._queue.epoch()
             slots = self._known_slots()
             for wave in outgoing:
                 cut = tuple(batches(wave.tasks, slots, self._catalogue.max_batch))
                 if cut:
                     self._queue.publish_wave(Dispatch(wave=wave.wave, batches=cut))
                 sent.append(wave.wave)
+                failpoint(Failpoint.DISPATCH_PUBLISHED_ONE, tenant_id)
         except QueueUnavailable:
             log.warning("wave_not_published", tenant_id=tenant_id, waves=len(outgoing) - len(sent))
+        failpoint(Failpoint.DISPATCH_PUBLISHED, tenant_id)
         if sent:
-            self._store.mark_published(sent)
+            self._store.mark_published(sent, epoch)
+        failpoint(Failpoint.DISPATCH_MARKED, tenant_id)
         return len(sent)
 
     def _known_slots(self) -> int:

@@ -4,7 +4,8 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -25,18 +26,28 @@ from chimera.services.time_limit import TimeIsUp, alarm
 MAX_MESSAGE_CHARACTERS = 2000
 
 
-def execute(skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int) -> tuple[str, Usage]:
+# What `Lease.ending_with` is: while inside, the callable given to it ends the call from another thread.
+EndingWith = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+def _never(_end: Callable[[], None]) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def execute(
+    skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int, ending_with: EndingWith = _never
+) -> tuple[str, Usage]:
     """Runs a skill on the JSON text of its arguments; returns its outcome as canonical JSON, and what it cost.
 
     Never raises for what the skill does: an exception, an overrun, an output of the wrong type or size
-    become a failure outcome.
+    become a failure outcome. A call that is ended from outside looks like an overrun.
     """
     try:
         arguments = skill.load_input(text)
     except ValidationError as exc:
         return _failure("invalid_input", describe(exc), retryable=False), NO_USAGE
     try:
-        answer = _call(skill, arguments, timeout_seconds)
+        answer = _call(skill, arguments, timeout_seconds, ending_with)
     except TimeIsUp:
         return _failure("timeout", f"ran longer than {timeout_seconds:g} s", retryable=True), NO_USAGE
     except SkillFailed as exc:
@@ -112,21 +123,21 @@ def readable(message: str) -> str:
     return message[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
 
 
-def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: float) -> Any:
+def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
     if skill.is_async:
-        return _on_event_loop(skill.function(**arguments), timeout_seconds)
+        return _on_event_loop(skill.function(**arguments), timeout_seconds, ending_with)
     if threading.current_thread() is threading.main_thread():
-        with alarm(timeout_seconds):
+        with alarm(timeout_seconds) as ring, ending_with(ring):
             return _resolved(skill.function(**arguments), timeout_seconds)
-    return _in_thread(lambda: _resolved(skill.function(**arguments), timeout_seconds), timeout_seconds)
+    return _in_thread(lambda: _resolved(skill.function(**arguments), timeout_seconds), timeout_seconds, ending_with)
 
 
 def _resolved(answer: Any, timeout_seconds: float) -> Any:
     """The answer of a plain function, or of the coroutine that a wrapped async function returned."""
-    return _on_event_loop(answer, timeout_seconds) if inspect.iscoroutine(answer) else answer
+    return _on_event_loop(answer, timeout_seconds, _never) if inspect.iscoroutine(answer) else answer
 
 
-def _in_thread(call: Callable[[], Any], timeout_seconds: float) -> Any:
+def _in_thread(call: Callable[[], Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
     """Calls in a thread that is left alone after the timeout: the threads pool has no way to end a call.
 
     A daemon, so that a call which never ends does not keep the process from ending.
@@ -140,10 +151,17 @@ def _in_thread(call: Callable[[], Any], timeout_seconds: float) -> Any:
             future.set_exception(exc)
 
     threading.Thread(target=run, name="chimera-skill", daemon=True).start()
-    done, _ = wait([future], timeout=timeout_seconds)
-    if not done:
+    if not _is_done_in_time(future, timeout_seconds, ending_with):
         raise TimeIsUp
     return future.result()
+
+
+def _is_done_in_time(future: Future[Any], timeout_seconds: float, ending_with: EndingWith) -> bool:
+    over = threading.Event()
+    future.add_done_callback(lambda _: over.set())
+    with ending_with(over.set):
+        over.wait(timeout_seconds)
+    return future.done()
 
 
 @cache
@@ -162,15 +180,12 @@ async def _kept_in(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseExcept
         return None, exc
 
 
-def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float) -> Any:
+def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
     future = asyncio.run_coroutine_threadsafe(_kept_in(coroutine), _event_loop())
-    try:
-        answer, left_with = future.result(timeout_seconds)
-    except TimeoutError:
-        if future.done():
-            raise  # the skill's own
+    if not _is_done_in_time(future, timeout_seconds, ending_with):
         future.cancel()
-        raise TimeIsUp from None
+        raise TimeIsUp
+    answer, left_with = future.result()
     if left_with is not None:
         raise left_with
     return answer

@@ -6,6 +6,7 @@ import structlog
 from pydantic import ValidationError
 
 from chimera.errors import UnknownSkill
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.decision import Decision, Verdict
 from chimera.models.gate import Policy, Staged, gate, lease_lost, state_conflict
 from chimera.models.result import SuccessOutcome
@@ -41,12 +42,16 @@ class Judge:
         Raises:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
+        failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
         waiting = self._store.open_wave(wave)
         decisions = [self._decide(staged) for staged in waiting.staged]
         decisions += [self._give_up(task) for task in waiting.lost]
+        failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
         requeued = self._store.decide_wave(wave, decisions) if decisions else 0
         log.info("wave_judged", decided=len(decisions), requeued=requeued)
+        failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         self._dispatcher.dispatch(wave.tenant_id)
+        failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
         return len(decisions)
 
     def stop_plan(self, tenant_id: str, plan_id: UUID) -> None:
@@ -57,6 +62,7 @@ class Judge:
         """
         for wave in self._store.open_waves(tenant_id, plan_id):
             self._store.stop_wave(wave, self._policy_version)
+            failpoint(Failpoint.STOP_WAVE_CLOSED, tenant_id)
         self._dispatcher.dispatch(tenant_id)
 
     def _decide(self, staged: Staged) -> WaveDecision:

@@ -5,6 +5,7 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import InvalidInput, QueueUnavailable, StoreUnavailable
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.plan import PlanRequest, PlanState
 from chimera.models.record import canonical_json
 from chimera.models.skill import Catalogue
@@ -43,9 +44,12 @@ class Orchestrator:
         self._check(request)
         submitted = self._store.submit(self._clock.new_id(), request)
         if submitted.created:
+            failpoint(Failpoint.SUBMIT_STORED, request.tenant_id)
             try:
+                epoch = self._queue.epoch()
                 self._queue.publish_plan(request.tenant_id, submitted.plan_id)
-                self._store.mark_published(request.tenant_id, submitted.plan_id)
+                failpoint(Failpoint.SUBMIT_PUBLISHED, request.tenant_id)
+                self._store.mark_published(request.tenant_id, submitted.plan_id, epoch)
             except (QueueUnavailable, StoreUnavailable):
                 # The plan is stored: the sweep publishes it, or publishes it again.
                 log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
@@ -61,6 +65,7 @@ class Orchestrator:
         """
         state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
         if state is PlanState.STOPPING:
+            failpoint(Failpoint.STOP_ASKED, tenant_id)
             try:
                 self._queue.publish_stop(tenant_id, plan_id)
             except QueueUnavailable:

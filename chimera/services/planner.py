@@ -4,6 +4,7 @@ import threading
 import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,8 @@ import structlog
 from pydantic import ValidationError
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
+from chimera.failpoints import Failpoint, failpoint
+from chimera.models.lease import PLANNING_LEASE_SECONDS
 from chimera.models.plan import PlanFailure
 from chimera.models.record import canonical_json
 from chimera.models.skill import Catalogue, Skill, describe
@@ -20,13 +23,14 @@ from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.execution import describe_exception, readable
+from chimera.services.lease_keeper import Lease, LeaseKeeper
 from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
 
 # A planner whose process dies is started again so often; it may be the planner that kills it.
 MAX_PLANNER_ATTEMPTS = 3
-# The lease outlives the time limit by this, to store what was planned.
+# The lease is kept beyond the time limit by this, to store what was planned.
 STORE_SECONDS = 60.0
 
 
@@ -78,6 +82,7 @@ class PlannerService:
         self,
         store: PlanStore,
         dispatcher: Dispatcher,
+        keeper: LeaseKeeper,
         catalogue: Catalogue,
         clock: Clock,
         *,
@@ -88,6 +93,7 @@ class PlannerService:
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
+        self._keeper = keeper
         self._catalogue = catalogue
         self._clock = clock
         self._timeout_seconds = timeout_seconds
@@ -104,32 +110,37 @@ class PlannerService:
             StoreUnavailable: PostgreSQL does not answer; asked again, it starts again.
         """
         token = self._clock.new_id()
-        job = self._store.begin_planning(tenant_id, plan_id, token, self._timeout_seconds + STORE_SECONDS)
+        job = self._store.begin_planning(tenant_id, plan_id, token, PLANNING_LEASE_SECONDS)
         if job is None:
             return 0
-        try:
-            drafts = self._drafts_in_time(job)
-        except PlanRejected as exc:
-            self._store.fail_plan(tenant_id, plan_id, token, exc.failure)
-            log.warning("plan_failed", code=exc.failure.code)
-            return 0
-        waves, placed = lay_out(drafts, self._wave_size)
-        tasks = [draft.task(tenant_id, plan_id, wave_no, job.priority) for wave_no, draft in placed]
-        if not self._store.save_tasks(tenant_id, plan_id, token, waves, tasks):
-            log.warning("planning_lease_lost")
-            return 0
+        failpoint(Failpoint.PLANNER_CLAIMED, tenant_id)
+        renew = partial(self._store.renew_planning, tenant_id, plan_id, token, PLANNING_LEASE_SECONDS)
+        with self._keeper.keeping(renew, self._timeout_seconds + STORE_SECONDS) as lease:
+            try:
+                drafts = self._drafts_in_time(job, lease)
+            except PlanRejected as exc:
+                self._store.fail_plan(tenant_id, plan_id, token, exc.failure)
+                log.warning("plan_failed", code=exc.failure.code)
+                return 0
+            failpoint(Failpoint.PLANNER_RAN, tenant_id)
+            waves, placed = lay_out(drafts, self._wave_size)
+            tasks = [draft.task(tenant_id, plan_id, wave_no, job.priority) for wave_no, draft in placed]
+            if not self._store.save_tasks(tenant_id, plan_id, token, waves, tasks):
+                log.warning("planning_lease_lost")
+                return 0
         log.info("plan_planned", tasks=len(tasks), waves=len(waves))
+        failpoint(Failpoint.PLANNER_SAVED, tenant_id)
         self._dispatcher.dispatch(tenant_id)
         return len(tasks)
 
-    def _drafts_in_time(self, job: PlanningJob) -> list[Draft]:
+    def _drafts_in_time(self, job: PlanningJob, lease: Lease) -> list[Draft]:
         if job.attempt > MAX_PLANNER_ATTEMPTS:
             message = f"the planner was started {MAX_PLANNER_ATTEMPTS} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
         if threading.current_thread() is not threading.main_thread():
             return self._drafts(job)  # in the threads pool nothing can end it
         try:
-            with alarm(self._timeout_seconds):
+            with alarm(self._timeout_seconds) as ring, lease.ending_with(ring):
                 return self._drafts(job)
         except TimeIsUp:
             message = f"the planner ran longer than {self._timeout_seconds:g} s (CHIMERA_PLANNER_TIMEOUT_SECONDS)"

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from chimera.errors import InvalidInput
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate import Policy
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.ports.decision_store import CardDecision, DecisionStore
@@ -62,4 +63,5 @@ class ReviewService:
             card_id=card.card_id, version=card.version, approve=approve, decided_by=decided_by, note=note
         )
         self._decisions.decide_card(card.tenant_id, decision, self._policy_version)
+        failpoint(Failpoint.REVIEW_DECIDED, card.tenant_id)
         return self._reviews.card(card.tenant_id, card.card_id)

@@ -1,8 +1,14 @@
 """The sweep: does whatever a lost message left undone."""
 
+from itertools import groupby
+from operator import attrgetter
+from uuid import UUID
+
 import structlog
 
 from chimera.errors import QueueUnavailable
+from chimera.failpoints import Failpoint, failpoint
+from chimera.models.wave import WaveRef
 from chimera.ports.queue import Queue
 from chimera.ports.sweep_store import SweepStore
 from chimera.services.dispatcher import Dispatcher
@@ -28,28 +34,51 @@ class Sweep:
             StoreUnavailable: PostgreSQL does not answer.
         """
         try:
-            sent = self._waves() + self._plans()
+            epoch = self._queue.epoch()
+            forgotten = self._store.forget(epoch)
+            failpoint(Failpoint.SWEEP_FORGOTTEN, "")
+            sent = self._waves() + self._plans(epoch)
         except QueueUnavailable:
             log.warning("sweep_cut_short")
             return 0
         for tenant_id in self._store.waiting_tenants():
             sent += self._dispatcher.dispatch(tenant_id)
+        if forgotten:
+            log.warning("broker_forgot", sent_again=forgotten)
         if sent:
             log.info("swept", sent=sent)
         return sent
 
-    def _plans(self) -> int:
+    def _plans(self, epoch: str) -> int:
         stopping = {*self._store.expire_plans(), *self._store.stopping()}
         for plan in stopping:
             self._queue.publish_stop(plan.tenant_id, plan.plan_id)
         unplanned = self._store.unplanned()
         for plan in unplanned:
             self._queue.publish_plan(plan.tenant_id, plan.plan_id)
+            failpoint(Failpoint.SWEEP_PLAN_PUBLISHED, plan.tenant_id)
+            self._store.mark_published(plan, epoch)
         return len(stopping) + len(unplanned)
 
     def _waves(self) -> int:
-        overdue = self._store.overdue_waves()
-        judged = [wave.wave for wave in overdue if wave.judge]
-        for wave in judged:
-            self._queue.publish_judge(wave)
-        return len(judged)
+        sent = 0
+        by_tenant = attrgetter("tenant_id")
+        for tenant_id, waves in groupby(sorted(self._store.untouched_waves(), key=by_tenant), key=by_tenant):
+            sent += self._tenant_waves(tenant_id, list(waves))
+        return sent
+
+    def _tenant_waves(self, tenant_id: str, waves: list[WaveRef]) -> int:
+        dead = self._dead(self._store.agents(tenant_id, waves))
+        queue_is_empty = self._queue.backlog(tenant_id) == 0
+        sent = 0
+        for wave in waves:
+            needs = self._store.look_at(wave, dead, queue_is_empty=queue_is_empty)
+            failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
+            if needs is not None and needs.judge:
+                self._queue.publish_judge(wave)
+                failpoint(Failpoint.SWEEP_JUDGED, tenant_id)
+                sent += 1
+        return sent
+
+    def _dead(self, agents: set[UUID]) -> set[UUID]:
+        return set()

@@ -1,12 +1,18 @@
 """Running a batch: claim, run, stage."""
 
+import threading
 from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from chimera.errors import UnknownSkill
+from chimera.errors import StoreUnavailable, UnknownSkill
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.agent import AgentWork
+from chimera.models.lease import LEASE_SECONDS
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
 from chimera.models.skill import Catalogue
@@ -16,24 +22,49 @@ from chimera.ports.clock import Clock
 from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.execution import execute
+from chimera.services.lease_keeper import Lease, LeaseKeeper
 
 log = structlog.get_logger(__name__)
 
-# Beyond the sum of the timeouts of a batch: the time to claim, to stage, and to start a skill's module.
-LEASE_MARGIN_SECONDS = 15.0
+# How long beyond the sum of its timeouts a batch's lease is kept: to claim, to stage, to import a skill's module.
+MARGIN_SECONDS = 15.0
+# A slow batch stages what it has this often: if its process dies, only the rest is run again.
+STAGE_AFTER = timedelta(seconds=0.5)
+# Results are computed once: for so long they are kept while PostgreSQL is away, and staging them is tried again.
+STAGE_FOR_SECONDS = 120.0
 
 
 class WorkerService:
     """Runs the tasks whose lease it gets, as the agent whose slot is free, and stages what they bring."""
 
     def __init__(
-        self, store: WorkStore, catalogue: Catalogue, clock: Clock, slots: AgentSlots, *, max_output_bytes: int
+        self,
+        store: WorkStore,
+        keeper: LeaseKeeper,
+        catalogue: Catalogue,
+        clock: Clock,
+        slots: AgentSlots,
+        *,
+        max_output_bytes: int,
+        stage_for_seconds: float = STAGE_FOR_SECONDS,
     ) -> None:
         self._store = store
+        self._keeper = keeper
         self._catalogue = catalogue
         self._clock = clock
         self._slots = slots
         self._max_output_bytes = max_output_bytes
+        self._draining = threading.Event()
+        self._staging = Retrying(
+            retry=retry_if_exception_type(StoreUnavailable),
+            wait=wait_exponential(multiplier=0.1, max=1.0),
+            stop=stop_after_delay(stage_for_seconds),
+            reraise=True,
+        )
+
+    def drain(self) -> None:
+        """Has batches end after the task that runs: the rest of their tasks goes back to the queue."""
+        self._draining.set()
 
     def run_batch(self, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         """Runs those tasks that are free to run; returns how many results were staged.
@@ -43,25 +74,57 @@ class WorkerService:
         Raises:
             StoreUnavailable: PostgreSQL does not answer; leases that are held run out.
         """
+        if self._draining.is_set():
+            return 0
+        failpoint(Failpoint.WORK_RECEIVED, wave.tenant_id)
         work = AgentWork(**dict(wave), tasks=len(task_ids), since=self._clock.now())
         with self._slots.taken(work) as agent_id:
             return self._run_batch(agent_id, wave, task_ids, timeout_seconds)
 
     def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         token = self._clock.new_id()
-        lease_seconds = timeout_seconds + LEASE_MARGIN_SECONDS
-        claimed = self._store.claim(wave, task_ids, agent_id, token, lease_seconds)
+        claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS)
         if not claimed:
             return 0
-        results = [self._run(task) for task in claimed]
-        staged = self._store.stage(wave, agent_id, token, results)
-        if staged < len(results):
-            log.warning("stale_results_dropped", dropped=len(results) - staged)
+        failpoint(Failpoint.WORK_CLAIMED, wave.tenant_id)
+        renew = partial(self._store.renew, wave, token, LEASE_SECONDS)
+        with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:
+            staged, unstarted = self._work_off(agent_id, wave, token, claimed, lease)
+            if unstarted and lease.held:
+                self._store.release(wave, token, [task.task_id for task in unstarted])
+        failpoint(Failpoint.WORK_STAGED, wave.tenant_id)
         return staged
 
-    def _run(self, task: ClaimedTask) -> Result:
+    def _work_off(
+        self, agent_id: UUID, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
+    ) -> tuple[int, Sequence[ClaimedTask]]:
+        """Runs task after task; returns how many results are staged, and the tasks that were not started."""
+        staged, started = 0, 0
+        ready: list[Result] = []
+        for task in claimed:
+            if self._draining.is_set() or not lease.may_start:
+                break
+            started += 1
+            result = self._run(task, lease)
+            if not lease.held:
+                break  # the call was ended because nobody wants its result any more
+            ready.append(result)
+            failpoint(Failpoint.WORK_RAN_ONE, wave.tenant_id)
+            if result.finished_at - ready[0].started_at >= STAGE_AFTER:
+                staged += self._stage(agent_id, wave, token, ready)
+                ready = []
+        return staged + (self._stage(agent_id, wave, token, ready) if ready else 0), claimed[started:]
+
+    def _stage(self, agent_id: UUID, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:
+        failpoint(Failpoint.WORK_RAN, wave.tenant_id)
+        staged = self._staging.copy()(self._store.stage, wave, agent_id, token, results)
+        if staged < len(results):
+            log.warning("stale_results_refused", refused=len(results) - staged)
+        return staged
+
+    def _run(self, task: ClaimedTask, lease: Lease) -> Result:
         started_at = self._clock.now()
-        outcome, usage = self._outcome(task)
+        outcome, usage = self._outcome(task, lease)
         return Result(
             task_id=task.task_id,
             attempt=task.attempt,
@@ -72,7 +135,7 @@ class WorkerService:
             finished_at=self._clock.now(),
         )
 
-    def _outcome(self, task: ClaimedTask) -> tuple[str, Usage]:
+    def _outcome(self, task: ClaimedTask, lease: Lease) -> tuple[str, Usage]:
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
             return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
@@ -80,7 +143,7 @@ class WorkerService:
             skill = self._catalogue.skill(task.skill)
         except UnknownSkill as exc:
             return _refusal("unknown_skill", str(exc))
-        return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes)
+        return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes, lease.ending_with)
 
 
 def _refusal(code: str, message: str) -> tuple[str, Usage]:

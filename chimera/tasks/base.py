@@ -18,7 +18,7 @@ class ChimeraTask(Task):  # type: ignore[type-arg]  # celery's Task is not gener
     autoretry_for = (StoreUnavailable, QueueUnavailable)
     max_retries = None
     retry_backoff = 1
-    retry_backoff_max = 15
+    retry_backoff_max = 4
     resultrepr_maxsize = 0
 
     def apply_async(self, *args: Any, **options: Any) -> Any:

@@ -19,6 +19,7 @@ from chimera.ports.decision_store import CardDecision, LostTask, WaveDecision
 from chimera.ports.plan_store import Submitted, TaskResult
 from tests.contract.worlds import World
 
+EPOCH = "run/key"
 POLICY = "default@v1+00000000"
 
 Says = Callable[[Staged], WaveDecision]
@@ -140,13 +141,18 @@ class Scene:
         """Sends the waves that may go out."""
         waves = [outgoing.wave for outgoing in self.world.waves.take_next(self.tenant_id, window)]
         if waves:
-            self.world.waves.mark_published(waves)
+            self.world.waves.mark_published(waves, EPOCH)
         return waves
 
     def claim(self, wave: WaveRef, task_ids: Sequence[UUID], lease_seconds: float = 60.0) -> Claim:
         token = self.world.clock.new_id()
         tasks = self.world.work.claim(wave, task_ids, self.agent_id, token, lease_seconds)
         return Claim(wave, token, tuple(tasks))
+
+    def lose(self, wave: WaveRef) -> None:
+        """Lets every lease of a wave that was sent run out, and the sweep take them back."""
+        self.pass_time(64)
+        assert self.world.sweep.look_at(wave, (), queue_is_empty=False) is not None
 
     def stage(self, claim: Claim, outcome: SuccessOutcome | FailureOutcome | None = None) -> int:
         """Stages the same outcome for all tasks of a claim."""

@@ -52,9 +52,10 @@ def test_a_wave_shows_nothing_of_other_waves_or_tenants(scene: Scene, stranger: 
 def test_a_task_is_lost_when_its_last_lease_ran_out(scene: Scene) -> None:
     planned = scene.plan(1, max_attempts=2)
     for attempt in (1, 2):
+        scene.send()
         scene.claim(planned.wave, planned.ids, lease_seconds=60)
         assert scene.world.decisions.open_wave(planned.wave).lost == ()
-        scene.pass_time(61)
+        scene.lose(planned.wave)
         lost = [(task.task_id, task.attempt) for task in scene.world.decisions.open_wave(planned.wave).lost]
         assert lost == ([] if attempt == 1 else [(planned.ids[0], 2)])
 
@@ -104,7 +105,7 @@ def test_lost_tasks_end_exhausted(scene: Scene) -> None:
     planned = scene.plan(1, max_attempts=1)
     scene.send()
     scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
+    scene.pass_time(64)
     assert scene.judge(planned.wave, approve) == 0
     assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
     plan = scene.shown(planned.plan_id)
@@ -212,7 +213,7 @@ def test_a_task_given_up_for_lost_is_left_out_when_its_result_came_after_all(sce
     planned = scene.plan(1, max_attempts=1)
     scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
+    scene.pass_time(64)
     [lost] = scene.world.decisions.open_wave(planned.wave).lost
     assert scene.stage(claim) == 1
     scene.world.decisions.decide_wave(planned.wave, [give_up(lost)])

@@ -11,7 +11,7 @@ from chimera.models.plan import PlanFailure, PlanState
 from chimera.models.task import TaskState
 from chimera.models.wave import Wave
 from tests.conftest import new_tenant_id
-from tests.contract.scene import Scene, approve, failure, now_of, success
+from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, success
 from tests.contract.worlds import World
 
 FAILURE = PlanFailure(code="planner_raised", message="ValueError: no")
@@ -337,8 +337,9 @@ def test_a_result_shows_what_was_staged_and_its_label(scene: Scene) -> None:
 
 def test_a_result_is_that_of_the_latest_attempt(scene: Scene) -> None:
     planned = scene.plan(1)
+    scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
+    scene.lose(planned.wave)
     scene.stage(scene.claim(planned.wave, planned.ids), failure())
     assert scene.stage(claim) == 0
     [result] = scene.results(planned.plan_id)
@@ -377,7 +378,7 @@ def test_the_audit_is_one_chain(scene: Scene, stranger: Scene) -> None:
 def test_a_published_plan_is_not_unplanned_until_its_message_must_be_lost(scene: Scene) -> None:
     plan_id = scene.submit()
     scene.pass_time(5)
-    scene.world.plans.mark_published(scene.tenant_id, plan_id)
+    scene.world.plans.mark_published(scene.tenant_id, plan_id, EPOCH)
     assert plan_id not in [plan.plan_id for plan in scene.world.sweep.unplanned()]
     scene.pass_time(11)
     assert plan_id in [plan.plan_id for plan in scene.world.sweep.unplanned()]

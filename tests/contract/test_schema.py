@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from uuid import UUID, uuid4
 
@@ -87,7 +87,8 @@ def history(scene: Scene) -> History:
         scene.stage(scene.claim(planned.wave, [task_id]))
         scene.judge(planned.wave, says)
     scene.stage(scene.claim(planned.wave, [staged]), success("staged"))
-    scene.claim(planned.wave, [running], lease_seconds=3600)
+    ran = scene.claim(planned.wave, [running], lease_seconds=3600)
+    scene.stage(replace(ran, token=scene.world.clock.new_id()))
     [waiting] = scene.world.decisions.open_wave(planned.wave).staged
     return History(
         scene.tenant_id,
@@ -128,7 +129,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
         "select": {
             "plan": "deadline plan_id state tenant_id",
             "task": ALL,
-            "result": "attempt task_id tenant_id",
+            "result": "attempt sha256 task_id tenant_id",
             "stale_result": "lease_token task_id tenant_id",
             "state": ALL,
         },
@@ -137,8 +138,8 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
     },
     "judge": {
         "select": {
-            "plan": "deadline epoch finished_at lease_until plan_id planner planner_attempt priority published_at state "
-            "stop_state stopped_by submitted_at task_count tenant_id trace_id",
+            "plan": "deadline epoch finished_at lease_until plan_id planner planner_attempt priority published_at "
+            "state stop_state stopped_by submitted_at task_count tenant_id trace_id",
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(("audit", "decision", "commit", "state", "review_card"), ALL),

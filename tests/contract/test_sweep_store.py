@@ -6,15 +6,18 @@ from uuid import UUID
 from chimera.models.plan import PlanState
 from chimera.models.task import TaskState
 from chimera.ports.sweep_store import OverdueWave, PlanRef
-from tests.contract.scene import Scene, approve, failure, now_of, retry
+from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, retry
 
 
 def own(scene: Scene, plans: list[PlanRef]) -> list[UUID]:
     return [plan.plan_id for plan in plans if plan.tenant_id == scene.tenant_id]
 
 
-def overdue(scene: Scene) -> list[OverdueWave]:
-    return [wave for wave in scene.world.sweep.overdue_waves() if wave.wave.tenant_id == scene.tenant_id]
+def overdue(scene: Scene, *dead: UUID, queue_is_empty: bool = False) -> list[OverdueWave]:
+    sweep = scene.world.sweep
+    waves = [wave for wave in sweep.untouched_waves() if wave.tenant_id == scene.tenant_id]
+    looked_at = [sweep.look_at(wave, dead, queue_is_empty=queue_is_empty) for wave in waves]
+    return [wave for wave in looked_at if wave is not None]
 
 
 def is_waiting(scene: Scene) -> bool:
@@ -67,6 +70,7 @@ def test_a_plan_whose_message_was_never_sent_is_found_after_a_while_and_once(sce
     assert own(scene, scene.world.sweep.unplanned()) == []
     scene.pass_time(3)
     assert own(scene, scene.world.sweep.unplanned()) == [plan_id]
+    scene.world.sweep.mark_published(PlanRef(tenant_id=scene.tenant_id, plan_id=plan_id), EPOCH)
     assert own(scene, scene.world.sweep.unplanned()) == []
     scene.pass_time(11)
     assert own(scene, scene.world.sweep.unplanned()) == [plan_id]
@@ -127,7 +131,7 @@ def test_a_task_whose_lease_ran_out_goes_back_to_the_queue_and_its_wave_out_agai
     scene.send()
     scene.claim(planned.wave, planned.ids[:1], lease_seconds=60)
     scene.claim(planned.wave, planned.ids[1:], lease_seconds=600)
-    scene.pass_time(61)
+    scene.pass_time(64)
     assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
     assert scene.states(planned.plan_id) == [TaskState.QUEUED, TaskState.RUNNING]
     assert is_waiting(scene)
@@ -139,7 +143,7 @@ def test_the_result_of_a_lease_that_was_taken_back_is_dropped(scene: Scene) -> N
     planned = scene.plan(1)
     scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
+    scene.pass_time(64)
     overdue(scene)
     assert scene.stage(claim) == 0
     assert scene.claim(planned.wave, planned.ids).tasks[0].attempt == 2
@@ -149,7 +153,7 @@ def test_a_task_whose_last_lease_ran_out_is_for_the_judge(scene: Scene) -> None:
     planned = scene.plan(1, max_attempts=1)
     scene.send()
     scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
+    scene.pass_time(64)
     assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
     assert scene.states(planned.plan_id) == [TaskState.RUNNING]
     scene.judge(planned.wave, approve)
@@ -168,6 +172,119 @@ def test_a_wave_that_nobody_claims_goes_out_again_ever_more_rarely(scene: Scene)
     assert [wave.publish for wave in overdue(scene)] == [False]
     scene.pass_time(10)
     assert [wave.publish for wave in overdue(scene)] == [True]
+
+
+def test_a_wave_whose_message_is_not_in_the_queue_goes_out_again_soon(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.pass_time(2.5)
+    assert [wave.publish for wave in overdue(scene, queue_is_empty=True)] == [False]
+    scene.pass_time(2.5)
+    assert [wave.publish for wave in overdue(scene, queue_is_empty=True)] == [True]
+    assert scene.send() == [planned.wave]
+
+
+def test_a_lease_that_has_just_run_out_may_still_be_renewed(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
+    scene.pass_time(17)
+    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert scene.world.work.renew(planned.wave, claim.token, 15).held
+    scene.pass_time(14)
+    assert [wave.publish for wave in overdue(scene)] == [False]
+    assert scene.stage(claim) == 1
+
+
+# Agents that are dead.
+
+
+def test_the_agents_that_hold_a_lease_are_known(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    assert scene.world.sweep.agents(scene.tenant_id, [planned.wave]) == set()
+    claim = scene.claim(planned.wave, planned.ids[:1])
+    assert scene.world.sweep.agents(scene.tenant_id, [planned.wave]) == {scene.agent_id}
+    scene.stage(claim)
+    assert scene.world.sweep.agents(scene.tenant_id, [planned.wave]) == set()
+
+
+def test_what_a_dead_agent_ran_goes_back_to_the_queue_at_once(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
+    scene.pass_time(3)
+    assert overdue(scene, scene.world.clock.new_id()) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    scene.pass_time(2.5)
+    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert scene.states(planned.plan_id) == [TaskState.QUEUED] * 2
+    assert scene.stage(claim) == 0
+
+
+def test_what_was_renewed_lately_is_left_to_its_agent_whatever_the_registry_says(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
+    scene.pass_time(3)
+    scene.world.work.renew(planned.wave, claim.token, 15)
+    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert scene.stage(claim) == 1
+
+
+def test_what_a_dead_agent_ran_at_its_last_attempt_is_for_the_judge(scene: Scene) -> None:
+    planned = scene.plan(1, max_attempts=1)
+    scene.send()
+    scene.claim(planned.wave, planned.ids, lease_seconds=15)
+    scene.pass_time(3)
+    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+    scene.judge(planned.wave, approve)
+    assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
+
+
+def test_what_was_lost_goes_out_alone_and_is_claimed_alone(scene: Scene) -> None:
+    planned = scene.plan(3)
+    scene.send()
+    scene.claim(planned.wave, planned.ids[:2], lease_seconds=15)
+    scene.pass_time(3)
+    overdue(scene, scene.agent_id)
+    [outgoing] = scene.world.waves.take_next(scene.tenant_id, 8)
+    assert {task.task_id: task.alone for task in outgoing.tasks} == dict(
+        zip(planned.ids, [True, True, False], strict=True)
+    )
+    assert scene.claim(planned.wave, planned.ids).ids == planned.ids[2:]
+    assert scene.claim(planned.wave, planned.ids[:1]).ids == planned.ids[:1]
+
+
+# A broker that forgot.
+
+
+def test_what_another_epoch_of_the_broker_was_sent_is_sent_again(scene: Scene) -> None:
+    submitted = scene.submit()
+    scene.world.plans.mark_published(scene.tenant_id, submitted, EPOCH)
+    planned, unsent = scene.plan(2), scene.plan(1, priority=0)
+    assert scene.send(window=1) == [planned.wave]
+    scene.claim(planned.wave, planned.ids[:1])
+    scene.pass_time(2.5)
+    scene.world.sweep.forget(EPOCH)
+    assert own(scene, scene.world.sweep.unplanned()) == []
+    assert scene.world.waves.take_next(scene.tenant_id, 1) == []
+
+    scene.world.sweep.forget("run/other key")
+    assert own(scene, scene.world.sweep.unplanned()) == [submitted]
+    [outgoing] = scene.world.waves.take_next(scene.tenant_id, 1)
+    assert outgoing.wave == planned.wave
+    assert [task.task_id for task in outgoing.tasks] == planned.ids[1:]
+    assert scene.states(unsent.plan_id) == [TaskState.QUEUED]
+
+
+def test_what_the_broker_s_epoch_was_sent_is_not_sent_again(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.world.waves.take_next(scene.tenant_id, 8)
+    scene.world.waves.mark_published([planned.wave], "run/other key")
+    scene.world.sweep.forget("run/other key")
+    assert scene.world.waves.take_next(scene.tenant_id, 8) == []
+    scene.world.sweep.forget(EPOCH)  # as the epoch of all other tests: they run on the same tables
+    assert scene.send() == [planned.wave]
 
 
 def test_a_wave_that_waits_or_is_closed_or_unsent_is_not_looked_at(scene: Scene) -> None:
@@ -199,7 +316,7 @@ def test_a_tenant_with_a_waiting_wave_is_waiting_until_that_is_sent(scene: Scene
     assert is_waiting(scene)
     scene.world.waves.take_next(scene.tenant_id, 8)
     assert is_waiting(scene)
-    scene.world.waves.mark_published([planned.wave])
+    scene.world.waves.mark_published([planned.wave], EPOCH)
     assert not is_waiting(scene)
 
 

@@ -11,6 +11,7 @@ from chimera.errors import StoreUnavailable
 from chimera.models.plan import PlanFailure, PlanState
 from chimera.models.wave import WaveRef
 from chimera.ports.decision_store import CardDecision
+from chimera.ports.sweep_store import PlanRef
 from tests.contract.scene import Scene
 from tests.contract.worlds import FakeWorld, PostgresWorld, World
 
@@ -24,7 +25,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "tenants.add": lambda world: world.tenants.add(TENANT, "ann"),
     "tenants.list_tenants": lambda world: world.tenants.list_tenants(),
     "plans.submit": lambda world: Scene(world, TENANT).submit(),
-    "plans.mark_published": lambda world: world.plans.mark_published(TENANT, ID),
+    "plans.mark_published": lambda world: world.plans.mark_published(TENANT, ID, "epoch"),
     "plans.begin_planning": lambda world: world.plans.begin_planning(TENANT, ID, ID, 60),
     "plans.save_tasks": lambda world: world.plans.save_tasks(TENANT, ID, ID, [], []),
     "plans.fail_plan": lambda world: world.plans.fail_plan(TENANT, ID, ID, FAILURE),
@@ -35,7 +36,8 @@ ASK: dict[str, Callable[[World], object]] = {
     "plans.entries": lambda world: world.plans.entries(TENANT, None, 0, 1),
     "plans.last_entries": lambda world: world.plans.last_entries(TENANT, 1),
     "waves.take_next": lambda world: world.waves.take_next(TENANT, 1),
-    "waves.mark_published": lambda world: world.waves.mark_published([WAVE]),
+    "waves.mark_published": lambda world: world.waves.mark_published([WAVE], "epoch"),
+    "sweep.mark_published": lambda world: world.sweep.mark_published(PlanRef(tenant_id=TENANT, plan_id=ID), "e"),
     "work.claim": lambda world: world.work.claim(WAVE, [ID], ID, ID, 60),
     "work.stage": lambda world: world.work.stage(WAVE, ID, ID, []),
     "decisions.open_wave": lambda world: world.decisions.open_wave(WAVE),
@@ -48,7 +50,13 @@ ASK: dict[str, Callable[[World], object]] = {
     "sweep.expire_plans": lambda world: world.sweep.expire_plans(),
     "sweep.unplanned": lambda world: world.sweep.unplanned(),
     "sweep.stopping": lambda world: world.sweep.stopping(),
-    "sweep.overdue_waves": lambda world: world.sweep.overdue_waves(),
+    "sweep.untouched_waves": lambda world: world.sweep.untouched_waves(),
+    "sweep.agents": lambda world: world.sweep.agents(TENANT, [WAVE]),
+    "sweep.look_at": lambda world: world.sweep.look_at(WAVE, (), queue_is_empty=False),
+    "sweep.forget": lambda world: world.sweep.forget("epoch"),
+    "plans.renew_planning": lambda world: world.plans.renew_planning(TENANT, ID, ID, 1.0),
+    "work.renew": lambda world: world.work.renew(WAVE, ID, 1.0),
+    "work.release": lambda world: world.work.release(WAVE, ID, [ID]),
     "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
 }
 

@@ -5,7 +5,7 @@ import pytest
 from chimera.models.plan import PlanState
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
-from tests.contract.scene import Planned, Scene, approve, deny, retry
+from tests.contract.scene import EPOCH, Planned, Scene, approve, deny, retry
 
 
 def taken(scene: Scene, window: int = 8) -> list[WaveRef]:
@@ -161,7 +161,7 @@ def test_the_judge_sends_waves_as_the_planner_does(scene: Scene) -> None:
     waves = scene.world.waves_of_judge
     outgoing = waves.take_next(scene.tenant_id, 2)
     assert [wave.wave for wave in outgoing] == [planned.waves[1]]
-    waves.mark_published([wave.wave for wave in outgoing])
+    waves.mark_published([wave.wave for wave in outgoing], EPOCH)
     scene.pass_time(6)
     assert waves.take_next(scene.tenant_id, 2) == []
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from chimera.models.lease import Renewal
 from chimera.models.plan import PlanState
 from chimera.models.record import canonical_json
 from chimera.models.result import SuccessOutcome
@@ -70,10 +71,13 @@ def test_a_task_past_its_plan_s_deadline_is_not_claimed(scene: Scene) -> None:
     assert scene.claim(planned.wave, planned.ids).ids == []
 
 
-def test_a_task_whose_lease_ran_out_is_claimed_for_another_attempt(scene: Scene) -> None:
+def test_a_task_whose_lease_ran_out_is_claimed_for_another_attempt_when_it_was_taken_back(scene: Scene) -> None:
     planned = scene.plan(1)
+    scene.send()
     scene.claim(planned.wave, planned.ids, lease_seconds=60)
     scene.pass_time(61)
+    assert scene.claim(planned.wave, planned.ids).ids == []
+    scene.lose(planned.wave)
     [task] = scene.claim(planned.wave, planned.ids).tasks
     assert task.attempt == 2
 
@@ -81,9 +85,10 @@ def test_a_task_whose_lease_ran_out_is_claimed_for_another_attempt(scene: Scene)
 def test_a_task_without_attempts_left_is_not_claimed(scene: Scene) -> None:
     planned = scene.plan(1, max_attempts=2)
     for attempt in (1, 2):
+        scene.send()
         [task] = scene.claim(planned.wave, planned.ids, lease_seconds=60).tasks
         assert task.attempt == attempt
-        scene.pass_time(61)
+        scene.lose(planned.wave)
     assert scene.claim(planned.wave, planned.ids).ids == []
 
 
@@ -147,12 +152,47 @@ def test_a_result_under_another_token_is_dropped(scene: Scene) -> None:
 
 def test_a_result_of_a_lost_lease_is_dropped_and_the_others_are_kept(scene: Scene) -> None:
     planned = scene.plan(2)
-    slow = scene.claim(planned.wave, planned.ids, lease_seconds=60)
-    scene.pass_time(61)
-    quick = scene.claim(planned.wave, planned.ids[:1])
-    assert scene.stage(slow, success("slow")) == 1
-    assert scene.stage(quick, success("quick")) == 1
-    assert [_output(scene, number) for number in (0, 1)] == ["quick", "slow"]
+    scene.send()
+    lost = scene.claim(planned.wave, planned.ids[:1], lease_seconds=60)
+    held = scene.claim(planned.wave, planned.ids[1:], lease_seconds=600)
+    scene.lose(planned.wave)
+    again = scene.claim(planned.wave, planned.ids[:1])
+    assert scene.stage(lost, success("lost")) == 0
+    assert scene.stage(held, success("held")) == 1
+    assert scene.stage(again, success("again")) == 1
+    assert [_output(scene, number) for number in (0, 1)] == ["again", "held"]
+
+
+def test_the_same_results_staged_again_are_stored_once(scene: Scene) -> None:
+    # The answer to the first staging may have been lost on its way.
+    planned = scene.plan(2)
+    claim = scene.claim(planned.wave, planned.ids)
+    assert scene.stage(claim, success("same")) == 2
+    assert scene.stage(claim, success("same")) == 2
+    assert scene.states(planned.plan_id) == [TaskState.STAGED] * 2
+
+
+def test_a_lease_is_renewed_by_its_token_while_the_plan_goes_on(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=60)
+    for _ in range(3):
+        scene.pass_time(50)
+        assert scene.world.work.renew(planned.wave, claim.token, 60) == Renewal(held=True, may_start=True)
+    lost = Renewal(held=False, may_start=False)
+    assert scene.world.work.renew(planned.wave, scene.world.clock.new_id(), 60) == lost
+    scene.stop(planned.plan_id)
+    assert scene.world.work.renew(planned.wave, claim.token, 60) == lost
+
+
+def test_a_task_that_was_not_started_is_given_back_with_its_attempt(scene: Scene) -> None:
+    planned = scene.plan(3)
+    claim = scene.claim(planned.wave, planned.ids)
+    scene.world.work.release(planned.wave, scene.world.clock.new_id(), planned.ids)
+    assert scene.states(planned.plan_id) == [TaskState.RUNNING] * 3
+    scene.world.work.release(planned.wave, claim.token, planned.ids[1:])
+    assert scene.states(planned.plan_id) == [TaskState.RUNNING, TaskState.QUEUED, TaskState.QUEUED]
+    assert [task.attempt for task in scene.claim(planned.wave, planned.ids).tasks] == [1, 1]
 
 
 def test_a_result_that_comes_late_counts_while_nobody_took_the_lease(scene: Scene) -> None:

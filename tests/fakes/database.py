@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,7 @@ class PlanRow:
     planner_attempt: int = 0
     lease: Lease | None = None
     published_at: datetime | None = None
+    epoch: str | None = None
     finished_at: datetime | None = None
 
     @property
@@ -59,6 +60,7 @@ class WaveRow:
     state: str = "waiting"  # in_flight, closed
     published_at: datetime | None = None
     publish_count: int = 0
+    epoch: str | None = None
 
 
 @dataclass
@@ -66,6 +68,8 @@ class TaskRow:
     task: Task
     state: TaskState = TaskState.QUEUED
     attempt: int = 0
+    lost: int = 0
+    agent_id: UUID | None = None
     lease: Lease | None = None
     state_version: int | None = None
 
@@ -89,6 +93,8 @@ class FakeDatabase:
     waves: dict[WaveRef, WaveRow] = field(default_factory=dict)
     tasks: dict[tuple[str, UUID], TaskRow] = field(default_factory=dict)
     results: dict[tuple[str, UUID, int], Result] = field(default_factory=dict)
+    # Results that came after their lease was over, by tenant, task and lease.
+    stale: dict[tuple[str, UUID, UUID], Result] = field(default_factory=dict)
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
     final: dict[tuple[str, UUID], Decision] = field(default_factory=dict)
     state: dict[tuple[str, str], Shared] = field(default_factory=dict)
@@ -129,6 +135,10 @@ class FakeDatabase:
     def is_lost(self, lease: Lease | None) -> bool:
         """Whether the lease's time has run out."""
         return lease is not None and lease.until < self.now()
+
+    def is_given_up(self, lease: Lease | None) -> bool:
+        """Whether it ran out so long ago that it will not be renewed any more."""
+        return lease is not None and (lease.until == LONG_AGO or lease.until < self.now() - timedelta(seconds=3))
 
     def unmet(self, task: Task) -> tuple[UUID, ...]:
         """The tasks that it depends on and that were not approved, in no order."""

@@ -107,7 +107,7 @@ class FakeDecisionStore(port.DecisionStore):
 
     def _is_given_up(self, row: TaskRow) -> bool:
         running_out = row.state is TaskState.RUNNING and row.attempt >= row.task.max_attempts
-        return running_out and self._database.is_lost(row.lease)
+        return running_out and self._database.is_given_up(row.lease)
 
     def _is_found(self, wave: WaveRef, item: WaveDecision) -> bool:
         """Whether the task is still where the decision found it."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
 from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.lease import Renewal
 from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import canonical_json
 from chimera.models.result import OUTCOME
@@ -40,10 +41,20 @@ class FakePlanStore(port.PlanStore):
         self._record(request.tenant_id, plan_id, "app", "plan.submitted")
         return Submitted(plan_id=plan_id, created=True)
 
-    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:
+    def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
         database = self._database.opened()
         if row := database.plans.get((tenant_id, plan_id)):
             row.published_at = database.now()
+            row.epoch = epoch
+
+    def renew_planning(self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:
+        database = self._database.opened()
+        row = database.plans.get((tenant_id, plan_id))
+        held = row is not None and row.state is PlanState.PLANNING and row.lease is not None
+        if row is None or row.lease is None or not held or row.lease.token != lease_token:
+            return Renewal(held=False, may_start=False)
+        row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
+        return Renewal(held=True, may_start=True)
 
     def begin_planning(
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float

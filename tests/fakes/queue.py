@@ -19,6 +19,8 @@ class FakeQueue(port.Queue):
         self.stopped: list[PlanRef] = []
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
+        # Another text is a broker that was flushed.
+        self.memory = "first"
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()
@@ -36,7 +38,18 @@ class FakeQueue(port.Queue):
         self._take()
         self.stopped.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
 
+    def epoch(self) -> str:
+        self._check()
+        return self.memory
+
+    def backlog(self, tenant_id: str) -> int:
+        self._check()
+        return sum(dispatch.wave.tenant_id == tenant_id for dispatch in self.dispatches)
+
     def _take(self) -> None:
+        self._check()
+        self.room -= 1
+
+    def _check(self) -> None:
         if self.room <= 0:
             raise QueueUnavailable
-        self.room -= 1

@@ -1,9 +1,13 @@
 """What lost messages left undone, in memory."""
 
+from collections.abc import Collection, Sequence
 from datetime import timedelta
+from uuid import UUID
 
+from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.plan import ENDED, PlanState
 from chimera.models.task import TaskState
+from chimera.models.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, WaveRow
@@ -12,6 +16,7 @@ from tests.fakes.plan_store import FakePlanStore
 # How long a quick wave or a planner's message takes, and how long nothing is sent twice.
 _QUICK = timedelta(seconds=2)
 _AGAIN = timedelta(seconds=10)
+_IN_VAIN = timedelta(seconds=3)
 
 
 class FakeSweepStore(port.SweepStore):
@@ -24,21 +29,47 @@ class FakeSweepStore(port.SweepStore):
         ends = [self._plans.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
         return [_ref(row) for row, end in zip(rows, ends, strict=True) if end is PlanState.STOPPING]
 
-    def unplanned(self) -> list[PlanRef]:
+    def forget(self, epoch: str) -> int:
         database = self._database.opened()
-        rows = [row for row in database.plans.values() if self._waits_for_a_planner(row)]
-        for row in rows:
-            row.published_at = database.now()
-        return [_ref(row) for row in rows]
+        rows: list[PlanRow | WaveRow] = [
+            *(row for row in database.plans.values() if row.state is PlanState.SUBMITTED),
+            *(row for row in database.waves.values() if row.state == "in_flight"),
+        ]
+        forgotten = [row for row in rows if row.published_at is not None and row.epoch != epoch]
+        for row in forgotten:
+            row.published_at = None
+            if isinstance(row, WaveRow):
+                row.touched_at = LONG_AGO
+        return len(forgotten)
+
+    def unplanned(self) -> list[PlanRef]:
+        return [_ref(row) for row in self._database.opened().plans.values() if self._waits_for_a_planner(row)]
+
+    def mark_published(self, plan: PlanRef, epoch: str) -> None:
+        self._plans.mark_published(plan.tenant_id, plan.plan_id, epoch)
 
     def stopping(self) -> list[PlanRef]:
         return [_ref(row) for row in self._database.opened().plans.values() if row.state is PlanState.STOPPING]
 
-    def overdue_waves(self) -> list[OverdueWave]:
+    def untouched_waves(self) -> list[WaveRef]:
         database = self._database.opened()
-        untouched = database.now() - _QUICK
-        rows = [row for row in database.waves.values() if row.state == "in_flight" and row.touched_at < untouched]
-        return [self._look_at(row) for row in rows if row.published_at is not None]
+        return [row.ref for row in database.waves.values() if self._is_untouched(row)]
+
+    def agents(self, tenant_id: str, waves: Sequence[WaveRef]) -> set[UUID]:
+        database = self._database.opened()
+        rows = [row for wave in waves if wave.tenant_id == tenant_id for row in database.wave_tasks(wave)]
+        return {row.agent_id for row in rows if row.state is TaskState.RUNNING and row.agent_id is not None}
+
+    def look_at(self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool) -> OverdueWave | None:
+        database = self._database.opened()
+        row = database.waves.get(wave)
+        if row is None or not self._is_untouched(row):
+            return None
+        quiet = database.now() + timedelta(seconds=LEASE_SECONDS - QUIET_SECONDS)
+        for task in database.wave_tasks(wave):
+            if task.state is TaskState.RUNNING and task.agent_id in dead and task.lease and task.lease.until < quiet:
+                task.lease.until = LONG_AGO
+        return self._look_at(row, queue_is_empty=queue_is_empty)
 
     def waiting_tenants(self) -> list[str]:
         database = self._database.opened()
@@ -56,23 +87,27 @@ class FakeSweepStore(port.SweepStore):
 
     def _waits_for_a_planner(self, row: PlanRow) -> bool:
         now = self._database.now()
-        if row.published_at is not None and row.published_at >= now - _AGAIN:
-            return False
-        dropped = row.state is PlanState.PLANNING and self._database.is_lost(row.lease)
-        return dropped or (row.state is PlanState.SUBMITTED and row.submitted_at < now - _QUICK)
+        again = row.published_at is None or row.published_at < now - _AGAIN
+        if row.state is PlanState.PLANNING and row.lease is not None and self._database.is_lost(row.lease):
+            return again or (row.published_at is not None and row.published_at < row.lease.until)
+        return again and row.state is PlanState.SUBMITTED and row.submitted_at < now - _QUICK
 
-    def _look_at(self, row: WaveRow) -> OverdueWave:
+    def _is_untouched(self, row: WaveRow) -> bool:
+        in_flight = row.state == "in_flight" and row.published_at is not None
+        return in_flight and row.touched_at < self._database.now() - _QUICK
+
+    def _look_at(self, row: WaveRow, *, queue_is_empty: bool) -> OverdueWave:
         database = self._database
-        lost = row.published_at is not None and row.published_at < database.now() - _AGAIN * 2 ** min(
-            row.publish_count - 1, 6
-        )
+        wait = _IN_VAIN if queue_is_empty else _AGAIN * 2 ** min(row.publish_count - 1, 6)
+        lost = row.published_at is not None and row.published_at < database.now() - wait
         taken_back = False
         judge = False
         tasks = database.wave_tasks(row.ref)
         for task in tasks:
-            if task.state is TaskState.RUNNING and database.is_lost(task.lease):
+            if task.state is TaskState.RUNNING and database.is_given_up(task.lease):
                 if task.attempt < task.task.max_attempts:
                     task.state, task.lease, taken_back = TaskState.QUEUED, None, True
+                    task.lost += 1
                 else:
                     judge = True
         judge = judge or any(task.state is TaskState.STAGED for task in tasks)

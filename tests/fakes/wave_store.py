@@ -10,7 +10,7 @@ from chimera.ports.wave_store import OutgoingWave
 from tests.fakes.database import FakeDatabase, WaveRow
 
 # A wave that was taken and is not sent after this long lost its sender.
-_SENDER_SECONDS = 5
+_SENDER_SECONDS = 3
 
 
 class FakeWaveStore(port.WaveStore):
@@ -29,12 +29,13 @@ class FakeWaveStore(port.WaveStore):
             row.touched_at = database.now()
         return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
 
-    def mark_published(self, waves: Sequence[WaveRef]) -> None:
+    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:
         database = self._database.opened()
         for wave in waves:
             row = database.waves[wave]
             row.published_at = row.touched_at = database.now()
             row.publish_count += 1
+            row.epoch = epoch
 
     def _may_go(self, row: WaveRow) -> bool:
         database = self._database
@@ -47,7 +48,13 @@ class FakeWaveStore(port.WaveStore):
         return left and row.touched_at < self._database.now() - timedelta(seconds=_SENDER_SECONDS)
 
     def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:
-        tasks = [row.task for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]
+        rows = [row for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]
         return tuple(
-            QueuedTask(task_id=task.task_id, skill=task.skill, timeout_seconds=task.timeout_seconds) for task in tasks
+            QueuedTask(
+                task_id=row.task.task_id,
+                skill=row.task.skill,
+                timeout_seconds=row.task.timeout_seconds,
+                alone=row.lost > 0,
+            )
+            for row in rows
         )

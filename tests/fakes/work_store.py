@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from chimera.models.lease import Renewal
 from chimera.models.result import Result
 from chimera.models.task import ClaimedTask, TaskState
 from chimera.models.wave import WaveRef
@@ -21,20 +22,42 @@ class FakeWorkStore(port.WorkStore):
         database = self._database.opened()
         if not self._plan_goes_on(wave):
             return []
-        free = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and self._is_free(row)]
+        asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
+        free = [row for row in asked if self._is_free(row) and (row.lost == 0 or len(task_ids) == 1)]
         for row in free:
             row.state = TaskState.RUNNING
             row.attempt += 1
+            row.agent_id = agent_id
             row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
             row.state_version = self._version_of(row)
         return [self._claimed(row) for row in free]
+
+    def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:
+        database = self._database.opened()
+        held = [row for row in database.wave_tasks(wave) if row.lease is not None and row.lease.token == lease_token]
+        if not held or not self._plan_goes_on(wave):
+            return Renewal(held=False, may_start=False)
+        for row in held:
+            row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
+        return Renewal(held=True, may_start=True)
+
+    def release(self, wave: WaveRef, lease_token: UUID, task_ids: Sequence[UUID]) -> None:
+        for row in self._database.opened().wave_tasks(wave):
+            if row.task.task_id in task_ids and row.lease is not None and row.lease.token == lease_token:
+                row.state, row.lease = TaskState.QUEUED, None
+                row.attempt -= 1
 
     def stage(self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
         database = self._database.opened()
         staged = 0
         for result in results:
             row = next((row for row in database.wave_tasks(wave) if row.task.task_id == result.task_id), None)
+            earlier = database.results.get((wave.tenant_id, result.task_id, result.attempt))
+            if earlier is not None and earlier.sha256 == result.sha256:
+                staged += 1  # sent again
+                continue
             if row is None or not self._is_mine(row, result.attempt, lease_token):
+                database.stale[wave.tenant_id, result.task_id, lease_token] = result
                 continue
             row.state = TaskState.STAGED
             row.lease = None
@@ -49,9 +72,9 @@ class FakeWorkStore(port.WorkStore):
         return plan.request.deadline is None or plan.request.deadline > self._database.now()
 
     def _is_free(self, row: TaskRow) -> bool:
-        dropped = row.state is TaskState.RUNNING and self._database.is_lost(row.lease)
-        free = row.state is TaskState.QUEUED or dropped
-        return free and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
+        return (
+            row.state is TaskState.QUEUED and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
+        )
 
     def _version_of(self, row: TaskRow) -> int | None:
         """The version of the shared state that the task will change; 0 where there is none yet."""

@@ -112,7 +112,7 @@ def test_the_sweep_starts_a_judge_that_did_not_come(services: Services, chimera:
         services.planner.plan(tenant, submitted.plan_id)
         # Nothing was sent: this process takes the wave and runs it, and no body follows.
         [outgoing] = wave_store.take_next(tenant, 1)
-        wave_store.mark_published([outgoing.wave])
+        wave_store.mark_published([outgoing.wave], services._queue.epoch())
         staged = services.worker.run_batch(outgoing.wave, [task.task_id for task in outgoing.tasks], 10.0)
     finally:
         services.planner._dispatcher._window = window

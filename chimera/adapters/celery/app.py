@@ -43,11 +43,12 @@ _NEEDED: Mapping[str, Any] = {
         "chimera.sweep": JUDGE_QUEUE,
     },
     "worker_hijack_root_logger": False,
-    "worker_cancel_long_running_tasks_on_connection_loss": True,
+    # What runs goes on without its broker: its result is staged in PostgreSQL, and its message finds nothing to do.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_soft_shutdown_timeout": 5.0,
     "result_expires": 3600,
     "broker_connection_retry_on_startup": True,
-    "redis_socket_timeout": 30.0,
+    "redis_socket_timeout": 10.0,
     "redis_socket_connect_timeout": 5.0,
     # Publishing is tried again by the sweep, from the store: here only for a dropped connection.
     "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0, "interval_step": 0.2},
@@ -63,7 +64,7 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
     "priority_steps": [0],
     "queue_order_strategy": "round_robin",
     # A server that hangs must not hang whoever publishes.
-    "socket_timeout": 30.0,
+    "socket_timeout": 10.0,
     "socket_connect_timeout": 5.0,
     # Publishing to a server that is not there fails soon: the store keeps what is to be sent. Times in seconds.
     "retry_on_timeout": False,

@@ -4,6 +4,8 @@ from typing import Any
 
 from celery.backends.redis import RedisBackend
 
+from chimera.failpoints import Failpoint, failpoint
+
 NAME = "chimera.adapters.celery.backend:QuietRedisBackend"
 
 
@@ -19,3 +21,15 @@ class QuietRedisBackend(RedisBackend):
         if weak:
             return result
         return super().add_pending_result(result, weak=weak, start_drainer=start_drainer)  # type: ignore[call-arg]
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, *args: Any, **options: Any) -> None:
+        """As Celery's: counts a header; who counts the last one sends the body."""
+        tenant_id = request.args[0] if request.group and request.args else ""
+        failpoint(Failpoint.CHORD_COUNTING, tenant_id)
+        super().on_chord_part_return(request, state, result, *args, **options)
+        failpoint(Failpoint.CHORD_COUNTED, tenant_id)
+
+    def _chord_publish_claim_expires(self, claim_expires: int, callback: Any) -> Any:
+        # Called between claiming the body and sending it, which is where Celery 5.7 loses it for good.
+        failpoint(Failpoint.CHORD_CLAIMED, callback.args[0] if callback.args else "")
+        return super()._chord_publish_claim_expires(claim_expires, callback)  # type: ignore[misc]

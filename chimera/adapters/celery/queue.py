@@ -52,6 +52,14 @@ class Queue(port.Queue):
         with self._broker():
             self._send("chimera.stop", (tenant_id, plan_id.hex))
 
+    def epoch(self) -> str:  # noqa: D102
+        with self._broker() as roster:
+            return roster.epoch()
+
+    def backlog(self, tenant_id: str) -> int:  # noqa: D102
+        with self._broker() as roster:
+            return roster.backlog(tenant_id)
+
     def _batch(self, batch: Batch, place: tuple[Any, ...]) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]
         limit = min(batch.timeout_seconds + _KILL_AFTER_SECONDS, VISIBILITY_TIMEOUT_SECONDS - 60)

@@ -1,10 +1,12 @@
 """Which tenants have had work lately: short-lived notes in the broker.
 
-Key: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message, in seconds since
-the epoch, by the broker's clock. If the notes are lost, the next message writes them again.
+Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message, in seconds since
+1970, by the broker's clock. `chimera:epoch`, a random text that is there until the broker loses its memory.
+If the notes are lost, the next message writes them again.
 """
 
 from typing import Any
+from uuid import uuid4
 
 from chimera.adapters.celery.app import tenant_queue
 
@@ -12,6 +14,7 @@ from chimera.adapters.celery.app import tenant_queue
 TENANT_SECONDS = 900.0
 
 _TENANTS = "chimera:tenants"
+_EPOCH = "chimera:epoch"
 
 
 class Roster:
@@ -30,6 +33,19 @@ class Roster:
             if not self._client.llen(tenant_queue(_text(note))):
                 self._client.zrem(_TENANTS, note)
         return {_text(note) for note in self._client.zrange(_TENANTS, 0, -1)}
+
+    def epoch(self) -> str:
+        """The server's run and the key that its memory holds: a restart changes the one, a flush the other."""
+        pipe = self._client.pipeline(transaction=False)
+        pipe.set(_EPOCH, uuid4().hex, nx=True)
+        pipe.get(_EPOCH)
+        pipe.info("server")
+        _, key, server = pipe.execute()
+        return f"{server['run_id']}/{_text(key)}"
+
+    def backlog(self, tenant_id: str) -> int:
+        """Messages in the tenant's queue."""
+        return int(self._client.llen(tenant_queue(tenant_id)))
 
     def _now(self) -> float:
         seconds, microseconds = self._client.time()

@@ -15,11 +15,18 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 from chimera.errors import StoreRefused, StoreUnavailable
 
 CONNECT_TIMEOUT_SECONDS = 5
+POOL_TIMEOUT_SECONDS = 3.0
+POOL_RECONNECT_SECONDS = 2.0
+# A server whose machine is gone is noticed after some 12 s. Seconds, and milliseconds for the last.
+_KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 12_000}
 
 _SCOPE = """
 select set_config('chimera.tenant', %(tenant)s, true),
        -- Tables grow from empty to full within a minute: a plan made for the empty one must not be kept.
-       set_config('plan_cache_mode', 'force_custom_plan', true)
+       set_config('plan_cache_mode', 'force_custom_plan', true),
+       -- A process that stops in the middle of a transaction must not hold its locks against everybody else.
+       set_config('idle_in_transaction_session_timeout', '10s', true),
+       set_config('lock_timeout', '15s', true)
 """
 
 
@@ -48,7 +55,7 @@ class Database:
             with self._opened().connection() as connection, connection.pipeline():
                 connection.execute(_SCOPE, {"tenant": tenant_id})
                 yield connection
-        except (psycopg.OperationalError, PoolTimeout) as exc:
+        except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, PoolTimeout) as exc:
             raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
         except psycopg.errors.UndefinedTable:
             raise StoreRefused(
@@ -81,10 +88,12 @@ class Database:
                 psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_SECONDS).close()
                 self._pool = ConnectionPool(
                     self._url,
-                    kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_SECONDS},
+                    kwargs={"row_factory": dict_row, "connect_timeout": CONNECT_TIMEOUT_SECONDS, **_KEEPALIVE},
                     min_size=1,
                     max_size=self._pool_size,
-                    timeout=CONNECT_TIMEOUT_SECONDS,
+                    timeout=POOL_TIMEOUT_SECONDS,
+                    # Who asks next tries again: waiting longer and longer between attempts would outlast an outage.
+                    reconnect_timeout=POOL_RECONNECT_SECONDS,
                     # A server that was restarted costs a round trip here and nobody an error.
                     check=ConnectionPool.check_connection,
                     open=True,

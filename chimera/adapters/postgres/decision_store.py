@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, stopped
@@ -61,14 +62,21 @@ class DecisionStore(port.DecisionStore):
     def _decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
         with self._database.transaction(wave.tenant_id) as connection:
             connection.execute(_SQL["lock_wave"], _scope(wave))
+            failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
             writing = _Writing(connection, wave)
-            found = writing.move_tasks(writing.write_state(decisions))
+            decisions = writing.write_state(decisions)
+            failpoint(Failpoint.JUDGE_STATE_WRITTEN, wave.tenant_id)
+            found = writing.move_tasks(decisions)
             if not found:
                 return 0
+            failpoint(Failpoint.JUDGE_TASKS_MOVED, wave.tenant_id)
             writing.open_cards(found)
+            failpoint(Failpoint.JUDGE_CARDS_OPENED, wave.tenant_id)
             moved = Counter(item.decision.ruling.next_state for item in found)
             writing.count(moved)
+            failpoint(Failpoint.JUDGE_COUNTED, wave.tenant_id)
             writing.record([item.decision for item in found])
+            failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, wave.tenant_id)
         return moved[TaskState.QUEUED]
 
     def open_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRef]:  # noqa: D102
@@ -106,6 +114,7 @@ class DecisionStore(port.DecisionStore):
                 ],
                 stopping=True,
             )
+            failpoint(Failpoint.STOP_WAVE_CLOSING, wave.tenant_id)
 
     def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:  # noqa: D102
         try:
@@ -121,6 +130,7 @@ class DecisionStore(port.DecisionStore):
                 raise CardNotFound(f"tenant {tenant_id!r} has no review card rc_{decision.card_id.hex}")
             wave = WaveRef(tenant_id=tenant_id, plan_id=card["plan_id"], wave_no=card["wave_no"])
             connection.execute(_SQL["lock_wave"], _scope(wave))
+            failpoint(Failpoint.REVIEW_LOCKED, tenant_id)
             status = CardStatus.APPROVED if decision.approve else CardStatus.DENIED
             values |= {"status": status, "version": decision.version}
             values |= {"decided_by": decision.decided_by, "note": decision.note}
@@ -266,6 +276,7 @@ class _Writing:
         if not stopping and (plan is None or plan["stop_state"] is not None):
             raise _PlanStopped
         entries = head.append(events)[len(before) :]
+        failpoint(Failpoint.JUDGE_AUDITED, self._wave.tenant_id)
         rows = [
             (
                 decision.task_id,
@@ -282,6 +293,7 @@ class _Writing:
         ]
         arrays = columns(rows, "task_ids attempts verdicts hashes finals reasons policies deciders seqs")
         self._connection.execute(_SQL["insert_decisions"], self._scope | arrays | {"at": head.at})
+        failpoint(Failpoint.JUDGE_DECISIONS_WRITTEN, self._wave.tenant_id)
         commits = [
             (
                 decision.task_id,

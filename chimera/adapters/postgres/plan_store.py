@@ -10,7 +10,9 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.audit import Head, entry
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.lease import Renewal
 from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import canonical_json
 from chimera.models.task import Task
@@ -59,9 +61,9 @@ class PlanStore(port.PlanStore):
             head.append([event])
         return Submitted(plan_id=plan_id, created=True)
 
-    def mark_published(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102
+    def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
-            connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "plan": plan_id})
+            connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "plan": plan_id, "epoch": epoch})
 
     def begin_planning(  # noqa: D102
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
@@ -70,6 +72,14 @@ class PlanStore(port.PlanStore):
         with self._database.transaction(tenant_id) as connection:
             row = connection.execute(_SQL["begin_planning"], values).fetchone()
         return PlanningJob.model_validate(row) if row else None
+
+    def renew_planning(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+    ) -> Renewal:
+        values = {"tenant": tenant_id, "plan": plan_id, "token": lease_token, "seconds": lease_seconds}
+        with self._database.transaction(tenant_id) as connection:
+            held = connection.execute(_SQL["renew_planning"], values).fetchone() is not None
+        return Renewal(held=held, may_start=held)
 
     def save_tasks(  # noqa: D102
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
@@ -83,14 +93,17 @@ class PlanStore(port.PlanStore):
             scope["priority"] = plan["priority"]
             if tasks:
                 connection.execute(_SQL["insert_waves"], scope | _wave_columns(waves))
+            failpoint(Failpoint.PLANNER_WAVES_WRITTEN, tenant_id)
             for start in range(0, len(tasks), _TASKS_PER_INSERT):
                 chunk = tasks[start : start + _TASKS_PER_INSERT]
                 connection.execute(_SQL["insert_tasks"], scope | _task_columns(chunk))
+            failpoint(Failpoint.PLANNER_TASKS_WRITTEN, tenant_id)
             facts = {"tasks": len(tasks), "waves": len(waves)}
             events = [AuditEvent(kind="plan.planned", actor=_PLANNER, plan_id=plan_id, facts=facts)]
             if not tasks:
                 events.append(AuditEvent(kind="plan.completed", actor=_PLANNER, plan_id=plan_id, facts={}))
             Head(connection, tenant_id).append(events)
+            failpoint(Failpoint.PLANNER_AUDITED, tenant_id)
         return True
 
     def fail_plan(  # noqa: D102

@@ -1,10 +1,14 @@
 """What lost messages left undone, in PostgreSQL."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
+from uuid import UUID
 
-from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
+from chimera.failpoints import Failpoint, failpoint
+from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.plan import PlanState
 from chimera.models.wave import WaveRef
 from chimera.ports import sweep_store as port
@@ -32,20 +36,37 @@ class SweepStore(port.SweepStore):
                 stopped.append(plan)
         return stopped
 
+    def forget(self, epoch: str) -> int:  # noqa: D102
+        with self._database.transaction() as connection:
+            tenants = [
+                row["tenant_id"] for row in connection.execute(_SQL["tenants_of_other_epochs"], {"epoch": epoch})
+            ]
+        forgotten = 0
+        for tenant_id in tenants:
+            values = {"tenant": tenant_id, "epoch": epoch}
+            with self._database.transaction(tenant_id) as connection:
+                plans = connection.execute(_SQL["forget_plans"], values)
+                waves = connection.execute(_SQL["forget_waves"], values)
+                forgotten += len(plans.fetchall()) + len(waves.fetchall())
+        return forgotten
+
     def unplanned(self) -> list[PlanRef]:  # noqa: D102
-        plans = self._refs("unplanned")
-        for plan in plans:
-            self._plans.mark_published(plan.tenant_id, plan.plan_id)
-        return plans
+        return self._refs("unplanned")
+
+    def mark_published(self, plan: PlanRef, epoch: str) -> None:  # noqa: D102
+        self._plans.mark_published(plan.tenant_id, plan.plan_id, epoch)
 
     def stopping(self) -> list[PlanRef]:  # noqa: D102
         return self._refs("stopping")
 
-    def overdue_waves(self) -> list[OverdueWave]:  # noqa: D102
+    def untouched_waves(self) -> list[WaveRef]:  # noqa: D102
         with self._database.transaction() as connection:
-            waves = [WaveRef.model_validate(row) for row in connection.execute(_SQL["untouched_waves"])]
-        looked_at = (self._look_at(wave) for wave in waves)
-        return [wave for wave in looked_at if wave is not None]
+            return [WaveRef.model_validate(row) for row in connection.execute(_SQL["untouched_waves"])]
+
+    def agents(self, tenant_id: str, waves: Sequence[WaveRef]) -> set[UUID]:  # noqa: D102
+        arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
+        with self._database.transaction(tenant_id) as connection:
+            return {row["agent_id"] for row in connection.execute(_SQL["agents"], {"tenant": tenant_id} | arrays)}
 
     def waiting_tenants(self) -> list[str]:  # noqa: D102
         with self._database.transaction() as connection:
@@ -55,13 +76,20 @@ class SweepStore(port.SweepStore):
         with self._database.transaction() as connection:
             return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement])]
 
-    def _look_at(self, wave: WaveRef) -> OverdueWave | None:
+    def look_at(  # noqa: D102
+        self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool
+    ) -> OverdueWave | None:
         scope: dict[str, Any] = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
         with self._database.transaction(wave.tenant_id) as connection:
-            taken = connection.execute(_SQL["take_wave"], scope).fetchone()
+            taken = connection.execute(_SQL["take_wave"], scope | {"queue_is_empty": queue_is_empty}).fetchone()
             if taken is None:
                 return None
+            failpoint(Failpoint.SWEEP_WAVE_TAKEN, wave.tenant_id)
+            if dead:
+                values = {"dead": list(dead), "lease_seconds": LEASE_SECONDS, "quiet_seconds": QUIET_SECONDS}
+                connection.execute(_SQL["end_leases_of"], scope | values)
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
+            failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
             needs = connection.execute(_SQL["wave_needs"], scope).fetchone()
             assert needs is not None
             publish = bool(taken_back) or (needs["queued"] > 0 and taken["lost"])

@@ -28,15 +28,15 @@ class WaveStore(port.WaveStore):
             waves: dict[tuple[UUID, int], list[QueuedTask]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
             arrays = columns(list(waves), "plans wave_nos")
             for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):
-                task = QueuedTask(task_id=row["task_id"], skill=row["skill"], timeout_seconds=row["timeout_seconds"])
+                task = QueuedTask.model_validate({name: row[name] for name in QueuedTask.model_fields})
                 waves[row["plan_id"], row["wave_no"]].append(task)
         return [
             OutgoingWave(wave=WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no), tasks=tuple(tasks))
             for (plan_id, wave_no), tasks in waves.items()
         ]
 
-    def mark_published(self, waves: Sequence[WaveRef]) -> None:  # noqa: D102
+    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:  # noqa: D102
         tenant_id = waves[0].tenant_id
         arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
         with self._database.transaction(tenant_id) as connection:
-            connection.execute(_SQL["mark_published"], {"tenant": tenant_id} | arrays)
+            connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "epoch": epoch} | arrays)

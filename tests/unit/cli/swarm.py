@@ -71,7 +71,9 @@ class FakeServices(Services):
     @cached_property
     def worker(self) -> WorkerService:
         store = FakeWorkStore(self.database)
-        return WorkerService(store, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000)
+        return WorkerService(
+            store, self._keeper, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000
+        )
 
     @cached_property
     def agents(self) -> FakeAgentRegistry:

@@ -15,6 +15,7 @@ from chimera.ports.plan_store import TaskResult
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
+from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
 from chimera.services.review_service import ReviewService
@@ -52,6 +53,7 @@ class House:
         self.waves = FakeWaveStore(self.database)
         self.work = FakeWorkStore(self.database)
         self.decisions = FakeDecisionStore(self.database)
+        self.keeper = LeaseKeeper()
         self.tenants.add(TENANT, "tests")
 
     # The services, with limits as small as tests need them.
@@ -72,6 +74,7 @@ class House:
         return PlannerService(
             self.plans,
             self.dispatcher(window),
+            self.keeper,
             self.catalogue,
             self.clock,
             timeout_seconds=timeout_seconds,
@@ -85,7 +88,15 @@ class House:
 
     def worker(self, *, max_output_bytes: int = 10_000) -> WorkerService:
         slots = AgentSlots(self.clock.new_id(), pid=1)
-        return WorkerService(self.work, self.catalogue, self.clock, slots, max_output_bytes=max_output_bytes)
+        return WorkerService(
+            self.work,
+            self.keeper,
+            self.catalogue,
+            self.clock,
+            slots,
+            max_output_bytes=max_output_bytes,
+            stage_for_seconds=0.5,
+        )
 
     def judge(self, *, catalogue: Catalogue | None = None, policy: Policy | None = None, window: int = 8) -> Judge:
         known = catalogue or self.catalogue

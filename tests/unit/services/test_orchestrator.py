@@ -92,7 +92,7 @@ def test_without_a_store_nothing_is_sent(house: House) -> None:
 def test_a_plan_that_is_stored_is_returned_though_the_store_goes_away_then(house: House) -> None:
     # StoreUnavailable says that nothing is stored: who believes it submits a second plan.
     class GoesAway(FakePlanStore):
-        def mark_published(self, tenant_id: str, plan_id: UUID) -> None:
+        def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
             raise StoreUnavailable
 
     submitted = house.orchestrator(plans=GoesAway(house.database)).submit(house.request())

@@ -73,7 +73,7 @@ def test_a_task_whose_agent_died_is_taken_back_and_sent_in_the_same_round(house:
     dispatch = house.queue.dispatches.pop()
     ids = dispatch.batches[0].task_ids
     house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), 60)
-    house.clock.advance(61)
+    house.clock.advance(64)
     assert house.sweep().run() == 1
     assert [sent.batches[0].task_ids for sent in house.queue.dispatches] == [ids]
     house.run_all()

@@ -1,18 +1,20 @@
 """Running a batch: claim, run, stage."""
 
 import json
+import threading
+from time import monotonic
 from uuid import UUID
 
 import pytest
 
 from chimera.errors import StoreUnavailable
+from chimera.models.lease import LEASE_SECONDS
 from chimera.models.record import sha256
 from chimera.models.result import FailureOutcome, SuccessOutcome, Usage
 from chimera.models.skill import SkillFailed, Success
 from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import Dispatch
-from chimera.services.worker import LEASE_MARGIN_SECONDS
-from tests.unit.services.house import House
+from tests.unit.services.house import TENANT, House
 
 
 @pytest.fixture
@@ -91,7 +93,7 @@ def test_a_skill_that_this_worker_does_not_know_is_a_failure(house: House, spec:
     assert (outcome.code, outcome.retryable) == ("unknown_skill", False)
 
 
-def test_the_lease_covers_the_batch_s_timeout_and_a_margin(house: House) -> None:
+def test_a_batch_is_claimed_with_a_short_lease_that_is_then_kept(house: House) -> None:
     leases: list[float] = []
 
     def look() -> None:
@@ -99,23 +101,78 @@ def test_the_lease_covers_the_batch_s_timeout_and_a_margin(house: House) -> None
         assert row.lease is not None
         leases.append((row.lease.until - house.clock.now()).total_seconds())
 
-    _, dispatch = sent(house, house.skill(look, timeout_seconds=7.0).task())
+    _, dispatch = sent(house, house.skill(look, timeout_seconds=700.0).task())
     house.run_batches(dispatch)
-    assert leases == [7.0 + LEASE_MARGIN_SECONDS]
+    assert leases == [LEASE_SECONDS]
 
 
-def test_a_result_that_comes_after_its_lease_was_taken_is_dropped(house: House) -> None:
-    def late() -> None:
-        if not late_already:
-            late_already.append(True)
-            house.clock.advance(3600)
-            assert house.run_batches(dispatch) == 1
+def test_a_result_that_comes_after_its_lease_was_taken_back_changes_nothing_and_is_on_record(house: House) -> None:
+    runs: list[int] = []
 
-    late_already: list[bool] = []
+    def late() -> int:
+        runs.append(len(runs))
+        if len(runs) == 1:
+            house.clock.advance(60)
+            house.sweep().run()
+            assert house.run_batches(house.queue.dispatches[-1]) == 1
+        return len(runs)
+
     plan_id, dispatch = sent(house, house.skill(late).task())
     assert house.run_batches(dispatch) == 0
     [result] = house.results(plan_id)
     assert (result.state, result.attempt) == (TaskState.STAGED, 2)
+    [stale] = house.database.stale.values()
+    assert stale.attempt == 1
+
+
+def test_slow_tasks_are_staged_as_they_come(house: House) -> None:
+    staged: list[int] = []
+
+    def slow() -> None:
+        staged.append(sum(state is TaskState.STAGED for state in house.states(plan_id)))
+        house.clock.advance(0.6)
+
+    skill = house.skill(slow, max_batch=8)
+    plan_id = house.planned(*[skill.task() for _ in range(3)])
+    [dispatch] = house.queue.dispatches
+    house.worker().run_batch(dispatch.wave, [row.task_id for row in house.results(plan_id)], 10)
+    assert staged == [0, 1, 2]
+
+
+def test_when_nothing_more_may_start_the_rest_goes_back_with_its_attempt_unused(house: House) -> None:
+    worker = house.worker()
+
+    def drain() -> None:
+        worker.drain()
+
+    skill = house.skill(drain, max_batch=8)
+    plan_id = house.planned(*[skill.task() for _ in range(3)])
+    [dispatch] = house.queue.dispatches
+    ids = [row.task_id for row in house.results(plan_id)]
+    assert worker.run_batch(dispatch.wave, ids, 10) == 1
+    rows = [(row.state, row.attempt) for row in house.results(plan_id)]
+    assert rows == [(TaskState.STAGED, 1), (TaskState.QUEUED, 0), (TaskState.QUEUED, 0)]
+    assert worker.run_batch(dispatch.wave, ids, 10) == 0
+    assert house.worker().run_batch(dispatch.wave, ids, 10) == 2
+
+
+def test_a_call_whose_plan_is_cancelled_ends_and_the_rest_is_not_started(house: House, ran: list[str]) -> None:
+    over = threading.Event()
+
+    def wait(text: str) -> None:
+        ran.append(text)
+        house.orchestrator().cancel(TENANT, plan_id, "ann")
+        house.judge().stop_plan(TENANT, plan_id)
+        over.wait(30)
+
+    skill = house.skill(wait, max_batch=8, timeout_seconds=30.0)
+    plan_id = house.planned(skill.task("a"), skill.task("b"))
+    [dispatch] = house.queue.dispatches
+    began = monotonic()
+    assert house.worker().run_batch(dispatch.wave, [row.task_id for row in house.results(plan_id)], 60) == 0
+    assert monotonic() - began < 10
+    assert ran == ["a"]
+    assert house.states(plan_id) == [TaskState.CANCELLED] * 2
 
 
 def test_an_output_over_the_limit_is_staged_as_a_failure(house: House) -> None:
@@ -137,7 +194,7 @@ def test_without_a_store_nothing_is_run(house: House, spec: TaskSpec, ran: list[
     assert ran == []
 
 
-def test_a_store_that_goes_away_meanwhile_leaves_the_lease_to_run_out(house: House) -> None:
+def test_a_store_that_goes_away_for_good_leaves_the_lease_to_run_out(house: House) -> None:
     def cut() -> None:
         house.database.available = False
 
@@ -146,6 +203,17 @@ def test_a_store_that_goes_away_meanwhile_leaves_the_lease_to_run_out(house: Hou
         house.run_batches(dispatch)
     house.database.available = True
     assert house.states(plan_id) == [TaskState.RUNNING]
+
+
+def test_a_result_waits_for_a_store_that_is_away_for_a_moment(house: House, ran: list[str]) -> None:
+    def cut() -> None:
+        ran.append("cut")
+        house.database.available = False
+        threading.Timer(0.15, setattr, (house.database, "available", True)).start()
+
+    plan_id, dispatch = sent(house, house.skill(cut).task())
+    assert house.run_batches(dispatch) == 1
+    assert (house.states(plan_id), ran) == ([TaskState.STAGED], ["cut"])
 
 
 def test_what_is_staged_is_canonical(house: House, spec: TaskSpec) -> None:

@@ -11,11 +11,11 @@ select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.state_key, t.st
  order by t.ordinal
 
 -- name: lost
--- Its tasks whose last lease ran out.
+-- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql.
 select task_id, attempt
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'running'
-   and attempt >= max_attempts and lease_until < clock_timestamp()
+   and attempt >= max_attempts and lease_until < clock_timestamp() - interval '3 seconds'
 
 -- name: move_tasks
 -- Tasks to where their decisions send them, if they are still where the decisions found them. By plan and wave

@@ -11,7 +11,7 @@ select plan_id, request_sha256 from plan where tenant_id = %(tenant)s and idempo
 
 -- name: mark_published
 -- The planner's message is sent.
-update plan set published_at = clock_timestamp() where tenant_id = %(tenant)s and plan_id = %(plan)s
+update plan set published_at = clock_timestamp(), epoch = %(epoch)s where tenant_id = %(tenant)s and plan_id = %(plan)s
 
 -- name: begin_planning
 -- The plan's lease, unless somebody holds it or the plan is past planning.
@@ -22,6 +22,13 @@ update plan
    and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
    and (deadline is null or deadline > clock_timestamp())
 returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt
+
+-- name: renew_planning
+-- More time for the planner that holds the plan's lease.
+update plan
+   set lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and state = 'planning' and lease_token = %(token)s
+returning plan_id
 
 -- name: end_planning
 -- What the plan becomes after planning, for the one that holds its lease.

@@ -4,19 +4,39 @@ select tenant_id, plan_id from plan
  where state in ('submitted', 'planning', 'running', 'in_review') and deadline < clock_timestamp()
  limit 100
 
+-- name: tenants_of_other_epochs
+-- Tenants with something that was sent in another epoch of the broker.
+select tenant_id from plan where state = 'submitted' and published_at is not null and epoch is distinct from %(epoch)s
+union
+select tenant_id from wave where state = 'in_flight' and published_at is not null and epoch is distinct from %(epoch)s
+
+-- name: forget_plans
+-- A tenant's plans whose planner's message was sent in another epoch: it is to be sent again.
+update plan set published_at = null
+ where tenant_id = %(tenant)s and state = 'submitted' and published_at is not null and epoch is distinct from %(epoch)s
+returning plan_id
+
+-- name: forget_waves
+-- A tenant's waves whose chord was sent in another epoch, with what is left in them. Locked in one order, and
+-- those left out that the Judge is writing to: it is then in the next round that they are found.
+update wave w set published_at = null, touched_at = '-infinity'
+  from (select plan_id, wave_no from wave
+         where tenant_id = %(tenant)s and state = 'in_flight' and published_at is not null
+           and epoch is distinct from %(epoch)s
+         order by plan_id, wave_no for update skip locked) old
+ where w.tenant_id = %(tenant)s and w.plan_id = old.plan_id and w.wave_no = old.wave_no
+returning w.wave_no
+
 -- name: unplanned
 -- Plans that wait for a planner for longer than a message takes, of all tenants: never sent, lost, or lease run out.
 select tenant_id, plan_id from plan
  where (state = 'submitted' and submitted_at < clock_timestamp() - interval '2 seconds'
         and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
     or (state = 'planning' and lease_until < clock_timestamp()
-        and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
+        and (published_at is null or published_at < lease_until
+             or published_at < clock_timestamp() - interval '10 seconds'))
  order by submitted_at
  limit 100
-
--- name: mark_plan_published
--- The planner's message is being sent again.
-update plan set published_at = clock_timestamp() where tenant_id = %(tenant)s and plan_id = %(plan)s
 
 -- name: stopping
 -- Plans that stop, of all tenants.
@@ -30,25 +50,45 @@ select tenant_id, plan_id, wave_no from wave
  limit 500
 
 -- name: take_wave
--- One of them, unless another sweep has it; and whether its messages must have been lost. The wait for that
--- doubles with each sending: what is still in the broker's queue behind others is not sent over and over.
-select published_at < clock_timestamp() - interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) as lost from wave
+-- One of them, unless another sweep has it; and whether its messages must have been lost. That is certain where the
+-- queue is empty; else the wait doubles with each sending: what is still in the broker's queue behind others is
+-- not sent over and over.
+select published_at < clock_timestamp() - case when %(queue_is_empty)s then interval '3 seconds'
+                                               else interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) end as lost
+  from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
    for update skip locked
 
--- name: take_back_leases
--- Tasks whose agent did not stage in time go back to the queue, while attempts are left.
+-- name: agents
+-- Who holds a lease in these waves.
+select distinct t.agent_id
+  from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
+  join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
+ where t.state = 'running'
+
+-- name: end_leases_of
+-- The leases of dead agents are over, unless one was renewed so lately that it cannot be dead.
 update task
-   set state = 'queued', lease_token = null, lease_until = null
+   set lease_until = '-infinity'
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and state = 'running' and lease_until < clock_timestamp() and attempt < max_attempts
+   and state = 'running' and agent_id = any (%(dead)s::uuid[])
+   and lease_until < clock_timestamp() + make_interval(secs => %(lease_seconds)s::float8 - %(quiet_seconds)s)
+
+-- name: take_back_leases
+-- Tasks whose agent did not stage in time go back to the queue, while attempts are left. A lease that has just run
+-- out is left alone a little longer: after PostgreSQL was away, its agent renews it before anybody takes it.
+update task
+   set state = 'queued', lease_token = null, lease_until = null, lost = lost + 1
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and state = 'running' and lease_until < clock_timestamp() - interval '3 seconds' and attempt < max_attempts
 returning task_id
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, and what for an agent.
 select count(*) filter (where state = 'staged'
-                           or (state = 'running' and lease_until < clock_timestamp() and attempt >= max_attempts)) as judge,
+                           or (state = 'running' and lease_until < clock_timestamp() - interval '3 seconds'
+                               and attempt >= max_attempts)) as judge,
        count(*) filter (where state = 'queued') as queued
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s

@@ -23,7 +23,7 @@ with room as (
     select plan_id, wave_no
       from wave
      where tenant_id = %(tenant)s and state = 'in_flight' and published_at is null
-       and touched_at < clock_timestamp() - interval '5 seconds'
+       and touched_at < clock_timestamp() - interval '3 seconds'
 )
 update wave w
    set state = 'in_flight', touched_at = clock_timestamp()
@@ -33,7 +33,7 @@ returning w.plan_id, w.wave_no, w.priority
 
 -- name: queued_tasks
 -- The tasks that wait in these waves.
-select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds
+select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds, t.lost > 0 as alone
   from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
   join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
  where t.state = 'queued'
@@ -42,6 +42,6 @@ select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds
 -- name: mark_published
 -- These waves are sent.
 update wave w
-   set published_at = clock_timestamp(), touched_at = clock_timestamp(), publish_count = publish_count + 1
+   set published_at = clock_timestamp(), touched_at = clock_timestamp(), publish_count = publish_count + 1, epoch = %(epoch)s
   from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
  where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no

@@ -1,13 +1,14 @@
 -- name: claim
 -- The lease of those tasks that are free, one attempt each: a fence that every later write must name.
--- Rows that another process has locked are being claimed or closed by it: they are left alone.
+-- Rows that another process has locked are being claimed or closed by it: they are left alone. What was lost
+-- with its agent before may be what ends agents: it runs alone, so that it takes no other task with it.
 with free as (
     select t.task_id
       from task t
      where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
-       and t.attempt < t.max_attempts
-       and (t.state = 'queued' or (t.state = 'running' and t.lease_until < clock_timestamp()))
+       and t.attempt < t.max_attempts and t.state = 'queued'
+       and (t.lost = 0 or cardinality(%(task_ids)b::uuid[]) = 1)
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
                       and (p.deadline is null or p.deadline > clock_timestamp()))
@@ -30,20 +31,55 @@ returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.ti
                where d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on) and d.state <> 'approved')
           end as unmet_dependencies
 
+-- name: renew
+-- More time for the tasks that are still held with this token, while their plan goes on.
+update task t
+   set lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
+  from plan p
+ where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
+   and t.lease_token = %(token)s and t.state = 'running'
+   and p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
+   and (p.deadline is null or p.deadline > clock_timestamp())
+returning true as may_start
+
+-- name: release
+-- Tasks that were claimed and not started go back to the queue, their attempt unused.
+update task
+   set state = 'queued', attempt = attempt - 1, lease_token = null, lease_until = null
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
+
 -- name: stage
--- The results of tasks whose lease this still is; a result that comes too late finds no row.
-with mine as (
+-- The results of tasks whose lease this still is. What comes too late finds no row: it is put on record, unless
+-- it is here already because the answer to its first staging was lost. Returns what is stored.
+with given as (
+    select *
+      from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[], %(outcomes)b::text[], %(hashes)b::bytea[],
+                  %(tokens)b::bigint[], %(costs)b::numeric[], %(started)b::timestamptz[], %(finished)b::timestamptz[])
+           as r (task_id, attempt, outcome, sha256, tokens, cost_usd, started_at, finished_at)
+), mine as (
     update task
        set state = 'staged', lease_token = null, lease_until = null
      where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
        and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
-       and (task_id, attempt) in (select * from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[]))
+       and (task_id, attempt) in (select task_id, attempt from given)
     returning task_id, attempt
+), stored as (
+    insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at)
+    select %(tenant)s, r.task_id, r.attempt, %(agent)s, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at,
+           r.finished_at
+      from given r
+      join mine using (task_id, attempt)
+    returning task_id
+), earlier as (
+    select r.task_id
+      from given r
+      join result e on e.tenant_id = %(tenant)s and e.task_id = r.task_id and e.attempt = r.attempt and e.sha256 = r.sha256
+), stale as (
+    insert into stale_result (tenant_id, plan_id, task_id, attempt, agent_id, lease_token, result_sha256)
+    select %(tenant)s, %(plan)s, r.task_id, r.attempt, %(agent)s, %(token)s, r.sha256
+      from given r
+     where r.task_id not in (select task_id from stored union all select task_id from earlier)
+        on conflict do nothing
 )
-insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at)
-select %(tenant)s, r.task_id, r.attempt, %(agent)s, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at, r.finished_at
-  from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[], %(outcomes)b::text[], %(hashes)b::bytea[],
-              %(tokens)b::bigint[], %(costs)b::numeric[], %(started)b::timestamptz[], %(finished)b::timestamptz[])
-       as r (task_id, attempt, outcome, sha256, tokens, cost_usd, started_at, finished_at)
-  join mine using (task_id, attempt)
-returning task_id
+select task_id from stored union all select task_id from earlier

@@ -29,4 +29,5 @@ grant select (epoch), update (epoch) on plan to chimera_judge;
 grant update (lost) on task to chimera_judge;
 grant insert on stale_result to chimera_worker;
 grant select (tenant_id, task_id, lease_token) on stale_result to chimera_worker;
+grant select (sha256) on result to chimera_worker;
 grant select on stale_result to chimera_app, chimera_judge;

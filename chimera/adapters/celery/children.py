@@ -1,0 +1,39 @@
+"""What a pool's children are told: when to hand over what they have not started, and how much memory they may use."""
+
+import os
+import resource
+import signal
+from collections.abc import Callable
+
+from billiard.process import active_children
+from celery.signals import worker_process_init, worker_shutting_down
+
+# Celery ends its children's tasks with SIGUSR1; nothing of it uses this one.
+DRAIN = signal.SIGUSR2
+
+# Signals keep weak references: these keep what is connected alive.
+_connected: list[Callable[..., None]] = []
+
+
+def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:
+    """Has `drain` called, in the process that runs batches, when the worker is told to end.
+
+    Args:
+        drain: may be called in a signal handler, more than once, and where no batch runs.
+        max_memory_bytes: of data in each child of a prefork pool; what asks for more gets a MemoryError.
+    """
+
+    def started(**_: object) -> None:
+        signal.signal(DRAIN, lambda *_: drain())
+        if max_memory_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, (max_memory_bytes, max_memory_bytes))
+
+    def ending(**_: object) -> None:
+        drain()  # the threads and solo pools run batches here
+        for child in active_children():
+            if child.pid is not None:
+                os.kill(child.pid, DRAIN)
+
+    worker_process_init.connect(started)
+    worker_shutting_down.connect(ending)
+    _connected.extend([started, ending])

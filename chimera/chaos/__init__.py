@@ -1,0 +1,1 @@
+"""Seeded random faults against a whole swarm, and the check that nothing was lost or done twice."""

@@ -1,0 +1,17 @@
+"""A lease: the right to work on something until it runs out, unless it is renewed."""
+
+from chimera.models.record import Record
+
+# By the database's clock, and renewed every second. A task whose agent is known to be dead is taken back sooner:
+LEASE_SECONDS = 15.0
+# when its lease was not renewed for so long. The registry may be wrong about who lives, a renewal is not.
+QUIET_SECONDS = 2.5
+# A planner's is taken back by its time alone.
+PLANNING_LEASE_SECONDS = 8.0
+
+
+class Renewal(Record):
+    """What became of a lease when it was renewed."""
+
+    held: bool  # False: it was taken back, or what it is for was stopped
+    may_start: bool  # False: nothing more may be started under it, what runs may finish

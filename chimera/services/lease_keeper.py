@@ -1,0 +1,109 @@
+"""Keeping the leases of what this process runs."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+import structlog
+
+from chimera.errors import StoreUnavailable
+from chimera.models.lease import Renewal
+
+log = structlog.get_logger(__name__)
+
+# What holds a lease says so this often. Quick batches are over before the first time.
+RENEW_SECONDS = 1.0
+
+
+class Lease:
+    """A lease that is being kept, as those see it who work under it."""
+
+    def __init__(self, renew: Callable[[], Renewal], keep_seconds: float) -> None:
+        self._renew = renew
+        self._began = monotonic()
+        self._keep_until = self._began + keep_seconds
+        self._state = Renewal(held=True, may_start=True)
+        self._ring: Callable[[], None] | None = None
+        self._ringing = threading.Lock()
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease was still held when last looked at; once lost it stays lost."""
+        return self._state.held
+
+    @property
+    def may_start(self) -> bool:
+        """Whether another task may be started under it."""
+        return self._state.held and self._state.may_start
+
+    @contextmanager
+    def ending_with(self, ring: Callable[[], None]) -> Iterator[None]:
+        """While inside, `ring` is called, from another thread, if the lease is lost."""
+        with self._ringing:
+            self._ring = ring
+            if not self.held:
+                ring()
+        try:
+            yield
+        finally:
+            with self._ringing:
+                self._ring = None
+
+    def renew(self) -> None:
+        """Renews it, unless it is too young to need that or has been kept for long enough.
+
+        What overran all of its timeouts is not kept any longer: its lease then runs out.
+        """
+        now = monotonic()
+        if not self.held or now - self._began < RENEW_SECONDS or now > self._keep_until:
+            return
+        self._state = self._renew()
+        if not self._state.held:
+            log.warning("lease_lost")
+            with self._ringing:
+                if self._ring is not None:
+                    self._ring()
+
+
+class LeaseKeeper:
+    """Renews all leases of its process from one thread, which ends with the process."""
+
+    def __init__(self) -> None:
+        self._leases: set[Lease] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def keeping(self, renew: Callable[[], Renewal], keep_seconds: float) -> Iterator[Lease]:
+        """Keeps a lease while inside, for at most `keep_seconds`.
+
+        Args:
+            renew: renews it once in the store; may raise StoreUnavailable, and is then asked again.
+            keep_seconds: how long what it is for may take at the most.
+        """
+        lease = Lease(renew, keep_seconds)
+        with self._lock:
+            self._leases.add(lease)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._keep, name="chimera-leases", daemon=True)
+                self._thread.start()
+        try:
+            yield lease
+        finally:
+            with self._lock:
+                self._leases.discard(lease)
+
+    def _keep(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(RENEW_SECONDS)
+            with self._lock:
+                leases = list(self._leases)
+            for lease in leases:
+                try:
+                    lease.renew()
+                except StoreUnavailable:
+                    log.warning("lease_not_renewed")
+                except Exception:  # one bad lease must not cost all others theirs
+                    log.exception("lease_not_renewed")

@@ -1,0 +1,3 @@
+"""The Celery settings of the swarm whose failpoints act."""
+
+imports = ["tests.chaos.skills", "chimera.chaos.armed"]
