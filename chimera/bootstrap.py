@@ -3,9 +3,11 @@
 import os
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from celery import Celery
 
+from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
@@ -18,14 +20,18 @@ from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.postgres.wave_store import WaveStore
 from chimera.adapters.postgres.work_store import WorkStore
+from chimera.adapters.redis.agent_registry import AgentRegistry
+from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.gate import Policy
 from chimera.models.skill import Catalogue
+from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore as ControlStorePort
 from chimera.ports.plan_store import PlanStore as PlanStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
+from chimera.services.agent_slots import AgentSlots
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
@@ -92,9 +98,20 @@ class Services:
     def worker(self) -> WorkerService:
         """Runs batches; role worker."""
         store = WorkStore(self._database("worker_database_url"))
-        agent_id = self._clock.new_id()
         limit = self._settings.max_output_bytes
-        return WorkerService(store, self._keeper, self._catalogue, self._clock, agent_id, max_output_bytes=limit)
+        return WorkerService(
+            store, self._keeper, self._catalogue, self._clock, self.agent_slots, max_output_bytes=limit
+        )
+
+    @cached_property
+    def agent_slots(self) -> AgentSlots:
+        """The agents of this operating-system process."""
+        return AgentSlots(process_id(), os.getpid())
+
+    @cached_property
+    def agents(self) -> AgentRegistryPort:
+        """The agents of all workers."""
+        return AgentRegistry(connect(str(self._app.conf.broker_url), self._app.conf.broker_transport_options))
 
     def drain(self) -> None:
         """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
@@ -120,7 +137,8 @@ class Services:
     @cached_property
     def sweep(self) -> Sweep:
         """Does what lost messages left undone; role judge."""
-        return Sweep(SweepStore(self._judge_database), self._dispatcher(self._judge_database), self._queue)
+        dispatcher = self._dispatcher(self._judge_database)
+        return Sweep(SweepStore(self._judge_database), dispatcher, self._queue, self.agents)
 
     @cached_property
     def tenants(self) -> TenantStorePort:
@@ -153,7 +171,7 @@ class Services:
 
     def _dispatcher(self, database: Database) -> Dispatcher:
         window = self._settings.wave_window
-        return Dispatcher(WaveStore(database), self._queue, self._catalogue, window=window)
+        return Dispatcher(WaveStore(database), self._queue, self.agents, self._catalogue, window=window)
 
 
 @cache
@@ -165,13 +183,32 @@ def celery_app() -> Celery:
     """
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
+    app.steps["worker"].add(agents_step(_here))
+    process_id()
     return app
+
+
+@cache
+def process_id() -> UUID:
+    """The id of this process as a worker's main process; pool children inherit it, and name their agents by it."""
+    return SystemClock().new_id()
 
 
 @cache
 def services() -> Services:
     """The services of this process."""
     return Services(celery_app(), settings(), CATALOGUE, SystemClock())
+
+
+def _here() -> Here:
+    slots = services().agent_slots
+    return Here(
+        process_id=process_id(),
+        registry=services().agents,
+        skills=lambda: tuple(sorted(CATALOGUE.skills)),
+        running=slots.running,
+        begun=slots.begun,
+    )
 
 
 def load_user_code() -> Catalogue:

@@ -52,6 +52,10 @@ class CardNotFound(NotFound):
     """The tenant has no such review card."""
 
 
+class AgentNotFound(NotFound):
+    """There is no such agent."""
+
+
 class Conflict(ChimeraError):
     """The request contradicts what is already recorded."""
 

@@ -39,7 +39,3 @@ class Queue(Protocol):
     def backlog(self, tenant_id: str) -> int:
         """Batches of the tenant that no worker has taken yet."""
         ...
-
-    def slots(self) -> int:
-        """Agents that run now, over all workers; at least 1."""
-        ...

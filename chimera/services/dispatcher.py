@@ -1,25 +1,35 @@
 """Sending a tenant's next waves."""
 
+from time import monotonic
+
 import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef, batches
+from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.wave_store import WaveStore
 
 log = structlog.get_logger(__name__)
 
+_SLOTS_KEPT_SECONDS = 2.0
+
 
 class Dispatcher:
     """Keeps a window of a tenant's waves in flight."""
 
-    def __init__(self, store: WaveStore, queue: Queue, catalogue: Catalogue, *, window: int) -> None:
+    def __init__(
+        self, store: WaveStore, queue: Queue, agents: AgentRegistry, catalogue: Catalogue, *, window: int
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._agents = agents
         self._catalogue = catalogue
         self._window = window
+        self._slots = 1
+        self._slots_until = 0.0
 
     def dispatch(self, tenant_id: str) -> int:
         """Publishes every wave that may go out now; returns how many were.
@@ -38,7 +48,7 @@ class Dispatcher:
         try:
             # Before anything is sent: if the broker forgets it now, it was sent in an epoch that is over.
             epoch = self._queue.epoch()
-            slots = self._queue.slots()
+            slots = self._known_slots()
             for wave in outgoing:
                 cut = tuple(batches(wave.tasks, slots, self._catalogue.max_batch))
                 if cut:
@@ -52,3 +62,9 @@ class Dispatcher:
             self._store.mark_published(sent, epoch)
         failpoint(Failpoint.DISPATCH_MARKED, tenant_id)
         return len(sent)
+
+    def _known_slots(self) -> int:
+        if monotonic() >= self._slots_until:
+            self._slots = self._agents.slots()
+            self._slots_until = monotonic() + _SLOTS_KEPT_SECONDS
+        return self._slots

@@ -11,6 +11,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from chimera.errors import StoreUnavailable, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.agent import AgentWork
 from chimera.models.lease import LEASE_SECONDS
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
@@ -19,6 +20,7 @@ from chimera.models.task import ClaimedTask
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.work_store import WorkStore
+from chimera.services.agent_slots import AgentSlots
 from chimera.services.execution import execute
 from chimera.services.lease_keeper import Lease, LeaseKeeper
 
@@ -33,7 +35,7 @@ STAGE_FOR_SECONDS = 120.0
 
 
 class WorkerService:
-    """An agent: runs the tasks whose lease it gets, and stages what they bring."""
+    """Runs the tasks whose lease it gets, as the agent whose slot is free, and stages what they bring."""
 
     def __init__(
         self,
@@ -41,7 +43,7 @@ class WorkerService:
         keeper: LeaseKeeper,
         catalogue: Catalogue,
         clock: Clock,
-        agent_id: UUID,
+        slots: AgentSlots,
         *,
         max_output_bytes: int,
         stage_for_seconds: float = STAGE_FOR_SECONDS,
@@ -50,7 +52,7 @@ class WorkerService:
         self._keeper = keeper
         self._catalogue = catalogue
         self._clock = clock
-        self._agent_id = agent_id
+        self._slots = slots
         self._max_output_bytes = max_output_bytes
         self._draining = threading.Event()
         self._staging = Retrying(
@@ -75,21 +77,26 @@ class WorkerService:
         if self._draining.is_set():
             return 0
         failpoint(Failpoint.WORK_RECEIVED, wave.tenant_id)
+        work = AgentWork(**dict(wave), tasks=len(task_ids), since=self._clock.now())
+        with self._slots.taken(work) as agent_id:
+            return self._run_batch(agent_id, wave, task_ids, timeout_seconds)
+
+    def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         token = self._clock.new_id()
-        claimed = self._store.claim(wave, task_ids, self._agent_id, token, LEASE_SECONDS)
+        claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS)
         if not claimed:
             return 0
         failpoint(Failpoint.WORK_CLAIMED, wave.tenant_id)
         renew = partial(self._store.renew, wave, token, LEASE_SECONDS)
         with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:
-            staged, unstarted = self._work_off(wave, token, claimed, lease)
+            staged, unstarted = self._work_off(agent_id, wave, token, claimed, lease)
             if unstarted and lease.held:
                 self._store.release(wave, token, [task.task_id for task in unstarted])
         failpoint(Failpoint.WORK_STAGED, wave.tenant_id)
         return staged
 
     def _work_off(
-        self, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
+        self, agent_id: UUID, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
     ) -> tuple[int, Sequence[ClaimedTask]]:
         """Runs task after task; returns how many results are staged, and the tasks that were not started."""
         staged, started = 0, 0
@@ -104,13 +111,13 @@ class WorkerService:
             ready.append(result)
             failpoint(Failpoint.WORK_RAN_ONE, wave.tenant_id)
             if result.finished_at - ready[0].started_at >= STAGE_AFTER:
-                staged += self._stage(wave, token, ready)
+                staged += self._stage(agent_id, wave, token, ready)
                 ready = []
-        return staged + (self._stage(wave, token, ready) if ready else 0), claimed[started:]
+        return staged + (self._stage(agent_id, wave, token, ready) if ready else 0), claimed[started:]
 
-    def _stage(self, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:
+    def _stage(self, agent_id: UUID, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:
         failpoint(Failpoint.WORK_RAN, wave.tenant_id)
-        staged = self._staging.copy()(self._store.stage, wave, self._agent_id, token, results)
+        staged = self._staging.copy()(self._store.stage, wave, agent_id, token, results)
         if staged < len(results):
             log.warning("stale_results_refused", refused=len(results) - staged)
         return staged

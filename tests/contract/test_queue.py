@@ -138,16 +138,11 @@ def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: Wav
     assert broker.sent() == [_work(wave, batch) for batch in batches]
 
 
-def test_there_is_at_least_one_slot(broker: Broker) -> None:
-    assert broker.queue.slots() >= 1
-
-
 PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
     "plan": lambda queue, wave: queue.publish_plan(wave.tenant_id, wave.plan_id),
     "wave": lambda queue, wave: queue.publish_wave(Dispatch(wave=wave, batches=(_batch(uuid4()),))),
     "judge": lambda queue, wave: queue.publish_judge(wave),
     "stop": lambda queue, wave: queue.publish_stop(wave.tenant_id, wave.plan_id),
-    "slots": lambda queue, _: queue.slots(),
 }
 
 

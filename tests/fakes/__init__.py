@@ -1,5 +1,6 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
+from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
@@ -13,6 +14,7 @@ from tests.fakes.wave_store import FakeWaveStore
 from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
+    "FakeAgentRegistry",
     "FakeClock",
     "FakeControlStore",
     "FakeDatabase",

@@ -12,7 +12,7 @@ from chimera.ports.sweep_store import PlanRef
 class FakeQueue(port.Queue):
     """Records what is published, in order, by kind."""
 
-    def __init__(self, slots: int = 1) -> None:
+    def __init__(self) -> None:
         self.plans: list[PlanRef] = []
         self.dispatches: list[Dispatch] = []
         self.judged: list[WaveRef] = []
@@ -21,7 +21,6 @@ class FakeQueue(port.Queue):
         self.room: float = inf
         # Another text is a broker that was flushed.
         self.memory = "first"
-        self._slots = slots
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()
@@ -46,10 +45,6 @@ class FakeQueue(port.Queue):
     def backlog(self, tenant_id: str) -> int:
         self._check()
         return sum(dispatch.wave.tenant_id == tenant_id for dispatch in self.dispatches)
-
-    def slots(self) -> int:
-        self._check()
-        return self._slots
 
     def _take(self) -> None:
         self._check()

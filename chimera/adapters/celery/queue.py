@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +20,6 @@ from chimera.ports import queue as port
 REDACTED = "<ids>"
 # The skill's own timeouts end a task in time; this ends a child that does not even listen to those.
 _KILL_AFTER_SECONDS = 30.0
-_SLOTS_KEPT_SECONDS = 2.0
 
 
 class Queue(port.Queue):
@@ -29,8 +27,6 @@ class Queue(port.Queue):
 
     def __init__(self, app: Celery) -> None:
         self._app = app
-        self._slots = 1
-        self._slots_until = 0.0
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102  see the port
         with self._broker() as roster:
@@ -63,13 +59,6 @@ class Queue(port.Queue):
     def backlog(self, tenant_id: str) -> int:  # noqa: D102
         with self._broker() as roster:
             return roster.backlog(tenant_id)
-
-    def slots(self) -> int:  # noqa: D102
-        if monotonic() >= self._slots_until:
-            with self._broker() as roster:
-                self._slots = roster.slots()
-            self._slots_until = monotonic() + _SLOTS_KEPT_SECONDS
-        return self._slots
 
     def _batch(self, batch: Batch, place: tuple[Any, ...]) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]

@@ -1,10 +1,8 @@
-"""Which tenants have had work lately and how many agents there are: short-lived notes in the broker.
+"""Which tenants have had work lately: short-lived notes in the broker.
 
-Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message;
-`chimera:slots`, a sorted set of `<slots> <node>` scored by the time the node last said so. Times are in
-seconds since 1970, by the broker's clock. `chimera:epoch`, a random text that is there until the
-broker loses its memory. If the notes are lost, the next message and the next beat
-write them again.
+Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message, in seconds since
+1970, by the broker's clock. `chimera:epoch`, a random text that is there until the broker loses its memory.
+If the notes are lost, the next message writes them again.
 """
 
 from typing import Any
@@ -12,13 +10,10 @@ from uuid import uuid4
 
 from chimera.adapters.celery.app import tenant_queue
 
-# A worker says how many agents it runs with every look at the tenants; missing for this long, it is gone.
-NODE_SECONDS = 10.0
 # A tenant without a message for so long is no longer listened to; its next message changes that at once.
 TENANT_SECONDS = 900.0
 
 _TENANTS = "chimera:tenants"
-_SLOTS = "chimera:slots"
 _EPOCH = "chimera:epoch"
 
 
@@ -51,16 +46,6 @@ class Roster:
     def backlog(self, tenant_id: str) -> int:
         """Messages in the tenant's queue."""
         return int(self._client.llen(tenant_queue(tenant_id)))
-
-    def note_slots(self, node: str, slots: int) -> None:
-        """The node runs so many agents."""
-        self._client.zadd(_SLOTS, {f"{slots} {node}": self._now()})
-
-    def slots(self) -> int:
-        """Agents that run now; at least 1, since a message without workers is for those to come."""
-        since = self._now() - NODE_SECONDS
-        self._client.zremrangebyscore(_SLOTS, "-inf", f"({since}")
-        return max(1, sum(int(_text(note).split(" ", 1)[0]) for note in self._client.zrange(_SLOTS, 0, -1)))
 
     def _now(self) -> float:
         seconds, microseconds = self._client.time()

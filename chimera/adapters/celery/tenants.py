@@ -17,7 +17,7 @@ LOOK_SECONDS = 0.5
 
 
 class TenantQueues(bootsteps.StartStopStep):
-    """Consumes the queue of every tenant with work, and says how many agents the worker runs.
+    """Consumes the queue of every tenant with work; of no queue at all while the worker drains.
 
     With `-Q` the worker consumes what it names and nothing else, so `-Q judge` makes a judge-only worker,
     and `-Q tenant.acme,tenant.globex` one for two tenants.
@@ -30,6 +30,8 @@ class TenantQueues(bootsteps.StartStopStep):
         # What -Q selected, None without it (celery.app.amqp.Queues.select); read before any tenant is added.
         self._named = consumer.app.amqp.queues._consume_from is not None
         self._timer: Any = None
+        # What is not consumed because the worker drains.
+        self._set_aside: set[str] = set()
 
     def start(self, consumer: Any) -> None:
         """Begins to look for tenants, at once and then every LOOK_SECONDS."""
@@ -45,13 +47,15 @@ class TenantQueues(bootsteps.StartStopStep):
     shutdown = stop
 
     def _look(self, consumer: Any) -> None:
+        if consumer.controller.drain.is_set():
+            self._rest(consumer)
+            return
+        self._work_again(consumer)
+        if self._named:
+            return
         try:
             with consumer.app.pool.acquire(block=True) as connection:
-                roster = Roster(connection.default_channel.client)
-                if self._works(consumer):
-                    roster.note_slots(consumer.hostname, consumer.pool.num_processes)
-                if not self._named:
-                    self._listen(consumer, roster.tenants())
+                self._listen(consumer, Roster(connection.default_channel.client).tenants())
         except (KombuError, RedisError, OSError) as exc:
             # The consumer notices a lost broker by itself and reconnects.
             log.warning("tenants_not_read", error=type(exc).__name__)
@@ -64,7 +68,11 @@ class TenantQueues(bootsteps.StartStopStep):
         for queue in sorted(heard - wanted):
             consumer.cancel_task_queue(queue)
 
-    def _works(self, consumer: Any) -> bool:
-        """Whether this worker runs batches: one that only plans or judges adds no agents."""
-        queues = consumer.app.amqp.queues.consume_from
-        return not self._named or any(queue.startswith(TENANT_QUEUE_PREFIX) for queue in queues)
+    def _rest(self, consumer: Any) -> None:
+        for queue in sorted(consumer.app.amqp.queues.consume_from):
+            self._set_aside.add(queue)
+            consumer.cancel_task_queue(queue)
+
+    def _work_again(self, consumer: Any) -> None:
+        while self._set_aside:
+            consumer.add_task_queue(self._set_aside.pop())

@@ -13,6 +13,7 @@ from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings
 from tests.fakes import (
+    FakeAgentRegistry,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -80,8 +81,12 @@ class FakeServices(Services):
     def worker(self) -> WorkerService:
         store = FakeWorkStore(self.database)
         return WorkerService(
-            store, self._keeper, self._catalogue, self.clock, self.clock.new_id(), max_output_bytes=1_000_000
+            store, self._keeper, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000
         )
+
+    @cached_property
+    def agents(self) -> FakeAgentRegistry:
+        return FakeAgentRegistry(self.clock)
 
     @cached_property
     def _queue(self) -> Any:
@@ -95,4 +100,4 @@ class FakeServices(Services):
         return setting
 
     def _dispatcher(self, database: Any) -> Dispatcher:
-        return Dispatcher(FakeWaveStore(self.database), self.queue, self._catalogue, window=8)
+        return Dispatcher(FakeWaveStore(self.database), self.queue, self.agents, self._catalogue, window=8)

@@ -12,6 +12,7 @@ from chimera.models.skill import Catalogue, Planner, Skill
 from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import Dispatch, WaveRef
 from chimera.ports.plan_store import TaskResult
+from chimera.services.agent_slots import AgentSlots
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
@@ -22,6 +23,7 @@ from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
 from tests.fakes import (
+    FakeAgentRegistry,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -45,7 +47,8 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.database = FakeDatabase(self.clock)
-        self.queue = FakeQueue(slots=2)
+        self.queue = FakeQueue()
+        self.agents = FakeAgentRegistry(self.clock)
         self.catalogue = Catalogue()
         self.tenants = FakeTenantStore(self.database)
         self.plans = FakePlanStore(self.database)
@@ -86,16 +89,16 @@ class House:
         )
 
     def dispatcher(self, window: int = 8) -> Dispatcher:
-        return Dispatcher(self.waves, self.queue, self.catalogue, window=window)
+        return Dispatcher(self.waves, self.queue, self.agents, self.catalogue, window=window)
 
     def worker(self, *, max_output_bytes: int = 10_000) -> WorkerService:
-        agent_id = self.clock.new_id()
+        slots = AgentSlots(self.clock.new_id(), pid=1)
         return WorkerService(
             self.work,
             self.keeper,
             self.catalogue,
             self.clock,
-            agent_id,
+            slots,
             max_output_bytes=max_output_bytes,
             stage_for_seconds=0.5,
         )
@@ -108,7 +111,7 @@ class House:
         return ReviewService(FakeReviewStore(self.database), self.decisions, Policy())
 
     def sweep(self, window: int = 8) -> Sweep:
-        return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue)
+        return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue, self.agents)
 
     # What the user of it declares and asks for.
 

@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from chimera.models.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.task import TaskSpec
 from tests.unit.services.house import TENANT, House
 
@@ -90,3 +91,24 @@ def test_a_wave_whose_tasks_are_all_taken_needs_no_message(house: House) -> None
     assert house.queue.dispatches == []
     house.clock.advance(6)
     assert house.dispatcher().dispatch(TENANT) == 0
+
+
+def test_batches_are_cut_for_the_agents_that_take_work(house: House) -> None:
+    slots = tuple(AgentSlot(agent_id=house.clock.new_id(), pid=7, status=AgentStatus.IDLE) for _ in range(2))
+    beat = ProcessBeat(process_id=house.clock.new_id(), node="worker@a", started_at=house.clock.now(), slots=slots)
+    stored(house, *(spec() for _ in range(6)))
+    dispatcher = house.dispatcher(window=1)
+    dispatcher.dispatch(TENANT)
+    house.agents.register(beat)
+    house.dispatcher(window=2).dispatch(TENANT)
+    assert [[len(batch.task_ids) for batch in dispatch.batches] for dispatch in house.queue.dispatches] == [
+        [2, 1],
+        [1, 1, 1],
+    ]
+
+
+def test_without_the_registry_no_wave_counts_as_sent(house: House) -> None:
+    stored(house, spec())
+    house.agents.available = False
+    assert house.dispatcher().dispatch(TENANT) == 0
+    assert sent(house) == []

@@ -1,0 +1,248 @@
+"""A worker's part that beats for its agents, and stops taking work when it is told to drain."""
+
+import os
+import select
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import structlog
+from celery import bootsteps, signals
+from celery.concurrency.prefork import TaskPool as Prefork
+from celery.worker.request import Request
+from celery.worker.state import active_requests
+
+from chimera.adapters.celery.agent_watch import AgentWatch, Sight
+from chimera.adapters.celery.app import TENANT_QUEUE_PREFIX
+from chimera.errors import QueueUnavailable
+from chimera.models.agent import BEAT_SECONDS, AgentWork, ProcessBeat, agent_id
+from chimera.ports.agent_registry import AgentRegistry
+
+log = structlog.get_logger(__name__)
+
+WORK = "chimera.work"
+
+
+@dataclass(frozen=True)
+class Here:
+    """What the bootstep needs of its process; asked for when the worker starts."""
+
+    # The worker's main process.
+    process_id: UUID
+    registry: AgentRegistry
+    # The names of the skills that agents here can run.
+    skills: Callable[[], tuple[str, ...]]
+    # What the agents of this very operating-system process run, and how many batches they have begun: those of
+    # pools other than prefork.
+    running: Callable[[], Mapping[UUID, AgentWork]]
+    begun: Callable[[], Mapping[UUID, int]]
+
+
+def agents_step(here: Callable[[], Here]) -> type["Agents"]:
+    """The bootstep for the workers of this process."""
+
+    class AgentsHere(Agents):
+        """Beats for the agents of a worker of this process."""
+
+        def _here(self) -> Here:
+            return here()
+
+    return AgentsHere
+
+
+class Agents(bootsteps.StartStopStep):
+    """Beats in a thread of its own: neither a busy event loop nor a child that holds its interpreter's lock delays it.
+
+    The main process beats for its pool children, since it alone can tell a dead child from a busy one. A worker
+    that consumes no tenant's queue runs no batches, so has no agents and no beats.
+    """
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, worker: Any, **options: Any) -> None:
+        super().__init__(worker, **options)
+        # Read by TenantQueues, in the event loop.
+        worker.drain = Event()
+        self._beats: Beats | None = None
+
+    def include_if(self, worker: Any) -> bool:
+        """Whether this worker runs batches: without -Q, or where it names a tenant's queue."""
+        named = worker.app.amqp.queues._consume_from
+        return named is None or any(queue.startswith(TENANT_QUEUE_PREFIX) for queue in named)
+
+    def start(self, worker: Any) -> None:
+        """Begins to beat, at once and then every BEAT_SECONDS."""
+        self._beats = Beats(worker, self._here())
+        self._beats.start()
+        signals.worker_shutdown.connect(self._goodbye, sender=worker, weak=False)
+
+    def stop(self, _worker: Any) -> None:
+        """Takes no more work; beats until the pool has finished what it runs."""
+        if self._beats is not None:
+            self._beats.finish()
+
+    def terminate(self, worker: Any) -> None:
+        """Says goodbye: what runs now is killed."""
+        self._goodbye(worker)
+
+    def _here(self) -> Here:
+        raise NotImplementedError
+
+    def _goodbye(self, sender: Any, **_: Any) -> None:
+        beats, self._beats = self._beats, None
+        signals.worker_shutdown.disconnect(self._goodbye, sender=sender)
+        if beats is not None:
+            beats.end()
+
+
+class Beats(Thread):
+    """Tells the registry every BEAT_SECONDS what the worker's agents do."""
+
+    def __init__(self, worker: Any, here: Here) -> None:
+        super().__init__(name="chimera-agents", daemon=True)
+        self._worker = worker
+        self._here = here
+        self._watch = AgentWatch()
+        self._started_at = datetime.now(UTC)
+        named = worker.app.amqp.queues._consume_from
+        self._tenants = named and tuple(
+            sorted(queue.removeprefix(TENANT_QUEUE_PREFIX) for queue in named if queue.startswith(TENANT_QUEUE_PREFIX))
+        )
+        self._finishing = Event()
+        self._ended = Event()
+        self._heard = True
+        self._sights = _of_children(worker, here) if isinstance(worker.pool, Prefork) else _of_threads(worker, here)
+
+    def run(self) -> None:
+        """Beats until the end, whatever becomes of one beat."""
+        while not self._ended.is_set():
+            began = monotonic()
+            self._beat()
+            self._ended.wait(max(0.0, BEAT_SECONDS - (monotonic() - began)))
+
+    def finish(self) -> None:
+        """From now on the worker takes no work."""
+        self._finishing.set()
+
+    def end(self) -> None:
+        """The last beat has been; says goodbye."""
+        self._ended.set()
+        self.join(2 * BEAT_SECONDS)
+        try:
+            self._here.registry.leave(self._here.process_id)
+        except QueueUnavailable as exc:
+            log.warning("agents_left_unheard", error=str(exc))
+
+    def _beat(self) -> None:
+        try:
+            self._tell()
+        except QueueUnavailable as exc:
+            if self._heard:
+                log.warning("agents_not_heard", error=str(exc))
+            self._heard = False
+        except Exception:
+            # Without its beats a worker that works well would be taken for dead.
+            log.exception("agents_beat_failed")
+        else:
+            if not self._heard:
+                log.info("agents_heard_again")
+            self._heard = True
+
+    def _tell(self) -> None:
+        drain, finishing = self._worker.drain, self._finishing.is_set()
+        beat = ProcessBeat(
+            process_id=self._here.process_id,
+            node=self._worker.hostname,
+            tenants=self._tenants,
+            skills=self._here.skills(),
+            started_at=self._started_at,
+            draining=drain.is_set() or finishing,
+            slots=self._watch.look(self._sights(), monotonic()),
+        )
+        if finishing:
+            self._here.registry.register(beat)
+        elif self._here.registry.heartbeat(beat) != drain.is_set():
+            (drain.clear if drain.is_set() else drain.set)()
+            log.info("agents_drain" if drain.is_set() else "agents_work_again", node=beat.node)
+
+
+Sights = Callable[[], Iterator[Sight]]
+
+
+def _of_threads(worker: Any, here: Here) -> Sights:
+    """The agents of a pool that executes in this process: threads, solo, gevent."""
+    pid = os.getpid()
+
+    def sights() -> Iterator[Sight]:
+        running, begun = here.running(), here.begun()
+        for slot in range(worker.pool.num_processes):
+            agent = agent_id(here.process_id, pid, slot)
+            yield Sight(agent, pid, running.get(agent), begun.get(agent, 0))
+
+    return sights
+
+
+def _of_children(worker: Any, here: Here) -> Sights:
+    """The agents of a prefork pool: one for each child that is there."""
+    # By child: its latest batch, with what is said of it, and how many it has begun.
+    accepted: dict[int, tuple[Request, AgentWork | None]] = {}
+    begun: dict[int, int] = {}
+
+    class NotedRequest(Request):
+        """Notes which child took it: a request that is over before the next beat is seen too."""
+
+        def on_accepted(self, pid: Any, time_accepted: float) -> None:
+            super().on_accepted(pid, time_accepted)
+            accepted[pid] = (self, _work(self))
+            begun[pid] = begun.get(pid, 0) + 1
+
+    # The consumer reads it when it starts, which is after this.
+    worker.app.tasks[WORK].Request = NotedRequest
+
+    def sights() -> Iterator[Sight]:
+        # Before the children are listed: one that starts now is no child that is gone.
+        known, pool = set(begun), worker.pool._pool
+        children = _living(list(pool._pool)) if pool is not None else []
+        for gone in known - set(children):
+            accepted.pop(gone, None)
+            begun.pop(gone, None)
+        for pid in children:
+            request, work = accepted.get(pid, (None, None))
+            runs = request is not None and request in active_requests
+            yield Sight(agent_id(here.process_id, pid, 0), pid, work if runs else None, begun.get(pid, 0))
+
+    return sights
+
+
+def _living(children: list[Any]) -> list[int]:
+    """The process ids of those pool children that live. The pool itself looks for dead ones every 5 s only."""
+    ended = select.poll()
+    sentinels: dict[int, int] = {}
+    for child in children:
+        try:
+            sentinels[child.sentinel] = child.pid
+            ended.register(child.sentinel, select.POLLIN)
+        except (ValueError, TypeError, AttributeError):
+            continue  # not started yet, or cleaned up just now
+    gone = {sentinel for sentinel, _ in ended.poll(0)}
+    return [pid for sentinel, pid in sentinels.items() if sentinel not in gone]
+
+
+def _work(request: Request) -> AgentWork | None:
+    """What a message of chimera.work is about: its arguments are those of tasks/work.py; None where they are not."""
+    try:
+        tenant_id, plan_id, wave_no, task_ids, _timeout_seconds = request.args
+        return AgentWork(
+            tenant_id=tenant_id,
+            plan_id=UUID(plan_id),
+            wave_no=wave_no,
+            tasks=len(task_ids),
+            since=datetime.fromtimestamp(request.time_start or 0.0, UTC),
+        )
+    except (TypeError, ValueError, AttributeError):
+        # Whoever can write to the broker can send anything; it must not end the worker.
+        return None

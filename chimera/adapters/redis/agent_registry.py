@@ -1,0 +1,143 @@
+"""The registry of agents in Redis: each method is one script, and all of it is back after the next beats."""
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from typing import Any
+from uuid import UUID
+
+import redis
+
+from chimera.errors import AgentNotFound, QueueUnavailable
+from chimera.models.agent import (
+    FORGOTTEN_AFTER_SECONDS,
+    OFFLINE_AFTER_SECONDS,
+    Agent,
+    AgentStatus,
+    ProcessBeat,
+    agents_of,
+)
+from chimera.ports import agent_registry as port
+
+# See lua/beat.lua for the keys below it. The braces keep them in one slot of a cluster.
+PREFIX = "chimera:{agents}:"
+_OFFLINE_MS = int(OFFLINE_AFTER_SECONDS * 1000)
+_FORGOTTEN_MS = int(FORGOTTEN_AFTER_SECONDS * 1000)
+_LETTERS = {
+    AgentStatus.BUSY: "B",
+    AgentStatus.ACTIVE: "A",
+    AgentStatus.IDLE: "I",
+    AgentStatus.OFFLINE: "X",
+}
+
+
+class AgentRegistry(port.AgentRegistry):
+    """Over a client with decode_responses and timeouts (see connection.py); its server's clock is the only one."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+        names = ("beat", "leave", "drain", "list", "get", "slots", "alive")
+        # A script that the server has lost is loaded again by redis-py.
+        self._scripts: dict[str, Any] = {name: client.register_script(script(name)) for name in names}
+
+    def register(self, beat: ProcessBeat) -> None:  # noqa: D102  see the port
+        self._beat(beat, anew=True)
+
+    def heartbeat(self, beat: ProcessBeat) -> bool:  # noqa: D102
+        return self._beat(beat, anew=False)
+
+    def leave(self, process_id: UUID) -> None:  # noqa: D102
+        self._run("leave", process_id.hex)
+
+    def list_agents(  # noqa: D102
+        self,
+        *,
+        status: AgentStatus | None = None,
+        node: str | None = None,
+        after: UUID | None = None,
+        limit: int = 100,
+    ) -> list[Agent]:
+        letter = _LETTERS[status] if status else ""
+        last = after.hex if after else ""
+        processes = self._run("list", letter, node or "", last, limit, _OFFLINE_MS)
+        if processes is None:
+            raise AgentNotFound
+        agents = [
+            agent
+            for place in range(0, len(processes), 4)
+            for agent in _agents(processes[place : place + 4])
+            if agent.agent_id == after or status in {None, agent.status}
+        ]
+        if agents and after in {agent.agent_id for agent in agents}:
+            agents = agents[[agent.agent_id for agent in agents].index(after) + 1 :]
+        return agents[:limit]
+
+    def get(self, agent_id: UUID) -> Agent:  # noqa: D102
+        process = self._run("get", agent_id.hex, _OFFLINE_MS)
+        if process is None:
+            raise AgentNotFound
+        return next(agent for agent in _agents(process) if agent.agent_id == agent_id)
+
+    def drain(self, target: UUID | str, *, draining: bool) -> int:  # noqa: D102
+        agent, node = (target.hex, "") if isinstance(target, UUID) else ("", target)
+        count = int(self._run("drain", agent, node, int(draining), _OFFLINE_MS))
+        if count < 0:
+            raise AgentNotFound(None if agent else f"There is no node {node}, and no agent of that name")
+        return count
+
+    def slots(self) -> int:  # noqa: D102
+        return max(1, int(self._run("slots", _OFFLINE_MS)))
+
+    def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
+        asked = list(agent_ids)
+        if not asked:
+            return set()
+        answers = self._run("alive", _OFFLINE_MS, *(agent_id.hex for agent_id in asked))
+        return {agent_id for agent_id, answer in zip(asked, answers, strict=True) if answer}
+
+    def _beat(self, beat: ProcessBeat, *, anew: bool) -> bool:
+        drains = self._run("beat", *beat_arguments(beat, anew=anew))
+        return bool(drains)
+
+    def _run(self, script: str, *arguments: str | int) -> Any:
+        with self._errors():
+            return self._scripts[script](keys=[PREFIX], args=arguments)
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (redis.RedisError, OSError) as exc:
+            known = self._client.connection_pool.connection_kwargs
+            place = known.get("path") or f"{known.get('host', 'sentinel')}:{known.get('port', '')}".rstrip(":")
+            raise QueueUnavailable(f"the broker at {place} does not answer ({type(exc).__name__})") from exc
+
+
+def beat_arguments(beat: ProcessBeat, *, anew: bool) -> list[str | int]:
+    """What lua/beat.lua takes; with `anew`, what the beat says of draining holds against what Redis knows."""
+    return [
+        beat.process_id.hex,
+        beat.node,
+        beat.model_dump_json(),
+        "".join(_LETTERS[slot.status] for slot in beat.slots),
+        "".join(slot.agent_id.hex for slot in beat.slots),
+        int(beat.draining),
+        int(anew),
+        _OFFLINE_MS,
+        _FORGOTTEN_MS,
+    ]
+
+
+def _agents(process: Sequence[Any]) -> Iterator[Agent]:
+    text, seen_ms, online, draining = process
+    last_seen = datetime.fromtimestamp(seen_ms / 1000, UTC)
+    beat = ProcessBeat.model_validate_json(text)
+    return agents_of(beat, last_seen, online=bool(online), draining=bool(draining))
+
+
+@cache
+def script(name: str) -> str:
+    """The text of lua/<name>.lua."""
+    return resources.files(__package__).joinpath("lua", f"{name}.lua").read_text(encoding="utf-8")

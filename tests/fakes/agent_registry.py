@@ -1,0 +1,125 @@
+"""The registry of agents in memory."""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from chimera.errors import AgentNotFound, QueueUnavailable
+from chimera.models.agent import (
+    FORGOTTEN_AFTER_SECONDS,
+    OFFLINE_AFTER_SECONDS,
+    Agent,
+    AgentStatus,
+    ProcessBeat,
+    agents_of,
+)
+from chimera.ports import agent_registry as port
+from tests.fakes.clock import FakeClock
+
+
+@dataclass
+class Known:
+    beat: ProcessBeat
+    seen: datetime
+    draining: bool
+    left: bool = False
+
+
+class FakeAgentRegistry(port.AgentRegistry):
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.available = True
+        self._known: dict[UUID, Known] = {}
+        self._since: datetime | None = None
+        self._last: datetime | None = None
+
+    def lose_everything(self) -> None:
+        self._known.clear()
+        self._since = self._last = None
+
+    def register(self, beat: ProcessBeat) -> None:
+        self._beat(beat, draining=beat.draining)
+
+    def heartbeat(self, beat: ProcessBeat) -> bool:
+        known = self._known.get(beat.process_id)
+        self._beat(beat, draining=beat.draining if known is None or known.left else known.draining)
+        return self._known[beat.process_id].draining
+
+    def leave(self, process_id: UUID) -> None:
+        self._check()
+        if process_id in self._known:
+            self._known[process_id].left = True
+
+    def list_agents(
+        self,
+        *,
+        status: AgentStatus | None = None,
+        node: str | None = None,
+        after: UUID | None = None,
+        limit: int = 100,
+    ) -> list[Agent]:
+        self._check()
+        agents = list(self._agents())
+        if after:
+            place = next((place for place, agent in enumerate(agents) if agent.agent_id == after), None)
+            if place is None:
+                raise AgentNotFound
+            agents = agents[place + 1 :]
+        return [agent for agent in agents if status in {None, agent.status} and node in {None, agent.node}][:limit]
+
+    def get(self, agent_id: UUID) -> Agent:
+        self._check()
+        for agent in self._agents():
+            if agent.agent_id == agent_id:
+                return agent
+        raise AgentNotFound
+
+    def drain(self, target: UUID | str, *, draining: bool) -> int:
+        self._check()
+        concerned = {agent.process_id for agent in self._agents() if target in {agent.agent_id, agent.node}}
+        if not concerned:
+            raise AgentNotFound
+        count = 0
+        for process_id in concerned:
+            known = self._known[process_id]
+            if self._online(known):
+                known.draining = draining
+                count += sum(slot.status is not AgentStatus.OFFLINE for slot in known.beat.slots)
+        return count
+
+    def slots(self) -> int:
+        self._check()
+        offline = AgentStatus.OFFLINE
+        return max(1, sum(agent.status is not offline and not agent.draining for agent in self._agents()))
+
+    def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:
+        self._check()
+        if self._last is None or self._since is None or self._late(self._last) or not self._late(self._since):
+            return set(agent_ids)
+        return {agent.agent_id for agent in self._agents() if agent.status is not AgentStatus.OFFLINE} & set(agent_ids)
+
+    def _beat(self, beat: ProcessBeat, *, draining: bool) -> None:
+        self._check()
+        now = self.clock.now()
+        if self._last is None or self._late(self._last):
+            self._since = now
+        self._last = now
+        self._known[beat.process_id] = Known(beat, now, draining)
+        oldest = now - timedelta(seconds=FORGOTTEN_AFTER_SECONDS)
+        self._known = {process_id: known for process_id, known in self._known.items() if known.seen > oldest}
+
+    def _agents(self) -> Iterator[Agent]:
+        for process_id in sorted(self._known):
+            known = self._known[process_id]
+            yield from agents_of(known.beat, known.seen, online=self._online(known), draining=known.draining)
+
+    def _online(self, known: Known) -> bool:
+        return not known.left and not self._late(known.seen)
+
+    def _late(self, time: datetime) -> bool:
+        return self.clock.now() - time > timedelta(seconds=OFFLINE_AFTER_SECONDS)
+
+    def _check(self) -> None:
+        if not self.available:
+            raise QueueUnavailable
