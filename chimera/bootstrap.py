@@ -123,7 +123,8 @@ class Services:
     @cached_property
     def sweep(self) -> Sweep:
         """Does what lost messages left undone; role judge."""
-        return Sweep(SweepStore(self._judge_database), self._dispatcher(self._judge_database), self._queue)
+        dispatcher = self._dispatcher(self._judge_database)
+        return Sweep(SweepStore(self._judge_database), dispatcher, self._queue, self.agents)
 
     @cached_property
     def tenants(self) -> TenantStorePort:

@@ -9,6 +9,7 @@ import structlog
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.wave import WaveRef
+from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.sweep_store import SweepStore
 from chimera.services.dispatcher import Dispatcher
@@ -22,10 +23,11 @@ class Sweep:
     Any number of sweeps may run at once, as often as they like: what they send again too often changes nothing.
     """
 
-    def __init__(self, store: SweepStore, dispatcher: Dispatcher, queue: Queue) -> None:
+    def __init__(self, store: SweepStore, dispatcher: Dispatcher, queue: Queue, agents: AgentRegistry) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._queue = queue
+        self._agents = agents
 
     def run(self) -> int:
         """One round over all tenants; returns the number of messages sent.
@@ -81,4 +83,4 @@ class Sweep:
         return sent
 
     def _dead(self, agents: set[UUID]) -> set[UUID]:
-        return set()
+        return agents - self._agents.alive(agents)

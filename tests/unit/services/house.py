@@ -106,7 +106,7 @@ class House:
         return ReviewService(FakeReviewStore(self.database), self.decisions, Policy())
 
     def sweep(self, window: int = 8) -> Sweep:
-        return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue)
+        return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue, self.agents)
 
     # What the user of it declares and asks for.
 

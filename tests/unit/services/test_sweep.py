@@ -7,6 +7,8 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import StoreUnavailable
+from chimera.models.agent import ProcessBeat
+from chimera.models.lease import LEASE_SECONDS
 from chimera.models.plan import PlanState
 from chimera.models.skill import Success
 from chimera.models.task import TaskSpec, TaskState
@@ -66,6 +68,21 @@ def test_a_wave_whose_judge_never_came_is_judged(house: House, spec: TaskSpec) -
     assert house.queue.judged == [house.wave(plan_id)]
     house.run_all()
     assert house.state(plan_id) is PlanState.COMPLETED
+
+
+def test_what_an_agent_ran_is_taken_back_once_it_is_known_to_be_dead(house: House, spec: TaskSpec) -> None:
+    house.planned(spec)
+    dispatch = house.queue.dispatches.pop()
+    ids = dispatch.batches[0].task_ids
+    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), LEASE_SECONDS)
+    house.clock.advance(3)
+    assert house.sweep().run() == 0, "nobody beats: no agent is known to be dead"
+    other = ProcessBeat(process_id=house.clock.new_id(), node="worker@a", started_at=house.clock.now())
+    for _ in range(4):
+        house.agents.heartbeat(other)
+        house.clock.advance(1.5)
+    assert house.sweep().run() == 1
+    assert [sent.batches[0].task_ids for sent in house.queue.dispatches] == [ids]
 
 
 def test_a_task_whose_agent_died_is_taken_back_and_sent_in_the_same_round(house: House, spec: TaskSpec) -> None:
