@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chimera.client import Chimera, PlanEvent, PlanHandle
-    from chimera.models.plan import Plan, PlanCounts, PlanState
+    from chimera.models.plan import Plan, PlanChange, PlanCounts, PlanState
     from chimera.models.result import Usage
     from chimera.models.review import CardStatus, ReviewCard
     from chimera.models.skill import Planner, Skill, SkillFailed, Success
@@ -20,6 +20,7 @@ __all__ = [
     "CardStatus",
     "Chimera",
     "Plan",
+    "PlanChange",
     "PlanCounts",
     "PlanEvent",
     "PlanHandle",
@@ -41,7 +42,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "chimera.client": ("Chimera", "PlanEvent", "PlanHandle"),
-    "chimera.models.plan": ("Plan", "PlanCounts", "PlanState"),
+    "chimera.models.plan": ("Plan", "PlanChange", "PlanCounts", "PlanState"),
     "chimera.models.result": ("Usage",),
     "chimera.models.review": ("CardStatus", "ReviewCard"),
     "chimera.models.skill": ("Planner", "Skill", "SkillFailed", "Success"),

@@ -11,6 +11,7 @@ from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
@@ -26,10 +27,12 @@ from chimera.models.gate import Policy
 from chimera.models.skill import Catalogue
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.clock import Clock
+from chimera.ports.control_store import ControlStore as ControlStorePort
 from chimera.ports.plan_store import PlanStore as PlanStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.lease_keeper import LeaseKeeper
@@ -64,6 +67,17 @@ class Services:
     def plans(self) -> PlanStorePort:
         """Plans to read; role app."""
         return PlanStore(self._app_database)
+
+    @cached_property
+    def control(self) -> PlanControl:
+        """Pauses, resumes and tries again; stops many plans at once; role app."""
+        size = self._settings.wave_size
+        return PlanControl(self.controls, self._queue, self._clock, wave_size=size)
+
+    @cached_property
+    def controls(self) -> ControlStorePort:
+        """Plans to control; role app."""
+        return ControlStore(self._app_database)
 
     @cached_property
     def planner(self) -> PlannerService:

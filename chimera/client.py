@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from chimera.bootstrap import Services, services
 from chimera.errors import InvalidInput, WaitTimeout
 from chimera.models.ids import IdKind, format_id, parse_id
-from chimera.models.plan import ENDED, Plan, PlanCounts, PlanRequest, PlanState
+from chimera.models.plan import ENDED, Plan, PlanChange, PlanCounts, PlanRequest, PlanState
 from chimera.models.record import Instant, Record
+from chimera.models.retry import kinds_of
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.skill import Planner, describe
 from chimera.ports.plan_store import TaskResult
@@ -80,7 +81,7 @@ class PlanHandle:
         return self.plan.counts
 
     def wait(self, timeout: float | None = None) -> Plan:
-        """Waits until the plan has ended, or only people's decisions are missing.
+        """Waits until the plan has ended, or only people's decisions are missing; a paused one, until it is resumed.
 
         Args:
             timeout: seconds; None waits as long as it takes.
@@ -92,7 +93,7 @@ class PlanHandle:
             plan = self.plan
             if plan.state in SETTLED:
                 return plan
-        raise WaitTimeout(f"plan {self.id} is still {self.status} after {timeout:g} s")
+        raise WaitTimeout(f"plan {self.id} is still {self.plan.standing} after {timeout:g} s")
 
     def events(self, timeout: float | None = None) -> Iterator[PlanEvent]:
         """What happened to the plan so far and what happens until it is settled, as `wait` understands it.
@@ -110,7 +111,7 @@ class PlanHandle:
                 after = entries[-1].seq
             if settled:
                 return
-        raise WaitTimeout(f"plan {self.id} is still {self.status} after {timeout:g} s")
+        raise WaitTimeout(f"plan {self.id} is still {self.plan.standing} after {timeout:g} s")
 
     def results(self) -> Iterator[TaskResult]:
         """The plan's tasks with the latest result of each: staged, in review, committed or refused."""
@@ -130,6 +131,51 @@ class PlanHandle:
             PlanAlreadyEnded: it ended otherwise.
         """
         return self._services.orchestrator.cancel(self.tenant_id, self.plan_id, actor)
+
+    def pause(self, actor: str = "app") -> PlanChange:
+        """Lets nothing of the plan start until it is resumed. What runs finishes and is gated; its deadline goes on.
+
+        Raises:
+            PlanAlreadyEnded: it has ended, or stops.
+        """
+        return self._services.control.pause(self.tenant_id, self.plan_id, actor)
+
+    def resume(self, actor: str = "app") -> PlanChange:
+        """Lets the plan go on where it is paused.
+
+        Raises:
+            PlanAlreadyEnded: it has ended, or stops.
+        """
+        return self._services.control.resume(self.tenant_id, self.plan_id, actor)
+
+    def retry(
+        self,
+        *,
+        failed: bool = False,
+        denied: bool = False,
+        stopped: bool = False,
+        deadline: datetime | None = None,
+        actor: str = "app",
+    ) -> "PlanHandle":
+        """Makes a new plan of those of this plan's tasks that ended so, and returns it; once for each task.
+
+        Asked again, it returns the first such plan: `created` says which it is.
+
+        Args:
+            failed: tasks whose attempts brought no usable result; or where the planner failed, the whole plan.
+            denied: tasks whose result was refused.
+            stopped: tasks that were cancelled or have expired.
+            deadline: of the new plan, aware; the old one's is not taken over.
+            actor: who asks, for the record.
+
+        Raises:
+            InvalidInput: none of the three is asked for.
+            Conflict: tasks of this plan are still open.
+            NothingToRetry: none ended so, or only such as depend on tasks that are not tried again.
+        """
+        kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
+        retried = self._services.control.retry(self.tenant_id, self.plan_id, kinds, actor, deadline)
+        return PlanHandle(self._services, self.tenant_id, retried.plan_id, created=retried.created)
 
 
 class Chimera:
@@ -198,6 +244,40 @@ class Chimera:
         handle = PlanHandle(self._services, tenant, parse_id(IdKind.PLAN, plan_id))
         _ = handle.plan
         return handle
+
+    # A session's plans at once. The session has no default: all of a tenant's are meant only where None is given.
+
+    def cancel(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
+        """Stops every open plan of a session, or with None of the tenant; returns those."""
+        return self._services.control.cancel_open(tenant, session_id, actor)
+
+    def pause(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
+        """Pauses every open plan of a session, or with None of the tenant; returns those that were not paused."""
+        return self._services.control.pause_open(tenant, session_id, actor)
+
+    def resume(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
+        """Resumes every paused plan of a session, or with None of the tenant; returns those."""
+        return self._services.control.resume_open(tenant, session_id, actor)
+
+    def retry(
+        self,
+        *,
+        tenant: str,
+        session_id: str | None,
+        failed: bool = False,
+        denied: bool = False,
+        stopped: bool = False,
+        deadline: datetime | None = None,
+        actor: str = "app",
+    ) -> list[PlanHandle]:
+        """As PlanHandle.retry for every plan of a session, or with None of the tenant, of which nothing is open.
+
+        Raises:
+            InvalidInput: none of the three is asked for.
+        """
+        kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
+        retried = self._services.control.retry_ended(tenant, session_id, kinds, actor, deadline)
+        return [PlanHandle(self._services, tenant, plan.plan_id, created=plan.created) for plan in retried]
 
 
 _EVENT_FIELDS = {"seq", "at", "kind", "actor", "task_id"}

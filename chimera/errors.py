@@ -74,6 +74,10 @@ class PlanAlreadyEnded(Conflict):
     """The plan has ended already."""
 
 
+class NothingToRetry(Conflict):
+    """Nothing of the plan is to be tried again."""
+
+
 class PlanFailed(ChimeraError):
     """The plan ended without completing."""
 

@@ -19,13 +19,6 @@ class InjectedError(Exception):
     """Raised at a failpoint, as any programming error might be."""
 
 
-def trap(folder: Path, place: Failpoint, tenant_id: str, action: str) -> Path:
-    """Has a failpoint act once; returns the file that will be there when it has."""
-    path = folder / f"{place}@{tenant_id}"
-    path.write_text(action, encoding="utf-8")
-    return path.with_name(f"{path.name}.hit")
-
-
 def _act(place: Failpoint, tenant_id: str) -> None:
     path = _folder / f"{place}@{tenant_id}"
     hit = path.with_name(f"{path.name}.hit")

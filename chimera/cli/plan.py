@@ -1,18 +1,18 @@
-"""`chimera plan`: submit plans, follow them, read what they brought."""
+"""`chimera plan`: submit plans, follow them, stop or pause them, read what they brought."""
 
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chimera.cli import plan_results, plan_submit
-from chimera.cli.context import Actor, PlanId, Tenant, actor, choice, command, plan_handle, services
+from chimera.cli import plan_control, plan_results, plan_submit
+from chimera.cli.context import PlanId, Tenant, choice, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, age, document, line, say, table
 from chimera.cli.plan_view import Timeout, end_with, event_json, next_step, plan_json, show_plan
 
 if TYPE_CHECKING:
     from chimera.models.plan import Plan
 
-app = typer.Typer(help="Submit plans, follow them, read what they brought.", no_args_is_help=True)
+app = typer.Typer(help="Submit plans, follow them, stop or pause them, read what they brought.", no_args_is_help=True)
 app.command("submit")(plan_submit.submit)
 
 
@@ -22,18 +22,20 @@ def list_plans(
     state: Annotated[
         str | None, typer.Option("--state", help="Only plans in this state: running, in_review, ...")
     ] = None,
+    session: Annotated[str | None, typer.Option("--session", help="Only plans of this session.")] = None,
     limit: Limit = 20,
     output: Output = Format.TABLE,
 ) -> None:
     """The latest plans, newest first."""
     from chimera.models.plan import PlanState
 
-    plans = services().plans.list_plans(tenant, limit, choice(PlanState, state, "--state"))
+    plans = services().plans.list_plans(tenant, limit, choice(PlanState, state, "--state"), session)
     if output is Format.JSON:
         document([plan_json(plan) for plan in plans])
         return
     if not plans:
-        say(f"no plans of {tenant}" + (f" that are {state}" if state else ""))
+        of_session = f" in session {session}" if session is not None else ""
+        say(f"no plans of {tenant}{of_session}" + (f" that are {state}" if state else ""))
         return
     table(["PLAN", "PLANNER", "STATE", "GATED", "REVIEW", "FAILED", "AGE"], map(_row, plans))
 
@@ -81,19 +83,10 @@ def wait(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output =
     end_with(ended)
 
 
-@app.command()
-def cancel(plan: PlanId, tenant: Tenant, by: Actor = None, output: Output = Format.TABLE) -> None:
-    """Stop a plan: no further task starts, and what is committed stays."""
-    handle = plan_handle(tenant, plan)
-    state = handle.cancel(actor(by))
-    if output is Format.JSON:
-        document({"plan_id": handle.id, "state": state})
-        return
-    table(["PLAN", "STATE"], [[handle.id, state]])
-    if state == "stopping":
-        say(f"its open tasks are being closed: {command('plan', 'wait', handle.id, '--tenant', tenant)}")
-
-
+app.command("cancel")(plan_control.cancel)
+app.command("pause")(plan_control.pause)
+app.command("resume")(plan_control.resume)
+app.command("retry")(plan_control.retry)
 app.command("results")(plan_results.results)
 
 
@@ -102,7 +95,7 @@ def _row(plan: "Plan") -> list[str]:
     return [
         str(plan_json(plan)["plan_id"]),
         plan.planner,
-        plan.state,
+        plan.standing,
         f"{counts.gated}/{counts.tasks}",
         str(counts.in_review),
         str(counts.failed),

@@ -24,7 +24,8 @@ _BAD_ENDS = frozenset({"failed", "cancelled", "expired"})
 def plan_json(plan: "Plan") -> dict[str, Any]:
     """The plan's fields, with ids as the command line takes them."""
     values = plan.model_dump(mode="json", exclude={"first_audit_seq"})
-    return values | {"plan_id": format_id(IdKind.PLAN, plan.plan_id)}
+    ids = {"plan_id": format_id(IdKind.PLAN, plan.plan_id), "retry_of": _retry_of(plan) or None}
+    return values | ids | {"paused": plan.paused}
 
 
 def event_json(event: "PlanEvent") -> dict[str, Any]:
@@ -51,11 +52,13 @@ def show_plan(plan: "Plan") -> None:
             ("tenant", plan.tenant_id),
             ("planner", plan.planner),
             ("goal", plan.goal),
-            ("state", str(plan.state)),
+            ("state", plan.standing),
+            ("paused", f"{moment(plan.paused_at)} by {plan.paused_by}" if plan.paused else ""),
             ("because", f"{plan.failure.code}: {plan.failure.message}" if plan.failure else ""),
             ("tasks", f"{counts.tasks}: {', '.join(numbers)}" if counts.tasks else _no_tasks(plan)),
             ("priority", str(plan.priority)),
             ("session", plan.session_id or ""),
+            ("retry of", _retry_of(plan)),
             ("key", plan.idempotency_key or ""),
             ("deadline", moment(plan.deadline)),
             ("submitted", moment(plan.submitted_at)),
@@ -73,6 +76,8 @@ def next_step(plan: "Plan") -> None:
     elif plan.state == "completed" or (plan.state in _BAD_ENDS and plan.counts.tasks):
         if plan.counts.tasks:
             say(f"next: {command('plan', 'results', plan_id, *tenant)}")
+    elif plan.paused:
+        say(f"next: {command('plan', 'resume', plan_id, *tenant)}")
     elif plan.state not in _BAD_ENDS:
         say(f"next: {command('plan', 'watch', plan_id, *tenant)}")
 
@@ -86,6 +91,10 @@ def end_with(plan: "Plan") -> None:
     if plan.state in _BAD_ENDS:
         why = f" ({plan.failure.code}: {plan.failure.message})" if plan.failure else ""
         raise PlanFailed(f"plan {format_id(IdKind.PLAN, plan.plan_id)} {plan.state}{why}")
+
+
+def _retry_of(plan: "Plan") -> str:
+    return format_id(IdKind.PLAN, plan.retry_of) if plan.retry_of else ""
 
 
 def _no_tasks(plan: "Plan") -> str:

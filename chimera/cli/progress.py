@@ -51,7 +51,7 @@ def follow(
                 if plan.state in SETTLED:
                     return plan, took
                 if timeout is not None and took >= timeout:
-                    raise WaitTimeout(f"plan {handle.id} is still {plan.state} after {timeout:g} s")
+                    raise WaitTimeout(f"plan {handle.id} is still {plan.standing} after {timeout:g} s")
                 meanwhile()
                 sleep(pause if timeout is None else max(0.0, min(pause, timeout - took)))
                 pause = min(_LONGEST_LOOK_SECONDS, pause * 1.2)
@@ -94,7 +94,7 @@ def _bar() -> Iterator[Show]:
             rate = f"  {(counts.gated - first[0]) / took:.0f}/s" if took > 0.2 else ""
             progress.update(
                 bar,
-                description=str(plan.state),
+                description=plan.standing,
                 total=counts.tasks or None,
                 completed=counts.gated,
                 numbers=numbers(counts) + rate,
@@ -110,7 +110,7 @@ def _lines() -> Iterator[Show]:
 
     def show(plan: "Plan", took: float) -> None:
         nonlocal said, last
-        text = f"{plan.state}: {plan.counts.gated}/{plan.counts.tasks} ({numbers(plan.counts)})"
+        text = f"{plan.standing}: {plan.counts.gated}/{plan.counts.tasks} ({numbers(plan.counts)})"
         if text != last and took - said >= _LINE_EVERY_SECONDS:
             said, last = took, text
             say(f"{took:6.1f} s  {text}")

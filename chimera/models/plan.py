@@ -23,6 +23,8 @@ class PlanState(StrEnum):
     EXPIRED = "expired"  # the deadline came first
 
 
+# Plans that can be stopped or paused.
+OPEN = frozenset({PlanState.SUBMITTED, PlanState.PLANNING, PlanState.RUNNING, PlanState.IN_REVIEW})
 ENDED = frozenset({PlanState.COMPLETED, PlanState.FAILED, PlanState.CANCELLED, PlanState.EXPIRED})
 
 
@@ -90,3 +92,36 @@ class Plan(Record):
     first_audit_seq: int
     submitted_at: Instant
     finished_at: Instant | None = None
+    # Since when nothing of it starts, and who asked for that; none where it goes on or has ended.
+    paused_at: Instant | None = None
+    paused_by: str | None = None
+    # The plan whose failed tasks, or whose request, this one tries again.
+    retry_of: UUID | None = None
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing of it starts until it is resumed."""
+        return self.paused_at is not None
+
+    @property
+    def standing(self) -> str:
+        """Its state for people: `running`, or `running (paused)`."""
+        return standing(self.state, paused=self.paused)
+
+
+class PlanChange(Record):
+    """How a plan stands after it was cancelled, paused or resumed."""
+
+    plan_id: UUID
+    state: PlanState
+    paused: bool = False
+
+    @property
+    def standing(self) -> str:
+        """Its state for people: `running`, or `running (paused)`."""
+        return standing(self.state, paused=self.paused)
+
+
+def standing(state: PlanState, *, paused: bool) -> str:
+    """A plan's state for people."""
+    return f"{state} (paused)" if paused else str(state)

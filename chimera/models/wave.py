@@ -1,7 +1,8 @@
 """A wave: the unit of fan-out, one chord of batches whose body is the Judge."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from pydantic import Field
@@ -69,3 +70,34 @@ def batches(tasks: Iterable[QueuedTask], slots: int, max_batch: Callable[[str], 
 
 def _kind(task: QueuedTask) -> tuple[str, bool]:
     return task.skill, task.alone
+
+
+class Placeable(Protocol):
+    """A task that is to get its place in a wave."""
+
+    @property
+    def depth(self) -> int:
+        """How many waves must come before its own, for the tasks that it depends on."""
+        ...
+
+
+P = TypeVar("P", bound=Placeable)
+
+
+def lay_out(tasks: Sequence[P], wave_size: int) -> tuple[list[Wave], list[tuple[int, P]]]:
+    """Cuts tasks into waves of at most `wave_size`, so that no task shares a wave with one it depends on.
+
+    Returns the waves, and each task with its wave's number, in the order of the waves; within a wave the
+    planner's order stays.
+    """
+    waves: list[Wave] = []
+    placed: list[tuple[int, P]] = []
+    by_depth: dict[int, list[P]] = {}
+    for task in tasks:
+        by_depth.setdefault(task.depth, []).append(task)
+    for depth, same in sorted(by_depth.items()):
+        for start in range(0, len(same), wave_size):
+            chunk = same[start : start + wave_size]
+            placed += [(len(waves), task) for task in chunk]
+            waves.append(Wave(wave_no=len(waves), task_count=len(chunk), has_dependencies=depth > 0))
+    return waves, placed

@@ -75,7 +75,7 @@ class PlanStore(Protocol):
     def begin_planning(
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
     ) -> PlanningJob | None:
-        """Takes the plan's lease; None where it is held, or the plan is past planning."""
+        """Takes the plan's lease; None where it is held, or the plan is paused or past planning."""
         ...
 
     def renew_planning(self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:
@@ -112,8 +112,10 @@ class PlanStore(Protocol):
         """
         ...
 
-    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:
-        """The tenant's latest plans, newest first."""
+    def list_plans(
+        self, tenant_id: str, limit: int, state: PlanState | None = None, session_id: str | None = None
+    ) -> list[Plan]:
+        """The tenant's latest plans, newest first; of one state or session, or all."""
         ...
 
     def results(self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int) -> list[TaskResult]:

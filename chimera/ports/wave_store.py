@@ -21,7 +21,8 @@ class WaveStore(Protocol):
         """Moves waiting waves into flight while fewer than `window` are, and returns all that are unpublished.
 
         Highest priority first, then oldest. A wave whose tasks depend on others waits until those have
-        their final decisions. Waves that another process is publishing right now are left to it.
+        their final decisions; those of a paused plan wait too, and leave their room to others. Waves that
+        another process is publishing right now are left to it.
         """
         ...
 

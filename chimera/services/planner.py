@@ -2,7 +2,7 @@
 
 import threading
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ from chimera.models.plan import PlanFailure
 from chimera.models.record import canonical_json
 from chimera.models.skill import Catalogue, Skill, describe
 from chimera.models.task import Task, TaskSpec
-from chimera.models.wave import Wave
+from chimera.models.wave import lay_out
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher
@@ -218,22 +218,3 @@ def _checked(spec: object) -> TaskSpec:
         message = f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)"
         raise PlanRejected("not_a_task", message)
     return spec
-
-
-def lay_out(drafts: Sequence[Draft], wave_size: int) -> tuple[list[Wave], list[tuple[int, Draft]]]:
-    """Cuts tasks into waves of at most `wave_size`, so that no task shares a wave with one it depends on.
-
-    Returns the waves, and each task with its wave's number, in the order of the waves; within a wave the
-    planner's order stays.
-    """
-    waves: list[Wave] = []
-    placed: list[tuple[int, Draft]] = []
-    by_depth: dict[int, list[Draft]] = {}
-    for draft in drafts:
-        by_depth.setdefault(draft.depth, []).append(draft)
-    for depth, same in sorted(by_depth.items()):
-        for start in range(0, len(same), wave_size):
-            chunk = same[start : start + wave_size]
-            placed += [(len(waves), draft) for draft in chunk]
-            waves.append(Wave(wave_no=len(waves), task_count=len(chunk), has_dependencies=depth > 0))
-    return waves, placed

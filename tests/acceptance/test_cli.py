@@ -47,6 +47,33 @@ def test_a_card_is_decided_once(stack: Shell) -> None:
     assert json.loads(document) == {"error": line.removeprefix("error: "), "code": "CardAlreadyDecided"}
 
 
+def test_a_session_is_paused_resumed_cancelled_and_tried_again(stack: Shell) -> None:
+    session = ("--session", "night", *ACME)
+    rows = 'rows=[{"text":"I forgot my password"},{"text":"My card number is 4111 1111 1111 1111"}]'
+    ran = stack.run("plan", "submit", "tickets", *session, "--set", rows, "--watch", "--timeout", "60", *JSON)
+    assert (ran.code, ran.json["state"]) == (0, "in_review"), ran.err
+    plan_id = ran.json["plan_id"]
+
+    assert stack.run("plan", "pause", *session, *JSON).json == [
+        {"plan_id": plan_id, "state": "in_review", "paused": True}
+    ]
+    assert "in_review (paused)" in stack.run("plan", "show", plan_id, *ACME).out
+    assert stack.run("plan", "resume", plan_id, *ACME, *JSON).json[0]["paused"] is False
+    assert stack.run("plan", "cancel", "--all", *ACME).code == 2
+
+    assert [plan["plan_id"] for plan in stack.run("plan", "cancel", *session, *JSON).json] == [plan_id]
+    ended = stack.run("plan", "wait", plan_id, *ACME, "--timeout", "60", *JSON)
+    assert (ended.code, ended.json["state"], ended.json["counts"]["cancelled"]) == (6, "cancelled", 2)
+    assert stack.run("review", "list", "--plan", plan_id, *ACME, *JSON).json == []
+
+    [retried] = stack.run("plan", "retry", plan_id, "--stopped", *ACME, *JSON).json
+    assert (retried["retry_of"], retried["created"], retried["tasks"]) == (plan_id, True, 2)
+    again = stack.run("plan", "wait", retried["plan_id"], *ACME, "--timeout", "60", *JSON)
+    assert (again.code, again.json["counts"]["in_review"]) == (0, 2), again.err
+    listed = stack.run("plan", "list", *session, *JSON).json
+    assert [plan["plan_id"] for plan in listed] == [retried["plan_id"], plan_id]
+
+
 def test_doctor_finds_everything_well(stack: Shell) -> None:
     ran = stack.run("doctor", *JSON)
     assert ran.code == 0, ran.out

@@ -8,8 +8,6 @@ from chimera.failpoints import Failpoint
 ACTIONS = ("kill", "error", "pause")
 # How long a paused process stands still: longer than a quick wave is left alone, shorter than a lease.
 PAUSE_SECONDS = 4.0
-# A task that keeps its wave open until the sweep has looked at it.
-SLOW_SECONDS = 4.0
 
 # Where the client comes by, and not a worker.
 OF_CLIENT = frozenset(
@@ -38,13 +36,13 @@ class Case:
         return f"{self.place.replace('.', '-')}-{self.action}"
 
     @property
-    def what_happens(self) -> str:
-        return f"pause {PAUSE_SECONDS}" if self.action == "pause" else self.action
+    def file(self) -> str:
+        """What arms it, in the folder of failpoints; the sweep comes to one of them before it speaks for a tenant."""
+        return f"{self.place}@{'' if self.place is Failpoint.SWEEP_FORGOTTEN else self.tenant}"
 
     @property
-    def of_every_tenant(self) -> bool:
-        """Whether the sweep comes there before it speaks for a tenant."""
-        return self.place is Failpoint.SWEEP_FORGOTTEN
+    def what_happens(self) -> str:
+        return f"pause {PAUSE_SECONDS}" if self.action == "pause" else self.action
 
     @property
     def is_cancelled(self) -> bool:
@@ -70,7 +68,7 @@ def submit(chimera: Chimera, case: Case) -> PlanHandle:
     waits = case.place.startswith("sweep.") or case.is_cancelled
     inputs = {
         "tenant": case.tenant,
-        "slow_seconds": SLOW_SECONDS if waits else 0.0,
+        "wait_for": f"{case.file}.hit" if waits else None,
         "doubtful": case.is_reviewed,
     }
     return chimera.submit("chaos.everything", tenant=case.tenant, inputs=inputs, idempotency_key="the one")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from chimera import SkillFailed, Success, TaskSpec, planner, skill
 
+LONGEST_WAIT_SECONDS = 30.0
+
 
 def journal_of(folder: Path, tenant: str) -> Path:
     return folder / f"{tenant}.ran"
@@ -26,10 +28,14 @@ def count(tenant: str, name: str, confidence: float) -> Success[str]:
     return Success(name, confidence=confidence)
 
 
-@skill(name="chaos.slow", max_batch=1)
-def slow(tenant: str, name: str, seconds: float) -> Success[str]:
+@skill(name="chaos.wait", max_batch=1)
+def wait(tenant: str, name: str, file: str) -> Success[str]:
+    """Keeps its wave open until a file is there: something happened, of which the plan knows nothing."""
     _note(tenant, name)
-    time.sleep(seconds)
+    path = Path(os.environ["CHIMERA_FAILPOINTS"]) / file
+    end = time.monotonic() + LONGEST_WAIT_SECONDS
+    while not path.exists() and time.monotonic() < end:
+        time.sleep(0.05)
     return Success(name, confidence=1.0)
 
 
@@ -41,14 +47,14 @@ def second_time(tenant: str, name: str) -> Success[str]:
 
 
 @planner(name="chaos.everything")
-def everything(tenant: str, slow_seconds: float, doubtful: bool) -> Iterator[TaskSpec]:
+def everything(tenant: str, wait_for: str | None, doubtful: bool) -> Iterator[TaskSpec]:
     """One task of each kind that takes a way of its own."""
     first = [count.task(tenant, f"quick{number}", 1.0) for number in range(4)]
     yield from first
     yield count.task(tenant, "keyed", 1.0).options(state_key="k")
     yield second_time.task(tenant, "again")
-    if slow_seconds:
-        yield slow.task(tenant, "slow", slow_seconds)
+    if wait_for:
+        yield wait.task(tenant, "waiting", wait_for)
     if doubtful:
         yield count.task(tenant, "doubtful", 0.1)
     yield count.task(tenant, "after", 1.0).options(depends_on=(first[0],))

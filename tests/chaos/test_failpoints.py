@@ -53,9 +53,10 @@ class Swarm:
         """Does it in a process of its own; again, where a failpoint ended that."""
         command = [sys.executable, "-m", "tests.chaos.client", action, case.tenant]
         for _ in range(2):
-            if subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, check=False).returncode == 0:
+            done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
                 return
-        pytest.fail(f"{action} for {case.tenant} failed twice")
+        pytest.fail(f"{action} for {case.tenant} failed twice: {done.stderr[-2000:]}")
 
     def ran(self, case: Case) -> Counter[str]:
         """How often each task of the case ran."""
@@ -108,11 +109,10 @@ def unarmed_services(servers: dict[str, str]) -> Services:
 
 
 def arm(folder: Path, case: Case) -> Path:
-    tenant = "" if case.of_every_tenant else case.tenant
-    path = folder / f"{case.place}@{tenant}"
-    if case.of_every_tenant and path.exists():
-        return path.with_name(f"{path.name}.hit")
-    path.write_text(case.what_happens, encoding="utf-8")
+    """Has the failpoint act once; returns the file that is there when it has."""
+    path = folder / case.file
+    if not path.exists():  # the one of all tenants acts in one way only
+        path.write_text(case.what_happens, encoding="utf-8")
     if case.is_lost_first:
         (folder / f"{Failpoint.SUBMIT_STORED}@{case.tenant}").write_text("kill", encoding="utf-8")
     return path.with_name(f"{path.name}.hit")

@@ -9,12 +9,14 @@ from uuid import UUID
 from chimera.models.audit import AuditEntry
 from chimera.models.decision import Decision, Reason, Ruling, Verdict
 from chimera.models.gate import Staged, lease_lost, state_conflict
-from chimera.models.plan import Plan, PlanRequest, PlanState
+from chimera.models.plan import Plan, PlanChange, PlanRequest, PlanState
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import FailureOutcome, Result, SuccessOutcome
+from chimera.models.retry import RetryKind, draft_retry
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.task import ClaimedTask, Task, TaskState
 from chimera.models.wave import Wave, WaveRef
+from chimera.ports.control_store import Retried, Retry
 from chimera.ports.decision_store import CardDecision, LostTask, WaveDecision
 from chimera.ports.plan_store import Submitted, TaskResult
 from tests.contract.worlds import World
@@ -134,6 +136,19 @@ class Scene:
 
     def stop(self, plan_id: UUID, end: PlanState = PlanState.CANCELLED) -> PlanState:
         return self.world.plans.stop(self.tenant_id, plan_id, end, "ann")
+
+    def pause(self, plan_id: UUID) -> PlanChange:
+        return self.world.control.pause(self.tenant_id, plan_id, "ann")
+
+    def resume(self, plan_id: UUID) -> PlanChange:
+        return self.world.control.resume(self.tenant_id, plan_id, "ann")
+
+    def retry(
+        self, plan_id: UUID, *kinds: RetryKind, wave_size: int = 400, deadline: datetime | None = None
+    ) -> Retried:
+        retry = Retry(tenant_id=self.tenant_id, plan_id=plan_id, kinds=frozenset(kinds), actor="ann", deadline=deadline)
+        new_id = self.world.clock.new_id
+        return self.world.control.retry(retry, lambda ended: draft_retry(ended, new_id(), wave_size, new_id))
 
     # What a worker does.
 

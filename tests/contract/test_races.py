@@ -10,6 +10,7 @@ import pytest
 from chimera.adapters.postgres.database import Database
 from chimera.errors import CardAlreadyDecided, Conflict
 from chimera.models.plan import PlanState
+from chimera.models.retry import RetryKind
 from chimera.models.task import TaskState
 from tests.conftest import POOL_SIZE, new_tenant_id
 from tests.contract.scene import Scene, approve, deny
@@ -122,6 +123,48 @@ def test_stopping_and_judging_at_once_ends_each_task_once(scene: Scene) -> None:
     assert scene.state(planned.plan_id) is PlanState.CANCELLED
     assert scene.kinds(planned.plan_id).count("task.decided") == 20
     assert len(set(scene.states(planned.plan_id))) == 1
+
+
+def test_what_is_tried_again_by_several_is_one_plan(scene: Scene) -> None:
+    planned = scene.plan(20)
+    scene.stop(planned.plan_id)
+    scene.stop_wave(planned.wave)
+    retried = at_once(lambda _: scene.retry(planned.plan_id, RetryKind.STOPPED))
+    assert len({each.plan_id for each in retried}) == 1
+    assert sum(each.created for each in retried) == 1
+
+
+def test_pausing_resuming_and_judging_do_not_block_one_another(scene: Scene) -> None:
+    plans = [scene.plan(4, 4) for _ in range(8)]
+    scene.send(window=100)
+    control, tenant_id = scene.world.control, scene.tenant_id
+
+    def act(number: int) -> None:
+        for planned in plans:
+            if number == 0:
+                control.pause_open(tenant_id, None, "ann", 3)
+            elif number == 1:
+                control.resume_open(tenant_id, None, "ann", 3)
+            else:
+                for wave in planned.waves:
+                    scene.stage(scene.claim(wave, planned.ids_of(wave)))
+                    scene.judge(wave, approve)
+
+    at_once(act)
+    while control.resume_open(tenant_id, None, "ann", 3):
+        pass
+    for planned in plans:
+        for wave in planned.waves:
+            scene.stage(scene.claim(wave, planned.ids_of(wave)))
+            scene.judge(wave, approve)
+        assert scene.state(planned.plan_id) is PlanState.COMPLETED
+
+
+def test_each_plan_is_stopped_by_one(scene: Scene) -> None:
+    plans = [scene.submit() for _ in range(10)]
+    stopped = at_once(lambda _: scene.world.control.stop_open(scene.tenant_id, None, PlanState.CANCELLED, "ann", 3))
+    assert len({change.plan_id for page in stopped for change in page}) == sum(map(len, stopped))
+    assert {scene.kinds(plan_id).count("plan.cancelled") for plan_id in plans} <= {0, 1}
 
 
 def test_the_audit_is_one_chain_whoever_writes_to_it(scene: Scene) -> None:

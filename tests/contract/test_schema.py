@@ -119,15 +119,15 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
         "select": dict.fromkeys(TABLES, ALL),
         "insert": dict.fromkeys(("plan", "wave", "task", "audit"), ALL),
         "update": {
-            "plan": "epoch failure finished_at lease_token lease_until planner_attempt published_at state stop_state "
-            "stopped_by task_count",
+            "plan": "epoch failure finished_at lease_token lease_until paused_at paused_by planner_attempt "
+            "published_at state stop_state stopped_by task_count",
             "wave": "epoch publish_count published_at state touched_at",
             "audit_head": "hash seq",
         },
     },
     "worker": {
         "select": {
-            "plan": "deadline plan_id state tenant_id",
+            "plan": "deadline paused_at plan_id state tenant_id",
             "task": ALL,
             "result": "attempt sha256 task_id tenant_id",
             "stale_result": "lease_token task_id tenant_id",
@@ -138,8 +138,8 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
     },
     "judge": {
         "select": {
-            "plan": "deadline epoch finished_at lease_until plan_id planner planner_attempt priority published_at "
-            "state stop_state stopped_by submitted_at task_count tenant_id trace_id",
+            "plan": "deadline epoch finished_at lease_until paused_at plan_id planner planner_attempt priority "
+            "published_at state stop_state stopped_by submitted_at task_count tenant_id trace_id",
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(("audit", "decision", "commit", "state", "review_card"), ALL),

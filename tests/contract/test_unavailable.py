@@ -9,6 +9,7 @@ from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
 from chimera.models.plan import PlanFailure, PlanState
+from chimera.models.retry import RetryKind
 from chimera.models.wave import WaveRef
 from chimera.ports.decision_store import CardDecision
 from chimera.ports.sweep_store import PlanRef
@@ -35,6 +36,13 @@ ASK: dict[str, Callable[[World], object]] = {
     "plans.results": lambda world: world.plans.results(TENANT, ID, (-1, -1), 1),
     "plans.entries": lambda world: world.plans.entries(TENANT, None, 0, 1),
     "plans.last_entries": lambda world: world.plans.last_entries(TENANT, 1),
+    "control.stop_open": lambda world: world.control.stop_open(TENANT, None, PlanState.CANCELLED, "ann", 1),
+    "control.pause": lambda world: world.control.pause(TENANT, ID, "ann"),
+    "control.pause_open": lambda world: world.control.pause_open(TENANT, None, "ann", 1),
+    "control.resume": lambda world: world.control.resume(TENANT, ID, "ann"),
+    "control.resume_open": lambda world: world.control.resume_open(TENANT, None, "ann", 1),
+    "control.retry": lambda world: Scene(world, TENANT).retry(ID, RetryKind.FAILED),
+    "control.retryable": lambda world: world.control.retryable(TENANT, None, frozenset(RetryKind), ID, 1),
     "waves.take_next": lambda world: world.waves.take_next(TENANT, 1),
     "waves.mark_published": lambda world: world.waves.mark_published([WAVE], "epoch"),
     "sweep.mark_published": lambda world: world.sweep.mark_published(PlanRef(tenant_id=TENANT, plan_id=ID), "e"),
@@ -80,6 +88,6 @@ def test_a_store_that_does_not_answer_says_so(away: World, what: str) -> None:
 
 
 def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None:
-    stores = ("tenants", "plans", "waves", "work", "decisions", "reviews", "sweep")
+    stores = ("tenants", "plans", "control", "waves", "work", "decisions", "reviews", "sweep")
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -179,6 +179,8 @@ def test_a_lease_is_renewed_by_its_token_while_the_plan_goes_on(scene: Scene) ->
     for _ in range(3):
         scene.pass_time(50)
         assert scene.world.work.renew(planned.wave, claim.token, 60) == Renewal(held=True, may_start=True)
+    scene.world.control.pause(scene.tenant_id, planned.plan_id, "ann")
+    assert scene.world.work.renew(planned.wave, claim.token, 60) == Renewal(held=True, may_start=False)
     lost = Renewal(held=False, may_start=False)
     assert scene.world.work.renew(planned.wave, scene.world.clock.new_id(), 60) == lost
     scene.stop(planned.plan_id)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
@@ -17,6 +18,7 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.models.decision import Verdict
 from chimera.ports import (
     clock,
+    control_store,
     decision_store,
     plan_store,
     review_store,
@@ -27,6 +29,7 @@ from chimera.ports import (
 )
 from tests.fakes import (
     FakeClock,
+    FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
@@ -45,6 +48,7 @@ class World(ABC):
     clock: clock.Clock
     tenants: tenant_store.TenantStore
     plans: plan_store.PlanStore
+    control: control_store.ControlStore
     waves: wave_store.WaveStore
     waves_of_judge: wave_store.WaveStore
     work: work_store.WorkStore
@@ -74,6 +78,7 @@ class FakeWorld(World):
             clock=time,
             tenants=FakeTenantStore(self.database),
             plans=FakePlanStore(self.database),
+            control=FakeControlStore(self.database),
             waves=FakeWaveStore(self.database),
             waves_of_judge=FakeWaveStore(self.database),
             work=FakeWorkStore(self.database),
@@ -117,6 +122,7 @@ class PostgresWorld(World):
             clock=SystemClock(),
             tenants=TenantStore(owner),
             plans=PlanStore(app),
+            control=ControlStore(app),
             waves=WaveStore(app),
             waves_of_judge=WaveStore(judge),
             work=WorkStore(worker),

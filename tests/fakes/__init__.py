@@ -2,6 +2,7 @@
 
 from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.clock import FakeClock
+from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
 from tests.fakes.plan_store import FakePlanStore
@@ -15,6 +16,7 @@ from tests.fakes.work_store import FakeWorkStore
 __all__ = [
     "FakeAgentRegistry",
     "FakeClock",
+    "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
     "FakePlanStore",

@@ -44,11 +44,14 @@ class PlanRow:
     published_at: datetime | None = None
     epoch: str | None = None
     finished_at: datetime | None = None
+    paused_at: datetime | None = None
+    paused_by: str | None = None
+    retry_of: UUID | None = None
 
     @property
     def goes_on(self) -> bool:
         """Whether tasks of it may start."""
-        return self.state in {PlanState.RUNNING, PlanState.IN_REVIEW}
+        return self.state in {PlanState.RUNNING, PlanState.IN_REVIEW} and self.paused_at is None
 
 
 @dataclass

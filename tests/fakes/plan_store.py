@@ -9,7 +9,7 @@ from uuid import UUID
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
 from chimera.models.audit import AuditEntry, AuditEvent
 from chimera.models.lease import Renewal
-from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.plan import ENDED, OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import canonical_json
 from chimera.models.result import OUTCOME
 from chimera.models.task import Task, TaskState
@@ -129,9 +129,11 @@ class FakePlanStore(port.PlanStore):
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:
         return self._shown(self._database.opened().plan(tenant_id, plan_id))
 
-    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:
+    def list_plans(
+        self, tenant_id: str, limit: int, state: PlanState | None = None, session_id: str | None = None
+    ) -> list[Plan]:
         rows = [row for (owner, _), row in self._database.opened().plans.items() if owner == tenant_id]
-        rows = [row for row in rows if state in {None, row.state}]
+        rows = [row for row in rows if state in {None, row.state} and session_id in {None, row.request.session_id}]
         rows.sort(key=lambda row: row.plan_id, reverse=True)
         return [self._shown(row) for row in rows[:limit]]
 
@@ -157,6 +159,8 @@ class FakePlanStore(port.PlanStore):
         return next((row for row in rows if (row.request.tenant_id, row.request.idempotency_key) == wanted), None)
 
     def _may_be_planned(self, row: PlanRow) -> bool:
+        if row.paused_at is not None:
+            return False
         deadline = row.request.deadline
         if deadline is not None and deadline <= self._database.now():
             return False
@@ -195,6 +199,9 @@ class FakePlanStore(port.PlanStore):
             first_audit_seq=row.first_audit_seq,
             submitted_at=row.submitted_at,
             finished_at=row.finished_at,
+            paused_at=row.paused_at if row.state in OPEN else None,
+            paused_by=row.paused_by if row.state in OPEN else None,
+            retry_of=row.retry_of,
         )
 
     def _counts(self, row: PlanRow) -> PlanCounts:

@@ -87,6 +87,8 @@ class FakeSweepStore(port.SweepStore):
 
     def _waits_for_a_planner(self, row: PlanRow) -> bool:
         now = self._database.now()
+        if row.paused_at is not None:
+            return False
         again = row.published_at is None or row.published_at < now - _AGAIN
         if row.state is PlanState.PLANNING and row.lease is not None and self._database.is_lost(row.lease):
             return again or (row.published_at is not None and row.published_at < row.lease.until)
@@ -111,7 +113,8 @@ class FakeSweepStore(port.SweepStore):
                 else:
                     judge = True
         judge = judge or any(task.state is TaskState.STAGED for task in tasks)
-        publish = taken_back or (lost and any(task.state is TaskState.QUEUED for task in tasks))
+        paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
+        publish = not paused and (taken_back or (lost and any(task.state is TaskState.QUEUED for task in tasks)))
         row.touched_at = LONG_AGO if publish else database.now()
         if publish:
             row.published_at = None

@@ -21,7 +21,7 @@ class FakeWaveStore(port.WaveStore):
         database = self._database.opened()
         waves = [row for ref, row in database.waves.items() if ref.tenant_id == tenant_id]
         waves.sort(key=lambda row: (-row.priority, row.ref.plan_id, row.ref.wave_no))
-        room = max(0, window - sum(row.state == "in_flight" for row in waves))
+        room = max(0, window - sum(row.state == "in_flight" and not self._is_paused(row) for row in waves))
         unsent = [row for row in waves if self._is_unsent(row)]
         taken = [row for row in waves if self._may_go(row)][:room] + unsent
         for row in taken:
@@ -43,9 +43,16 @@ class FakeWaveStore(port.WaveStore):
         tasks = database.wave_tasks(row.ref)
         return row.state == "waiting" and plan.goes_on and all(database.may_run(each.task) for each in tasks)
 
+    def _is_paused(self, row: WaveRow) -> bool:
+        return self._database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
+
     def _is_unsent(self, row: WaveRow) -> bool:
         left = row.state == "in_flight" and row.published_at is None
-        return left and row.touched_at < self._database.now() - timedelta(seconds=_SENDER_SECONDS)
+        return (
+            left
+            and not self._is_paused(row)
+            and row.touched_at < self._database.now() - timedelta(seconds=_SENDER_SECONDS)
+        )
 
     def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:
         rows = [row for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]

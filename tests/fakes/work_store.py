@@ -5,11 +5,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.lease import Renewal
+from chimera.models.plan import PlanState
 from chimera.models.result import Result
 from chimera.models.task import ClaimedTask, TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import work_store as port
-from tests.fakes.database import FakeDatabase, Lease, TaskRow
+from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow
 
 
 class FakeWorkStore(port.WorkStore):
@@ -35,11 +36,13 @@ class FakeWorkStore(port.WorkStore):
     def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:
         database = self._database.opened()
         held = [row for row in database.wave_tasks(wave) if row.lease is not None and row.lease.token == lease_token]
-        if not held or not self._plan_goes_on(wave):
+        plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
+        is_open = plan is not None and plan.state in {PlanState.RUNNING, PlanState.IN_REVIEW}
+        if not held or plan is None or not is_open or self._is_too_late(plan):
             return Renewal(held=False, may_start=False)
         for row in held:
             row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
-        return Renewal(held=True, may_start=True)
+        return Renewal(held=True, may_start=plan.paused_at is None)
 
     def release(self, wave: WaveRef, lease_token: UUID, task_ids: Sequence[UUID]) -> None:
         for row in self._database.opened().wave_tasks(wave):
@@ -69,7 +72,10 @@ class FakeWorkStore(port.WorkStore):
         plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
         if plan is None or not plan.goes_on:
             return False
-        return plan.request.deadline is None or plan.request.deadline > self._database.now()
+        return not self._is_too_late(plan)
+
+    def _is_too_late(self, plan: PlanRow) -> bool:
+        return plan.request.deadline is not None and plan.request.deadline <= self._database.now()
 
     def _is_free(self, row: TaskRow) -> bool:
         return (

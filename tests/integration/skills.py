@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
@@ -94,6 +95,16 @@ def overruns(text: str) -> Success[str]:
             continue  # a skill that swallows everything is ended all the same
 
 
+@skill(name="test.journal", max_batch=20)
+def journal(folder: str, name: str) -> Success[str]:
+    """Notes in a file that it ran; what is called bad fails until the folder has a file `mended`."""
+    with (Path(folder) / "journal").open("a", encoding="utf-8") as file:
+        file.write(f"{name}\n")  # one write of one short line: those of two processes do not mix
+    if name.startswith("bad") and not (Path(folder) / "mended").exists():
+        raise SkillFailed("not mended", code="broken", retryable=False)
+    return Success(name, confidence=1.0)
+
+
 STEPS: dict[str, Skill[[str], Any]] = {
     "no_confidence": no_confidence,
     "nan": nan,
@@ -126,6 +137,12 @@ def steps(steps: list[Step]) -> Iterator[TaskSpec]:
         spec = spec.options(depends_on=tuple(yielded[place] for place in step.after), state_key=step.key)
         yielded.append(spec)
         yield spec
+
+
+@planner(name="test.journals")
+def journals(folder: str, names: list[str]) -> Iterator[TaskSpec]:
+    for name in names:
+        yield journal.task(folder, name)
 
 
 @planner(name="test.raises")

@@ -24,7 +24,7 @@ _SQL = statements("plan_store")
 _AUDIT_SQL = statements("audit")
 
 # Tasks in one INSERT: enough to make the statement's own cost small, few enough to build in a few MB.
-_TASKS_PER_INSERT = 1000
+TASKS_PER_INSERT = 1000
 _PLANNER = "planner"
 _COUNTS = frozenset(PlanCounts.model_fields)
 
@@ -92,10 +92,10 @@ class PlanStore(port.PlanStore):
                 return False
             scope["priority"] = plan["priority"]
             if tasks:
-                connection.execute(_SQL["insert_waves"], scope | _wave_columns(waves))
+                connection.execute(_SQL["insert_waves"], scope | wave_columns(waves))
             failpoint(Failpoint.PLANNER_WAVES_WRITTEN, tenant_id)
-            for start in range(0, len(tasks), _TASKS_PER_INSERT):
-                chunk = tasks[start : start + _TASKS_PER_INSERT]
+            for start in range(0, len(tasks), TASKS_PER_INSERT):
+                chunk = tasks[start : start + TASKS_PER_INSERT]
                 connection.execute(_SQL["insert_tasks"], scope | _task_columns(chunk))
             failpoint(Failpoint.PLANNER_TASKS_WRITTEN, tenant_id)
             facts = {"tasks": len(tasks), "waves": len(waves)}
@@ -123,7 +123,7 @@ class PlanStore(port.PlanStore):
         with self._database.transaction(tenant_id) as connection:
             row = connection.execute(_SQL["lock_plan"], scope).fetchone()
             if row is None:
-                raise _not_found(tenant_id, plan_id)
+                raise not_found(tenant_id, plan_id)
             state = PlanState(row["state"])
             if state is end or row["stop_state"] == end:
                 return state
@@ -138,13 +138,17 @@ class PlanStore(port.PlanStore):
         return state
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102
-        plans = self._plans(tenant_id, plan_id, None, 1)
+        plans = self._plans({"tenant": tenant_id, "plan": plan_id, "state": None, "session_id": None, "limit": 1})
         if not plans:
-            raise _not_found(tenant_id, plan_id)
+            raise not_found(tenant_id, plan_id)
         return plans[0]
 
-    def list_plans(self, tenant_id: str, limit: int, state: PlanState | None = None) -> list[Plan]:  # noqa: D102
-        return self._plans(tenant_id, None, state, limit)
+    def list_plans(  # noqa: D102
+        self, tenant_id: str, limit: int, state: PlanState | None = None, session_id: str | None = None
+    ) -> list[Plan]:
+        return self._plans(
+            {"tenant": tenant_id, "plan": None, "state": state, "session_id": session_id, "limit": limit}
+        )
 
     def results(  # noqa: D102
         self, tenant_id: str, plan_id: UUID, after: tuple[int, int], limit: int
@@ -170,9 +174,8 @@ class PlanStore(port.PlanStore):
             rows = connection.execute(_AUDIT_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
             return [entry(row) for row in rows][::-1]
 
-    def _plans(self, tenant_id: str, plan_id: UUID | None, state: PlanState | None, limit: int) -> list[Plan]:
-        values = {"tenant": tenant_id, "plan": plan_id, "state": state, "limit": limit}
-        with self._database.transaction(tenant_id) as connection:
+    def _plans(self, values: dict[str, Any]) -> list[Plan]:
+        with self._database.transaction(values["tenant"]) as connection:
             return [_plan(row) for row in connection.execute(_SQL["plans"], values)]
 
     @staticmethod
@@ -212,9 +215,15 @@ def _plan(row: DictRow) -> Plan:
     return Plan.model_validate(rest | {"counts": counts}, strict=False)
 
 
-def _wave_columns(waves: Sequence[Wave]) -> dict[str, list[Any]]:
+def wave_columns(waves: Sequence[Wave]) -> dict[str, list[Any]]:
+    """Waves as `insert_waves` takes them."""
     rows = [(wave.wave_no, wave.has_dependencies, wave.task_count) for wave in waves]
     return columns(rows, "wave_nos dependent task_counts")
+
+
+def array_text(ids: Sequence[UUID]) -> str | None:
+    """Dependencies as PostgreSQL writes an array: an array of arrays of different lengths cannot be sent."""
+    return f"{{{','.join(map(str, ids))}}}" if ids else None
 
 
 def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
@@ -228,7 +237,7 @@ def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
             task.label,
             task.timeout_seconds,
             task.max_attempts,
-            f"{{{','.join(map(str, task.depends_on))}}}" if task.depends_on else None,
+            array_text(task.depends_on),
             task.state_key,
         )
         for task in tasks
@@ -239,5 +248,6 @@ def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
     )
 
 
-def _not_found(tenant_id: str, plan_id: UUID) -> PlanNotFound:
+def not_found(tenant_id: str, plan_id: UUID) -> PlanNotFound:
+    """That the tenant has no such plan."""
     return PlanNotFound(f"tenant {tenant_id!r} has no plan pl_{plan_id.hex}")

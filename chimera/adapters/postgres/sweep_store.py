@@ -92,6 +92,6 @@ class SweepStore(port.SweepStore):
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
             needs = connection.execute(_SQL["wave_needs"], scope).fetchone()
             assert needs is not None
-            publish = bool(taken_back) or (needs["queued"] > 0 and taken["lost"])
+            publish = not taken["paused"] and (bool(taken_back) or (needs["queued"] > 0 and taken["lost"]))
             connection.execute(_SQL["touch_wave"], scope | {"publish": publish})
         return OverdueWave(wave=wave, judge=needs["judge"] > 0, publish=publish)

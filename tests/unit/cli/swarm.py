@@ -7,7 +7,7 @@ from uuid import UUID
 from chimera.bootstrap import Services
 from chimera.models.gate import Policy
 from chimera.models.skill import Catalogue
-from chimera.models.wave import Dispatch
+from chimera.models.wave import Dispatch, WaveRef
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
@@ -15,6 +15,7 @@ from chimera.settings import Settings
 from tests.fakes import (
     FakeAgentRegistry,
     FakeClock,
+    FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
@@ -41,6 +42,10 @@ class InlineQueue(FakeQueue):
             self._services.worker.run_batch(dispatch.wave, batch.task_ids, batch.timeout_seconds)
         self._services.judge.judge_wave(dispatch.wave)
 
+    def publish_judge(self, wave: WaveRef) -> None:
+        super().publish_judge(wave)
+        self._services.judge.judge_wave(wave)
+
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         super().publish_stop(tenant_id, plan_id)
         self._services.judge.stop_plan(tenant_id, plan_id)
@@ -59,6 +64,10 @@ class FakeServices(Services):
     @cached_property
     def plans(self) -> FakePlanStore:
         return FakePlanStore(self.database)
+
+    @cached_property
+    def controls(self) -> FakeControlStore:
+        return FakeControlStore(self.database)
 
     @cached_property
     def tenants(self) -> FakeTenantStore:

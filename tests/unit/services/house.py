@@ -13,6 +13,7 @@ from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import Dispatch, WaveRef
 from chimera.ports.plan_store import TaskResult
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.lease_keeper import LeaseKeeper
@@ -24,6 +25,7 @@ from chimera.services.worker import WorkerService
 from tests.fakes import (
     FakeAgentRegistry,
     FakeClock,
+    FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
@@ -61,6 +63,9 @@ class House:
     def orchestrator(self, *, plans: FakePlanStore | None = None, max_inputs_bytes: int = 1000) -> Orchestrator:
         store = plans or self.plans
         return Orchestrator(store, self.queue, self.catalogue, self.clock, max_inputs_bytes=max_inputs_bytes)
+
+    def control(self, wave_size: int = 3) -> PlanControl:
+        return PlanControl(FakeControlStore(self.database), self.queue, self.clock, wave_size=wave_size)
 
     def planner(
         self,

@@ -14,13 +14,13 @@ select plan_id, request_sha256 from plan where tenant_id = %(tenant)s and idempo
 update plan set published_at = clock_timestamp(), epoch = %(epoch)s where tenant_id = %(tenant)s and plan_id = %(plan)s
 
 -- name: begin_planning
--- The plan's lease, unless somebody holds it or the plan is past planning.
+-- The plan's lease, unless somebody holds it, or the plan is paused or past planning.
 update plan
    set state = 'planning', lease_token = %(token)s, planner_attempt = planner_attempt + 1,
        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
  where tenant_id = %(tenant)s and plan_id = %(plan)s
    and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
-   and (deadline is null or deadline > clock_timestamp())
+   and (deadline is null or deadline > clock_timestamp()) and paused_at is null
 returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt
 
 -- name: renew_planning
@@ -70,9 +70,12 @@ update plan
 returning state
 
 -- name: plans
--- Plans with the counts of their tasks, newest first; one, or those in a state, or all.
+-- Plans with the counts of their tasks, newest first; one, or those in a state or of a session, or all. The pause of a
+-- plan that has ended meanwhile is over.
 select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_id, p.session_id, p.idempotency_key,
-       p.deadline, p.failure, p.first_audit_seq, p.submitted_at, p.finished_at, p.task_count as tasks,
+       p.deadline, p.failure, p.first_audit_seq, p.submitted_at, p.finished_at, p.retry_of, p.task_count as tasks,
+       case when p.state in ('submitted', 'planning', 'running', 'in_review') then p.paused_at end as paused_at,
+       case when p.state in ('submitted', 'planning', 'running', 'in_review') then p.paused_by end as paused_by,
        coalesce(w.committed, 0) as committed, coalesce(w.in_review, 0) as in_review, coalesce(w.denied, 0) as denied,
        coalesce(w.failed, 0) as failed, coalesce(w.cancelled, 0) as cancelled
   from plan p
@@ -84,6 +87,7 @@ select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_i
  where p.tenant_id = %(tenant)s
    and (%(plan)s::uuid is null or p.plan_id = %(plan)s)
    and (%(state)s::text is null or p.state = %(state)s)
+   and (%(session_id)s::text is null or p.session_id = %(session_id)s)
  order by p.plan_id desc
  limit %(limit)s
 

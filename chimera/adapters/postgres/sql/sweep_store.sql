@@ -30,9 +30,9 @@ returning w.wave_no
 -- name: unplanned
 -- Plans that wait for a planner for longer than a message takes, of all tenants: never sent, lost, or lease run out.
 select tenant_id, plan_id from plan
- where (state = 'submitted' and submitted_at < clock_timestamp() - interval '2 seconds'
+ where (state = 'submitted' and paused_at is null and submitted_at < clock_timestamp() - interval '2 seconds'
         and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
-    or (state = 'planning' and lease_until < clock_timestamp()
+    or (state = 'planning' and lease_until < clock_timestamp() and paused_at is null
         and (published_at is null or published_at < lease_until
              or published_at < clock_timestamp() - interval '10 seconds'))
  order by submitted_at
@@ -50,11 +50,13 @@ select tenant_id, plan_id, wave_no from wave
  limit 500
 
 -- name: take_wave
--- One of them, unless another sweep has it; and whether its messages must have been lost. That is certain where the
--- queue is empty; else the wait doubles with each sending: what is still in the broker's queue behind others is
--- not sent over and over.
+-- One of them, unless another sweep has it; whether its plan is paused (then nothing of it is sent, and resuming
+-- sends it all), and whether its messages must have been lost. That is certain where the queue is empty; else the
+-- wait doubles with each sending: what is still in the broker's queue behind others is not sent over and over.
 select published_at < clock_timestamp() - case when %(queue_is_empty)s then interval '3 seconds'
-                                               else interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) end as lost
+                                               else interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) end as lost,
+       exists (select from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id
+                                  and paused_at is not null) as paused
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
@@ -105,5 +107,5 @@ update wave
 select distinct w.tenant_id
   from wave w
   join plan p using (tenant_id, plan_id)
- where p.state in ('running', 'in_review')
+ where p.state in ('running', 'in_review') and p.paused_at is null
    and (w.state = 'waiting' or (w.state = 'in_flight' and w.published_at is null))

@@ -6,12 +6,17 @@ select pg_advisory_xact_lock(hashtextextended('chimera.dispatch', hashtext(%(ten
 -- Waves to send now, marked as taken: waiting ones while fewer than the window are in flight, highest priority
 -- first, then oldest; and those in flight whose chord is still to be sent, or whose sender has not been heard of.
 with room as (
-    select greatest(0, %(window)s - count(*)) as waves from wave where tenant_id = %(tenant)s and state = 'in_flight'
+    -- Not of paused plans: those wait in flight for as long as people like, and the other plans go on.
+    select greatest(0, %(window)s - count(*)) as waves
+      from wave w
+      join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
+     where w.tenant_id = %(tenant)s and w.state = 'in_flight' and p.paused_at is null
 ), next as (
     select w.plan_id, w.wave_no
       from wave w
       join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
      where w.tenant_id = %(tenant)s and w.state = 'waiting' and p.state in ('running', 'in_review')
+       and p.paused_at is null
        and (not w.has_dependencies or not exists (
             select from task t
               join task d on d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on)
@@ -20,10 +25,11 @@ with room as (
      order by w.priority desc, w.plan_id, w.wave_no
      limit (select waves from room)
 ), unsent as (
-    select plan_id, wave_no
-      from wave
-     where tenant_id = %(tenant)s and state = 'in_flight' and published_at is null
-       and touched_at < clock_timestamp() - interval '3 seconds'
+    select w.plan_id, w.wave_no
+      from wave w
+      join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
+     where w.tenant_id = %(tenant)s and w.state = 'in_flight' and w.published_at is null and p.paused_at is null
+       and w.touched_at < clock_timestamp() - interval '3 seconds'
 )
 update wave w
    set state = 'in_flight', touched_at = clock_timestamp()

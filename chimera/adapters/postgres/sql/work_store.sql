@@ -11,6 +11,7 @@ with free as (
        and (t.lost = 0 or cardinality(%(task_ids)b::uuid[]) = 1)
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
+                      and p.paused_at is null
                       and (p.deadline is null or p.deadline > clock_timestamp()))
        and (t.depends_on is null or not exists (
             select from task d
@@ -32,7 +33,8 @@ returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.ti
           end as unmet_dependencies
 
 -- name: renew
--- More time for the tasks that are still held with this token, while their plan goes on.
+-- More time for the tasks that are still held with this token, while their plan goes on; and whether another of
+-- them may be started.
 update task t
    set lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
   from plan p
@@ -40,7 +42,7 @@ update task t
    and t.lease_token = %(token)s and t.state = 'running'
    and p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
    and (p.deadline is null or p.deadline > clock_timestamp())
-returning true as may_start
+returning p.paused_at is null as may_start
 
 -- name: release
 -- Tasks that were claimed and not started go back to the queue, their attempt unused.

@@ -1,0 +1,183 @@
+"""Stopping, pausing and trying again, in PostgreSQL."""
+
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.adapters.postgres.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
+from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
+from chimera.models.audit import AuditEvent
+from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
+from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.ports import control_store as port
+from chimera.ports.control_store import Draft, Retried, Retry
+
+_SQL = statements("control_store")
+_PLAN_SQL = statements("plan_store")
+
+Connection = psycopg.Connection[DictRow]
+
+
+class ControlStore(port.ControlStore):
+    """In the role `app`. Locks waves, then plans, then the audit's head, as the Judge does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def stop_open(  # noqa: D102  see the port
+        self, tenant_id: str, session_id: str | None, end: PlanState, actor: str, limit: int
+    ) -> list[PlanChange]:
+        values = {"tenant": tenant_id, "session_id": session_id, "end": end, "actor": actor, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            changes = _changes(connection.execute(_SQL["stop_open"], values))
+            events: list[AuditEvent] = []
+            for change in changes:
+                events.append(_event(f"plan.{end}_asked", actor, change.plan_id))
+                if change.state is end:
+                    events.append(_event(f"plan.{end}", actor, change.plan_id))
+            _record(connection, tenant_id, events)
+        return changes
+
+    def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
+        scope = {"tenant": tenant_id, "plan": plan_id, "session_id": None, "limit": 1}
+        with self._database.transaction(tenant_id) as connection:
+            changed = _pause(connection, scope, actor)
+            return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "paused")
+
+    def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
+        scope = {"tenant": tenant_id, "plan": None, "session_id": session_id, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            return _pause(connection, scope, actor)
+
+    def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
+        scope = {"tenant": tenant_id, "plan": plan_id, "session_id": None, "limit": 1}
+        with self._database.transaction(tenant_id) as connection:
+            changed = _resume(connection, scope, actor)
+            return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "resumed")
+
+    def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
+        scope = {"tenant": tenant_id, "plan": None, "session_id": session_id, "limit": limit}
+        with self._database.transaction(tenant_id) as connection:
+            return _resume(connection, scope, actor)
+
+    def retry(self, retry: Retry, draft: Draft) -> Retried:  # noqa: D102
+        scope = {"tenant": retry.tenant_id, "plan": retry.plan_id}
+        states = [str(state) for state in task_states(retry.kinds)]
+        with self._database.transaction(retry.tenant_id) as connection:
+            plan = connection.execute(_SQL["lock_retried"], scope).fetchone()
+            if plan is None:
+                raise not_found(retry.tenant_id, retry.plan_id)
+            state = PlanState(plan["state"])
+            if state not in ENDED | {PlanState.IN_REVIEW}:
+                raise Conflict(f"the plan is {state}: it can be tried again when none of its tasks is open")
+            rows = connection.execute(_SQL["tasks_to_retry"], scope | {"states": states}).fetchall()
+            made = draft([EndedTask(task_id=row["task_id"], unmet=tuple(row["unmet"] or ())) for row in rows])
+            left_out = len(rows) - len(made.placed)
+            # A plan that ended without tasks: its request as a whole.
+            anew = plan["task_count"] == 0 and state in plan_states(retry.kinds)
+            found = {"states": states, "anew": anew}
+            earlier = connection.execute(_SQL["latest_retry"], scope | found).fetchone()
+            if made.placed or (anew and earlier is None):
+                new = {"plan_id": made.plan_id, "state": _insert(connection, retry, made), "created": True}
+                new["tasks"] = len(made.placed)
+            elif earlier is not None:
+                new = {"plan_id": earlier["plan_id"], "state": PlanState(earlier["state"]), "created": False}
+                new["tasks"] = earlier["task_count"]
+            else:
+                raise NothingToRetry(nothing_to_retry(retry.plan_id, retry.kinds, left_out))
+        return Retried.model_validate(new | {"retry_of": retry.plan_id, "left_out": left_out})
+
+    def retryable(  # noqa: D102
+        self, tenant_id: str, session_id: str | None, kinds: frozenset[RetryKind], after: UUID, limit: int
+    ) -> list[UUID]:
+        values: dict[str, Any] = {"tenant": tenant_id, "session_id": session_id, "after": after, "limit": limit}
+        values["states"] = [str(state) for state in task_states(kinds)]
+        values["plan_states"] = [str(state) for state in plan_states(kinds)]
+        with self._database.transaction(tenant_id) as connection:
+            return [row["plan_id"] for row in connection.execute(_SQL["retryable"], values)]
+
+
+def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
+    changes = _changes(connection.execute(_SQL["pause"], scope | {"actor": actor}), paused=True)
+    _record(connection, scope["tenant"], [_event("plan.paused", actor, change.plan_id) for change in changes])
+    return changes
+
+
+def _resume(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
+    plans = [row["plan_id"] for row in connection.execute(_SQL["paused"], scope)]
+    if not plans:
+        return []
+    values = {"tenant": scope["tenant"], "plans": plans}
+    connection.execute(_SQL["unsend_waves"], values)
+    changes = _changes(connection.execute(_SQL["resume"], values))
+    _record(connection, scope["tenant"], [_event("plan.resumed", actor, change.plan_id) for change in changes])
+    return changes
+
+
+def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState:
+    """Stores the new plan with its tasks; without tasks it waits for its planner."""
+    tenant_id = retry.tenant_id
+    state = PlanState.RUNNING if made.placed else PlanState.SUBMITTED
+    # The head before the rows: the plan knows where its entries begin.
+    head = Head(connection, tenant_id)
+    values = {"tenant": tenant_id, "plan": retry.plan_id, "new_plan": made.plan_id, "deadline": retry.deadline}
+    values |= {"state": state, "task_count": len(made.placed), "first_audit_seq": head.next_seq}
+    plan = connection.execute(_SQL["insert_retry"], values).fetchone()
+    assert plan is not None
+    facts = {
+        "planner": plan["planner"],
+        "trace_id": plan["trace_id"],
+        "request_sha256": plan["request_sha256"].hex(),
+        "retry_of": retry.plan_id.hex,
+        "retried": sorted(retry.kinds),
+    }
+    events = [_event("plan.submitted", retry.actor, made.plan_id, facts)]
+    if made.placed:
+        scope = {"tenant": tenant_id, "plan": made.plan_id, "priority": plan["priority"]}
+        connection.execute(_PLAN_SQL["insert_waves"], scope | wave_columns(made.waves))
+        for start in range(0, len(made.placed), TASKS_PER_INSERT):
+            rows = [
+                (wave_no, copy.ordinal, copy.task_id, copy.parent_task_id, array_text(copy.depends_on))
+                for wave_no, copy in made.placed[start : start + TASKS_PER_INSERT]
+            ]
+            arrays = columns(rows, "wave_nos ordinals task_ids parents depends_on")
+            connection.execute(_SQL["copy_tasks"], values | arrays)
+        facts = {"tasks": len(made.placed), "waves": len(made.waves)}
+        events.append(_event("plan.planned", retry.actor, made.plan_id, facts))
+    head.append(events)
+    return state
+
+
+def _as_it_stands(connection: Connection, tenant_id: str, plan_id: UUID, asked: str) -> PlanChange:
+    """The plan that was not changed, because it is so already.
+
+    Raises:
+        PlanNotFound: there is none.
+        PlanAlreadyEnded: it cannot be changed.
+    """
+    row = connection.execute(_SQL["plan"], {"tenant": tenant_id, "plan": plan_id}).fetchone()
+    if row is None:
+        raise not_found(tenant_id, plan_id)
+    state = PlanState(row["state"])
+    if state not in OPEN:
+        raise PlanAlreadyEnded(f"the plan is {state} already: it cannot be {asked}")
+    return PlanChange(plan_id=plan_id, state=state, paused=row["paused"])
+
+
+def _changes(cursor: psycopg.Cursor[DictRow], *, paused: bool = False) -> list[PlanChange]:
+    """In the order of the plans: an UPDATE returns its rows in any."""
+    changes = [PlanChange(plan_id=row["plan_id"], state=PlanState(row["state"]), paused=paused) for row in cursor]
+    return sorted(changes, key=lambda change: change.plan_id)
+
+
+def _event(kind: str, actor: str, plan_id: UUID, facts: dict[str, Any] | None = None) -> AuditEvent:
+    return AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts=facts or {})
+
+
+def _record(connection: Connection, tenant_id: str, events: list[AuditEvent]) -> None:
+    if events:
+        Head(connection, tenant_id).append(events)

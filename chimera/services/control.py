@@ -1,0 +1,148 @@
+"""Pausing plans, resuming them, and trying again what failed; and stopping many at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import structlog
+
+from chimera.errors import Conflict, NotFound, QueueUnavailable
+from chimera.models.plan import PlanChange, PlanState
+from chimera.models.retry import EndedTask, RetryDraft, RetryKind, draft_retry
+from chimera.models.wave import WaveRef
+from chimera.ports.clock import Clock
+from chimera.ports.control_store import ControlStore, Retried, Retry
+from chimera.ports.queue import Queue
+
+log = structlog.get_logger(__name__)
+
+# Plans in one transaction: so many are changed in a few tenths of a second, and keep nobody waiting longer.
+PLANS_AT_ONCE = 500
+
+
+class PlanControl:
+    """Changes what plans may do. What it answers is in the store; messages only make it quick.
+
+    The methods on many plans take a session's, or with None all of the tenant's. A plan that ends meanwhile is
+    passed over. All raise StoreUnavailable: what was changed until then stays so, and asked again they go on.
+    """
+
+    def __init__(self, store: ControlStore, queue: Queue, clock: Clock, *, wave_size: int) -> None:
+        self._store = store
+        self._queue = queue
+        self._clock = clock
+        self._wave_size = wave_size
+
+    def cancel_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+        """Stops open plans: no further task starts; what is committed stays."""
+        changes = _all(lambda: self._store.stop_open(tenant_id, session_id, PlanState.CANCELLED, actor, PLANS_AT_ONCE))
+        # After the last is stopped: what closes them is in no hurry, and what would start in them is.
+        self._send(
+            lambda plan_id: self._queue.publish_stop(tenant_id, plan_id),
+            (change.plan_id for change in changes if change.state is PlanState.STOPPING),
+        )
+        return changes
+
+    def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
+        """Lets nothing of a plan start until it is resumed. Pausing twice is once.
+
+        What runs finishes, is gated and committed; people may decide on its cards; its deadline goes on.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            PlanAlreadyEnded: it has ended, or stops.
+        """
+        return self._store.pause(tenant_id, plan_id, actor)
+
+    def pause_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+        """As `pause`, for open plans; returns those that were not paused before."""
+        return _all(lambda: self._store.pause_open(tenant_id, session_id, actor, PLANS_AT_ONCE))
+
+    def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
+        """Lets a plan go on; where it is not paused nothing changes.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            PlanAlreadyEnded: it has ended, or stops.
+        """
+        change = self._store.resume(tenant_id, plan_id, actor)
+        self._wake(tenant_id, [change])
+        return change
+
+    def resume_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+        """As `resume`, for paused plans; returns those."""
+        changes = _all(lambda: self._store.resume_open(tenant_id, session_id, actor, PLANS_AT_ONCE))
+        self._wake(tenant_id, changes)
+        return changes
+
+    def retry(
+        self, tenant_id: str, plan_id: UUID, kinds: Iterable[RetryKind], actor: str, deadline: datetime | None = None
+    ) -> Retried:
+        """Makes a new plan of those tasks that ended in these ways, or of the request where that is what failed.
+
+        The same again is the same plan, until more has ended so.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            Conflict: tasks of the plan are still open.
+            NothingToRetry: it has no such task, or only such as depend on what is not tried again.
+        """
+        retry = Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=frozenset(kinds), actor=actor, deadline=deadline)
+        retried = self._store.retry(retry, self._draft)
+        if retried.created:
+            self._wake(tenant_id, [PlanChange(plan_id=retried.plan_id, state=retried.state)])
+        return retried
+
+    def retry_ended(
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        kinds: Iterable[RetryKind],
+        actor: str,
+        deadline: datetime | None = None,
+    ) -> list[Retried]:
+        """As `retry`, for plans of which nothing is open; those with nothing to try again are passed over."""
+        chosen = frozenset(kinds)
+        plans: list[UUID] = []
+        # All of them first: what is made here may fail as quickly, and is not tried again by the same call.
+        while page := self._store.retryable(
+            tenant_id, session_id, chosen, plans[-1] if plans else UUID(int=0), PLANS_AT_ONCE
+        ):
+            plans += page
+        retried: list[Retried] = []
+        for plan_id in plans:
+            try:
+                retried.append(self.retry(tenant_id, plan_id, chosen, actor, deadline))
+            except (Conflict, NotFound):
+                continue
+        return retried
+
+    def _draft(self, ended: Sequence[EndedTask]) -> RetryDraft:
+        return draft_retry(ended, self._clock.new_id(), self._wave_size, self._clock.new_id)
+
+    def _wake(self, tenant_id: str, changes: Sequence[PlanChange]) -> None:
+        """Asks for planners, and once for the tenant's next waves: the Judge sends them whatever it was asked for."""
+        self._send(
+            lambda plan_id: self._queue.publish_plan(tenant_id, plan_id),
+            (change.plan_id for change in changes if change.state is PlanState.SUBMITTED),
+        )
+        running = [change.plan_id for change in changes if change.state in {PlanState.RUNNING, PlanState.IN_REVIEW}]
+        self._send(
+            lambda plan_id: self._queue.publish_judge(WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=0)),
+            running[:1],
+        )
+
+    def _send(self, publish: Callable[[UUID], None], plans: Iterable[UUID]) -> None:
+        try:
+            for plan_id in plans:
+                publish(plan_id)
+        except QueueUnavailable:
+            log.warning("control_not_published")  # the sweep does what these messages ask for
+
+
+def _all(change: Callable[[], list[PlanChange]]) -> list[PlanChange]:
+    """What is changed by as many calls as it takes."""
+    changes: list[PlanChange] = []
+    while page := change():
+        changes += page
+    return changes

@@ -1,0 +1,182 @@
+"""Stopping, pausing and trying again, in memory."""
+
+from uuid import UUID
+
+from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
+from chimera.models.audit import AuditEvent
+from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
+from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.models.task import TaskState
+from chimera.models.wave import WaveRef
+from chimera.ports import control_store as port
+from chimera.ports.control_store import Draft, Retried, Retry
+from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, TaskRow, WaveRow
+from tests.fakes.plan_store import FakePlanStore
+
+
+class FakeControlStore(port.ControlStore):
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+        self._plans = FakePlanStore(database)
+
+    def stop_open(
+        self, tenant_id: str, session_id: str | None, end: PlanState, actor: str, limit: int
+    ) -> list[PlanChange]:
+        rows = self._open(tenant_id, session_id)[:limit]
+        states = [self._plans.stop(tenant_id, row.plan_id, end, actor) for row in rows]
+        return [PlanChange(plan_id=row.plan_id, state=state) for row, state in zip(rows, states, strict=True)]
+
+    def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
+        row = self._changeable(tenant_id, plan_id)
+        if row.paused_at is None:
+            self._pause(row, actor)
+        return _change(row)
+
+    def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+        rows = [row for row in self._open(tenant_id, session_id) if row.paused_at is None][:limit]
+        for row in rows:
+            self._pause(row, actor)
+        return [_change(row) for row in rows]
+
+    def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
+        row = self._changeable(tenant_id, plan_id)
+        if row.paused_at is not None:
+            self._resume(row, actor)
+        return _change(row)
+
+    def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+        rows = [row for row in self._open(tenant_id, session_id) if row.paused_at is not None][:limit]
+        for row in rows:
+            self._resume(row, actor)
+        return [_change(row) for row in rows]
+
+    def retry(self, retry: Retry, draft: Draft) -> Retried:
+        row = self._database.opened().plan(retry.tenant_id, retry.plan_id)
+        if row.state not in ENDED | {PlanState.IN_REVIEW}:
+            raise Conflict
+        ended = self._ended(row, retry.kinds)
+        made = draft(ended)
+        left_out = len(ended) - len(made.placed)
+        anew = not row.task_count and row.state in plan_states(retry.kinds)
+        earlier = self._earlier(row, retry.kinds, anew=anew)
+        created = bool(made.placed) or (anew and earlier is None)
+        new = self._insert(row, retry, made) if created else earlier
+        if new is None:
+            raise NothingToRetry(nothing_to_retry(retry.plan_id, retry.kinds, left_out))
+        return Retried(
+            plan_id=new.plan_id,
+            retry_of=row.plan_id,
+            created=created,
+            state=new.state,
+            tasks=new.task_count,
+            left_out=left_out,
+        )
+
+    def retryable(
+        self, tenant_id: str, session_id: str | None, kinds: frozenset[RetryKind], after: UUID, limit: int
+    ) -> list[UUID]:
+        rows = [row for row in self._of(tenant_id, session_id) if row.plan_id > after]
+        return [row.plan_id for row in rows if self._may_be_retried(row, kinds)][:limit]
+
+    def _of(self, tenant_id: str, session_id: str | None) -> list[PlanRow]:
+        rows = [row for (owner, _), row in self._database.opened().plans.items() if owner == tenant_id]
+        rows = [row for row in rows if session_id in {None, row.request.session_id}]
+        return sorted(rows, key=lambda row: row.plan_id)
+
+    def _open(self, tenant_id: str, session_id: str | None) -> list[PlanRow]:
+        return [row for row in self._of(tenant_id, session_id) if row.state in OPEN]
+
+    def _changeable(self, tenant_id: str, plan_id: UUID) -> PlanRow:
+        row = self._database.opened().plan(tenant_id, plan_id)
+        if row.state not in OPEN:
+            raise PlanAlreadyEnded
+        return row
+
+    def _pause(self, row: PlanRow, actor: str) -> None:
+        row.paused_at, row.paused_by = self._database.now(), actor
+        self._record(row, actor, "plan.paused")
+
+    def _resume(self, row: PlanRow, actor: str) -> None:
+        database = self._database
+        row.paused_at = row.paused_by = None
+        if row.state is PlanState.SUBMITTED:
+            row.published_at = database.now()
+        for wave in database.plan_waves(row.request.tenant_id, row.plan_id):
+            waits = any(task.state is TaskState.QUEUED for task in database.wave_tasks(wave.ref))
+            if wave.state == "in_flight" and waits:
+                wave.published_at, wave.touched_at = None, LONG_AGO
+        self._record(row, actor, "plan.resumed")
+
+    def _tasks(self, row: PlanRow) -> list[TaskRow]:
+        place = (row.request.tenant_id, row.plan_id)
+        rows = [task for task in self._database.tasks.values() if (task.task.tenant_id, task.task.plan_id) == place]
+        return sorted(rows, key=lambda row: row.task.ordinal)
+
+    def _children(self, tenant_id: str, task_id: UUID) -> list[TaskRow]:
+        rows = self._database.tasks.values()
+        return [row for row in rows if (row.task.tenant_id, row.task.parent_task_id) == (tenant_id, task_id)]
+
+    def _ended(self, row: PlanRow, kinds: frozenset[RetryKind]) -> list[EndedTask]:
+        states, tenant_id = task_states(kinds), row.request.tenant_id
+        tasks = [each.task for each in self._tasks(row) if each.state in states]
+        return [
+            EndedTask(
+                task_id=task.task_id,
+                unmet=tuple(other for other in task.depends_on if self._is_unmet(tenant_id, other)),
+            )
+            for task in tasks
+            if not self._children(tenant_id, task.task_id)
+        ]
+
+    def _is_unmet(self, tenant_id: str, task_id: UUID) -> bool:
+        tries = [self._database.tasks[tenant_id, task_id], *self._children(tenant_id, task_id)]
+        return all(row.state is not TaskState.APPROVED for row in tries)
+
+    def _earlier(self, row: PlanRow, kinds: frozenset[RetryKind], *, anew: bool) -> PlanRow | None:
+        states = task_states(kinds)
+        meant = {each.task.task_id for each in self._tasks(row) if each.state in states}
+        plans = [each for each in self._of(row.request.tenant_id, None) if each.retry_of == row.plan_id]
+        found = [each for each in plans if anew or any(it.task.parent_task_id in meant for it in self._tasks(each))]
+        return found[-1] if found else None
+
+    def _may_be_retried(self, row: PlanRow, kinds: frozenset[RetryKind]) -> bool:
+        if row.state not in ENDED | {PlanState.IN_REVIEW}:
+            return False
+        if not row.task_count:
+            return row.state in plan_states(kinds)
+        return any(task.state in task_states(kinds) for task in self._tasks(row))
+
+    def _insert(self, row: PlanRow, retry: Retry, made: RetryDraft) -> PlanRow:
+        database = self._database
+        tenant_id = retry.tenant_id
+        new = PlanRow(
+            plan_id=made.plan_id,
+            request=row.request.model_copy(update={"deadline": retry.deadline, "idempotency_key": None}),
+            first_audit_seq=len(database.audit[tenant_id]) + 1,
+            submitted_at=database.now(),
+            published_at=database.now(),
+            state=PlanState.RUNNING if made.placed else PlanState.SUBMITTED,
+            task_count=len(made.placed),
+            retry_of=row.plan_id,
+        )
+        database.plans[tenant_id, made.plan_id] = new
+        for wave in made.waves:
+            ref = WaveRef(tenant_id=tenant_id, plan_id=made.plan_id, wave_no=wave.wave_no)
+            database.waves[ref] = WaveRow(ref, row.request.priority, wave.has_dependencies, database.now())
+        for wave_no, copy in made.placed:
+            old = database.tasks[tenant_id, copy.parent_task_id].task
+            place = {"plan_id": made.plan_id, "wave_no": wave_no} | copy.model_dump(exclude={"depth"})
+            database.tasks[tenant_id, copy.task_id] = TaskRow(old.model_copy(update=place))
+        facts: dict[str, object] = {"retry_of": row.plan_id.hex, "retried": sorted(retry.kinds)}
+        self._record(new, retry.actor, "plan.submitted", facts)
+        if made.placed:
+            self._record(new, retry.actor, "plan.planned")
+        return new
+
+    def _record(self, row: PlanRow, actor: str, kind: str, facts: dict[str, object] | None = None) -> None:
+        event = AuditEvent(kind=kind, actor=actor, plan_id=row.plan_id, facts=facts or {})
+        self._database.record(row.request.tenant_id, [event])
+
+
+def _change(row: PlanRow) -> PlanChange:
+    return PlanChange(plan_id=row.plan_id, state=row.state, paused=row.paused_at is not None)
