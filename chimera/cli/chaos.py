@@ -10,6 +10,7 @@ from chimera.cli.output import Format, Output, document, facts, say, table
 
 if TYPE_CHECKING:
     from chimera.chaos.report import Report
+    from chimera.chaos.run import Options
 
 app = typer.Typer(help="Inject random faults into a swarm of its own, and check what it did.", no_args_is_help=True)
 
@@ -63,6 +64,7 @@ def run(
     )
     say(f"seed {options.seed}")
     if baseline:
+        _run_baseline(options, output)
         return
     report = run_swarm(options, say)
     if output is Format.JSON:
@@ -71,6 +73,20 @@ def run(
         _show(report)
     if not report.holds or (strict_recovery and report.over_limit):
         raise typer.Exit(1)
+
+
+def _run_baseline(options: "Options", output: Format) -> None:
+    """Prints what the same faults do to bare Celery, and ends with 0: a comparison is no check."""
+    from chimera.chaos.baseline_run import run_baseline
+
+    report = run_baseline(options, say)
+    if output is Format.JSON:
+        document(report.model_dump(mode="json"))
+        return
+    table(["FAULT", "INJECTED"], [[kind, str(count)] for kind, count in report.faults.items()])
+    shown = ("plans", "tasks", "bodies", "lost", "duplicated", "tasks_run_again", "tasks_never_run", "seed")
+    facts([(name.replace("_", " "), str(getattr(report, name))) for name in shown])
+    say(f"bare Celery has no {', '.join(report.skipped)}: not injected")
 
 
 def _show(report: "Report") -> None:
@@ -95,6 +111,7 @@ def _show(report: "Report") -> None:
             ("duplicated", str(report.duplicated)),
             ("unfinished", str(report.unfinished_plans)),
             ("broken", str(report.broken)),
+            ("left in Redis", ", ".join(f"{name} {count}" for name, count in report.leftovers.items() if count)),
             ("seed", str(report.seed)),
         ]
     )
