@@ -19,8 +19,9 @@ from chimera.chaos.schedule import Draw, Scheduled
 
 # A fault that nothing has recovered from after this is given up on, and counts as this.
 BOUND_SECONDS = 60.0
-# A fault that strikes an idle swarm tells nothing: so long is waited for a task that runs.
+# A fault that strikes an idle swarm tells nothing: so long is waited for so much that is under way.
 _WORK_WITHIN_SECONDS = 5.0
+_ENOUGH = 10
 _AT_ONCE = 16
 
 
@@ -81,9 +82,12 @@ class Injector:
         if self._watch is None:
             return None
         deadline = time.monotonic() + _WORK_WITHIN_SECONDS
-        while not self._watch.running() and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return self._watch.under_way()
+        while True:
+            found = self._watch.under_way()
+            enough = found is not None and found.size >= _ENOUGH and "running" in found.states
+            if enough or time.monotonic() > deadline:
+                return found
+            time.sleep(0.05)
 
     def _strike(self, draw: Draw) -> bool:
         fault = Registry.known[draw.kind.name](self._world, draw)

@@ -14,7 +14,7 @@ from chimera.chaos.faults import Fault, NotInjected, Registry, send, wake
 
 # How long the consumer of a queue is held still, so that a message can be caught in it at all.
 _HELD_SECONDS = 1.0
-_MOST_COPIES = 60
+_MOST_COPIES = 20
 _UNACKED = "unacked"  # kombu: delivery tag -> [message, exchange, routing key]
 
 
@@ -28,13 +28,19 @@ class Duplicated(Fault):
 
     def _copy(self, client: redis.Redis) -> int:
         copies = 1 + int(self.draw.dose * 3)
-        messages = [(queue, cast("bytes", text)) for queue in queues(client) for text in client.lrange(queue, 0, 20)]
-        for text in client.hvals(_UNACKED):
-            message, _exchange, routing_key = json.loads(cast("bytes", text))
-            messages.append((str(routing_key).encode(), json.dumps(message).encode()))
+        # A copy of what is worked on now is what a lease or a lock has to stop.
+        messages = [under_way(text) for text in client.hvals(_UNACKED)]
+        if copies > 1:
+            waiting = [(queue, client.lrange(queue, 0, _MOST_COPIES)) for queue in queues(client)]
+            messages += [(queue, cast("bytes", text)) for queue, texts in waiting for text in texts]
         for queue, text in messages[:_MOST_COPIES]:
-            for _ in range(copies):
-                client.lpush(queue, text if self.draw.pick < 0.5 else renamed(text))
+            for number in range(copies):
+                copy = text if self.draw.pick < 0.5 else renamed(text)
+                # One to be taken at once, while the original is worked on; the others after all that wait.
+                if number:
+                    client.lpush(queue, copy)
+                else:
+                    client.rpush(queue, copy)
         return len(messages)
 
 
@@ -119,6 +125,12 @@ def queues(client: redis.Redis) -> list[bytes]:
     """The queues with messages in them, in order."""
     names = {cast("bytes", name) for name in client.scan_iter(_type="list")}
     return sorted(name for name in names if b"pidbox" not in name and b"reply" not in name)
+
+
+def under_way(text: Any) -> tuple[bytes, bytes]:
+    """The queue and the text of a message that a worker has taken and not acknowledged."""
+    message, _exchange, routing_key = json.loads(text)
+    return str(routing_key).encode(), json.dumps(message).encode()
 
 
 def renamed(text: bytes) -> bytes:

@@ -45,12 +45,16 @@ def _fence() -> None:
         "t.state in ('queued', 'running')",
     )
     _replace(work, "stage", "and lease_token = %(token)s and state = 'running'", "")
-    _replace(work, "stage", "and (task_id, attempt) in (select", "and (task_id, 1) in (select")
-    _replace(work, "stage", "(select * from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[])", _ANY_ATTEMPT)
-
-
-# The parameter stays: psycopg refuses one that no placeholder names.
-_ANY_ATTEMPT = "(select i, 1 from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[]) as r (i, a)"
+    own = "and (task_id, attempt) in (select * from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[]))"
+    _replace(work, "stage", own, "")
+    # Whatever attempt it was: it is taken for the present one.
+    _replace(work, "stage", "r.task_id, r.attempt, %(agent)s", "r.task_id, mine.attempt, %(agent)s")
+    _replace(
+        work,
+        "stage",
+        "join mine using (task_id, attempt)\nreturning",
+        "join mine on mine.task_id = r.task_id on conflict do nothing returning",
+    )
 
 
 def _decision() -> None:
@@ -100,6 +104,7 @@ IN_DATABASE: dict[Guard, tuple[LiteralString, ...]] = {
         "drop index review_card_of_task",
         "alter table decision drop constraint decision_pkey",
         "alter table commit drop constraint commit_pkey cascade",
+        "drop trigger commit_needs_approval on commit",
         """
         do $$
         declare

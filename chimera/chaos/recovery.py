@@ -52,11 +52,6 @@ class Watch:
             self.close()
             return None
 
-    def running(self) -> int:
-        """How many tasks run now."""
-        rows = self.rows("running")
-        return rows[0]["running"] if rows else 0
-
     def open_plans(self) -> int | None:
         """How many plans have not ended; None where PostgreSQL does not answer."""
         rows = self.rows("open_plans")

@@ -1,7 +1,3 @@
--- name: running
--- Tasks that run now.
-select count(*) as running from task where state = 'running'
-
 -- name: open_plans
 -- Plans that have not ended.
 select count(*) as open from plan where state in ('submitted', 'planning', 'running', 'in_review', 'stopping')
