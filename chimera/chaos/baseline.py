@@ -6,14 +6,11 @@ soon as Celery's chords allow.
 
 import os
 import time
-from functools import cache
-from pathlib import Path
 
 from celery import Celery, chord
 
 from chimera.adapters.celery import backend
-from chimera.chaos.journal import Journal
-from chimera.chaos.skills import RUNS, Step
+from chimera.chaos.skills import Step, note, note_run
 
 HEADERS, BODIES = "headers", "bodies"
 VISIBILITY_SECONDS = 30
@@ -39,15 +36,10 @@ app.conf.update(
 )
 
 
-@cache
-def _journal() -> Journal:
-    return Journal(Path(os.environ[RUNS]), durable=False)
-
-
 @app.task(name="baseline.step")
 def step(nonce: str, seconds: float) -> str:
     """One header: notes that it runs, takes its time, answers."""
-    _journal().note("run", nonce=nonce, pid=os.getpid(), at=time.time())
+    note_run(nonce, seconds)
     time.sleep(seconds)
     return nonce
 
@@ -55,7 +47,7 @@ def step(nonce: str, seconds: float) -> str:
 @app.task(name="baseline.body")
 def body(results: list[str], key: str) -> int:
     """What a chord is for: runs once, when all of its headers have answered."""
-    _journal().note("body", key=key, results=len(results), pid=os.getpid(), at=time.time())
+    note("body", key=key, results=len(results))
     return len(results)
 
 

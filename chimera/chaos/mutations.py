@@ -38,30 +38,26 @@ def take_away(guard: Guard) -> None:
 
 def _fence() -> None:
     work = statements("work_store")
-    _replace(
-        work,
-        "claim",
-        "(t.state = 'queued' or (t.state = 'running' and t.lease_until < clock_timestamp()))",
-        "t.state in ('queued', 'running')",
-    )
+    _replace(work, "claim", "and t.state = 'queued'", "and t.state in ('queued', 'running')")
+    _replace(work, "renew", "and t.lease_token = %(token)s and t.state = 'running'", "and t.state = 'running'")
     _replace(work, "stage", "and lease_token = %(token)s and state = 'running'", "")
-    own = "and (task_id, attempt) in (select * from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[]))"
-    _replace(work, "stage", own, "")
     # Whatever attempt it was: it is taken for the present one.
-    _replace(work, "stage", "r.task_id, r.attempt, %(agent)s", "r.task_id, mine.attempt, %(agent)s")
+    _replace(work, "stage", "and (task_id, attempt) in (select task_id, attempt from given)", "")
+    _replace(
+        work, "stage", "r.task_id, r.attempt, %(agent)s, r.outcome", "r.task_id, mine.attempt, %(agent)s, r.outcome"
+    )
     _replace(
         work,
         "stage",
-        "join mine using (task_id, attempt)\nreturning",
-        "join mine on mine.task_id = r.task_id on conflict do nothing returning",
+        "join mine using (task_id, attempt)\n",
+        "join mine on mine.task_id = r.task_id on conflict do nothing\n",
     )
 
 
 def _decision() -> None:
     store = statements("decision_store")
-    _replace(store, "move_tasks", "and attempt = %(attempt)s", "and attempt >= least(0, %(attempt)s::int)")
-    _replace(store, "move_tasks", "and state = %(found)s and", "and %(found)s::text is not null and")
-    _replace(store, "move_tasks", "(state = 'staged' or lease_until < clock_timestamp())", "true")
+    _replace(store, "move_tasks", "and attempt = %(attempt)s", "")
+    _replace(store, "move_tasks", "and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())", "")
 
 
 def _sweep() -> None:

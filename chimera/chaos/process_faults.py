@@ -4,22 +4,40 @@ import contextlib
 import json
 import os
 import signal
+import time
+from pathlib import Path
 
 from chimera.chaos.environment import BEATS, JUDGE, WORKER
 from chimera.chaos.faults import Fault, NotInjected, Registry, send, wake
 from chimera.chaos.fleet import children_of
 
+_BUSY_WITHIN_SECONDS = 2.0
+# What ends sooner than that has ended when the signal comes.
+_AT_LEAST_SECONDS = 0.05
+_TAIL_BYTES = 8192
 
-@Registry.of("child_killed", "judge_child_killed")
-class ChildKilled(Fault):
-    """A child of a pool; of the worker's, the one that began a task last, if it still lives."""
+
+@Registry.of("judge_child_killed")
+class JudgeChildKilled(Fault):
+    """A child of the Judge's pool."""
 
     def inject(self) -> None:  # noqa: D102  see Fault
-        judges = self.draw.kind.name.startswith(JUDGE)
-        children = self.world.fleet.children(JUDGE if judges else WORKER)
-        latest = [] if judges else latest_pids(self.world.runs_file.read_bytes()[-4096:])
-        busy = [pid for pid in latest if pid in children]
-        send(busy[-1] if busy else self.choose(children), signal.SIGKILL)
+        send(self.choose(self.world.fleet.children(JUDGE)), signal.SIGKILL)
+
+
+@Registry.of("child_killed")
+class ChildKilled(Fault):
+    """A child of the worker's pool, in the middle of a task where one comes soon enough."""
+
+    def inject(self) -> None:  # noqa: D102
+        deadline = time.monotonic() + _BUSY_WITHIN_SECONDS
+        while True:
+            children = self.world.fleet.children(WORKER)
+            busy = [pid for pid in busy_pids(tail_of(self.world.runs_file), time.time()) if pid in children]
+            if busy or time.monotonic() > deadline:
+                break
+            time.sleep(0.01)
+        send(self.choose(busy or children), signal.SIGKILL)
 
 
 @Registry.of("worker_killed", "worker_main_killed", "judge_killed", "beat_killed")
@@ -67,7 +85,14 @@ class ProcessStopped(Fault):
                 return fleet.pid(self.choose(BEATS))
 
 
-def latest_pids(tail: bytes) -> list[int]:
-    """The processes in the last lines of a journal of runs, the latest last."""
-    lines = tail.split(b"\n")[1:-1]  # the first may be cut off
-    return [json.loads(line)["pid"] for line in lines]
+def tail_of(path: Path) -> bytes:
+    """The last lines of a file, the first of them perhaps cut off."""
+    with path.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        return file.read()
+
+
+def busy_pids(tail: bytes, now: float) -> list[int]:
+    """The processes that by a journal of runs are in the middle of a task: it began, and takes until later."""
+    lines = [json.loads(line) for line in tail.split(b"\n")[1:-1]]
+    return [line["pid"] for line in lines if line["at"] + line["seconds"] > now + _AT_LEAST_SECONDS]

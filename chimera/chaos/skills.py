@@ -32,9 +32,14 @@ def _journal() -> Journal:
     return Journal(Path(os.environ[RUNS]), durable=False)
 
 
-def note_run(nonce: str) -> None:
-    """Says that a call has begun, whatever becomes of it."""
-    _journal().note("run", nonce=nonce, pid=os.getpid(), at=time.time())
+def note_run(nonce: str, seconds: float = 0.0) -> None:
+    """Says that a call has begun that will take so long, whatever becomes of it."""
+    note("run", nonce=nonce, seconds=seconds)
+
+
+def note(what: str, **facts: object) -> None:
+    """A line in the run's journal."""
+    _journal().note(what, pid=os.getpid(), at=time.time(), **facts)
 
 
 @skill(name="chaos.quick", max_batch=25, timeout_seconds=5)
@@ -47,7 +52,7 @@ def quick(nonce: str) -> Success[str]:
 @skill(name="chaos.slow", max_batch=1, timeout_seconds=5)
 def slow(nonce: str, seconds: float) -> Success[str]:
     """Takes its time."""
-    note_run(nonce)
+    note_run(nonce, seconds)
     time.sleep(seconds)
     return Success(nonce, confidence=0.95)
 

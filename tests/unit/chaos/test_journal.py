@@ -5,7 +5,7 @@ from pathlib import Path
 
 from chimera.chaos.journal import Journal, read
 from chimera.chaos.message_faults import renamed, under_way
-from chimera.chaos.process_faults import latest_pids
+from chimera.chaos.process_faults import busy_pids
 
 
 def test_what_is_noted_is_read(tmp_path: Path) -> None:
@@ -37,10 +37,11 @@ def test_lines_of_several_processes_do_not_mix(tmp_path: Path) -> None:
     assert {entry["nonce"] for entry in entries} == {"a" * 50, "b" * 50}
 
 
-def test_the_latest_processes_that_ran_something() -> None:
-    lines = [json.dumps({"what": "run", "nonce": "x" * 20, "pid": pid}) + "\n" for pid in range(100)]
-    assert latest_pids("".join(lines).encode()[-400:])[-3:] == [97, 98, 99]
-    assert latest_pids(b"") == []
+def test_the_processes_that_are_in_the_middle_of_a_task() -> None:
+    runs = [{"pid": pid, "at": 100.0 + pid, "seconds": 0.0 if pid % 2 else 3.0} for pid in range(10)]
+    tail = "".join(json.dumps(line) + "\n" for line in runs).encode()
+    assert busy_pids(tail[10:], now=109.5) == [8]
+    assert busy_pids(b"", now=0.0) == []
 
 
 def test_a_message_that_is_worked_on_is_copied_to_its_queue() -> None:
