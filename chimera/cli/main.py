@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, audit, database, demo, doctor, plan, review, stack, tenant, version
+from chimera.cli import agents, audit, chaos, database, demo, doctor, plan, review, stack, tenant, version
 from chimera.cli.context import as_typed, command
 from chimera.cli.output import harmless_streams, say
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
@@ -40,6 +40,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(agents.app, name="agents")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")
+app.add_typer(chaos.app, name="chaos")
 app.command("doctor")(doctor.doctor)
 app.add_typer(database.app, name="db")
 app.command("version")(version.version)

@@ -1,0 +1,8 @@
+"""The Celery settings of a swarm under faults."""
+
+import os
+
+imports = ["chimera.chaos.skills"]
+
+if os.environ.get("CHIMERA_CHAOS_WITHOUT"):
+    imports.append("chimera.chaos.mutated")

@@ -1,0 +1,118 @@
+"""Guards that a run can do without, to show that its check would miss them: none of this is in the product.
+
+Each is taken away in the processes under test (chimera.chaos.mutated) and, where the database would still hold
+without it, in the database of the run.
+"""
+
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any, LiteralString
+
+from chimera.adapters.celery.queue import Queue
+from chimera.adapters.postgres.database import statements
+from chimera.errors import ChimeraError
+from chimera.services.sweep import Sweep
+
+
+class Guard(StrEnum):
+    """What is taken away."""
+
+    FENCE = "fence"  # the lease that a claim takes and that staging must name
+    DECISION = "decision"  # one final decision and one commit a task
+    SWEEP = "sweep"  # whatever a lost message left undone is done
+    EPOCH = "epoch"  # a Redis that has forgotten is noticed at once
+
+
+class MutationFailed(ChimeraError):
+    """What was to be taken away is not where it was."""
+
+
+def take_away(guard: Guard) -> None:
+    """Does without a guard in this process.
+
+    Raises:
+        MutationFailed: the guard does not look as it did when this was written.
+    """
+    _IN_PROCESS[guard]()
+
+
+def _fence() -> None:
+    work = statements("work_store")
+    _replace(work, "claim", "and t.state = 'queued'", "and t.state in ('queued', 'running')")
+    _replace(work, "renew", "and t.lease_token = %(token)s and t.state = 'running'", "and t.state = 'running'")
+    _replace(work, "stage", "and lease_token = %(token)s and state = 'running'", "")
+    # Whatever attempt it was: it is taken for the present one.
+    _replace(work, "stage", "and (task_id, attempt) in (select task_id, attempt from given)", "")
+    _replace(
+        work, "stage", "r.task_id, r.attempt, %(agent)s, r.outcome", "r.task_id, mine.attempt, %(agent)s, r.outcome"
+    )
+    _replace(
+        work,
+        "stage",
+        "join mine using (task_id, attempt)\n",
+        "join mine on mine.task_id = r.task_id on conflict do nothing\n",
+    )
+
+
+def _decision() -> None:
+    store = statements("decision_store")
+    _replace(store, "move_tasks", "and attempt = %(attempt)s", "")
+    _replace(store, "move_tasks", "and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())", "")
+
+
+def _sweep() -> None:
+    Sweep.run = lambda self: 0  # type: ignore[method-assign]  # noqa: ARG005
+
+
+def _epoch() -> None:
+    for name, answer in (("epoch", "always the same"), ("backlog", 1_000_000)):
+        if hasattr(Queue, name):
+            setattr(Queue, name, _constant(answer))
+
+
+def _constant(answer: object) -> Callable[..., Any]:
+    return lambda *_, **__: answer
+
+
+def _replace(known: dict[str, str], name: str, old: str, new: str) -> None:
+    if old not in known[name]:
+        raise MutationFailed(f"the statement {name} has no {old!r} any more: the mutation is to be written anew")
+    known[name] = known[name].replace(old, new)
+
+
+_IN_PROCESS: dict[Guard, Callable[[], None]] = {
+    Guard.FENCE: _fence,
+    Guard.DECISION: _decision,
+    Guard.SWEEP: _sweep,
+    Guard.EPOCH: _epoch,
+}
+
+# By a superuser, once the schema is there.
+IN_DATABASE: dict[Guard, tuple[LiteralString, ...]] = {
+    Guard.FENCE: (
+        "drop trigger result_needs_task on result",
+        "drop trigger task_transition on task",
+        "drop policy task_by_worker on task",
+    ),
+    Guard.DECISION: (
+        "drop trigger task_transition on task",
+        "drop index decision_final",
+        "drop index review_card_of_task",
+        "alter table decision drop constraint decision_pkey",
+        "alter table commit drop constraint commit_pkey cascade",
+        "drop trigger commit_needs_approval on commit",
+        """
+        do $$
+        declare
+            name text;
+        begin
+            for name in select conname from pg_constraint where conrelid = 'wave'::regclass and contype = 'c' loop
+                execute format('alter table wave drop constraint %I', name);
+            end loop;
+        end
+        $$
+        """,
+    ),
+    Guard.SWEEP: (),
+    Guard.EPOCH: (),
+}

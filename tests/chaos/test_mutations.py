@@ -1,0 +1,40 @@
+"""The check can fail: with a guard taken away, the very faults that it guards against turn a run red."""
+
+import pytest
+
+from tests.chaos.runs import chaos
+
+# What provokes each guard, and which of the invariants may then not hold.
+PROVOKED = {
+    "fence": (
+        ("--kind", "messages_duplicated", "--faults-per-minute", "600", "--plans-per-second", "4"),
+        {"result_of_another_agent"},
+    ),
+    "decision": (
+        ("--kind", "messages_duplicated", "--faults-per-minute", "600", "--plans-per-second", "4"),
+        {"task_decided_twice", "task_committed_twice"},
+    ),
+    "sweep": (("--kind", "message_dropped", "--faults-per-minute", "90"), {"plan_not_ended"}),
+}
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("guard", PROVOKED)
+def test_without_a_guard_a_run_is_red(guard: str) -> None:
+    options, expected = PROVOKED[guard]
+    code, report, said = chaos(
+        "--without", guard, "--seed", "5", "--seconds", "8", "--storm", "1", "--settle", "20", *options
+    )
+    assert code == 1, said
+    assert expected <= {violation["invariant"] for violation in report["violations"]}
+    assert report["without"] == guard
+
+
+@pytest.mark.timeout(180)
+def test_without_the_epoch_a_flush_is_recovered_from_too_late() -> None:
+    code, report, said = chaos(
+        *("--without", "epoch", "--strict-recovery", "--seed", "5"),
+        *("--kind", "flushall", "--seconds", "12", "--storm", "0", "--settle", "30"),
+    )
+    assert code == 1, said
+    assert report["over_limit"]["flushall"] > 5
