@@ -24,6 +24,7 @@ class Lease:
         self._began = monotonic()
         self._keep_until = self._began + keep_seconds
         self._state = Renewal(held=True, may_start=True)
+        self._over = False
         self._ring: Callable[[], None] | None = None
         self._ringing = threading.Lock()
 
@@ -50,16 +51,23 @@ class Lease:
             with self._ringing:
                 self._ring = None
 
+    def end(self) -> None:
+        """Notes that what it was for has ended."""
+        self._over = True
+
     def renew(self) -> None:
         """Renews it, unless it is too young to need that or has been kept for long enough.
 
         What overran all of its timeouts is not kept any longer: its lease then runs out.
         """
         now = monotonic()
-        if not self.held or now - self._began < RENEW_SECONDS or now > self._keep_until:
+        if self._over or not self.held or now - self._began < RENEW_SECONDS or now > self._keep_until:
             return
-        self._state = self._renew()
-        if not self._state.held:
+        state = self._renew()
+        if self._over:
+            return  # what it was for has ended meanwhile, so there was nothing left to renew
+        self._state = state
+        if not state.held:
             log.warning("lease_lost")
             with self._ringing:
                 if self._ring is not None:
@@ -91,6 +99,7 @@ class LeaseKeeper:
         try:
             yield lease
         finally:
+            lease.end()
             with self._lock:
                 self._leases.discard(lease)
 

@@ -63,7 +63,7 @@ class Supervisor:
         env: Mapping[str, str],
         cwd: Path,
         log_dir: Path,
-        grace_seconds: float = 60.0,
+        grace_seconds: float = 75.0,
         restart_limit: int = 5,
         restart_delay_seconds: float = 0.5,
     ) -> None:
