@@ -86,7 +86,8 @@ def _run_baseline(options: "Options", output: Format) -> None:
     table(["FAULT", "INJECTED"], [[kind, str(count)] for kind, count in report.faults.items()])
     shown = ("plans", "tasks", "bodies", "lost", "duplicated", "tasks_run_again", "tasks_never_run", "seed")
     facts([(name.replace("_", " "), str(getattr(report, name))) for name in shown])
-    say(f"bare Celery has no {', '.join(report.skipped)}: not injected")
+    if report.skipped:
+        say(f"bare Celery has neither PostgreSQL nor beat; not injected: {', '.join(report.skipped)}")
 
 
 def _show(report: "Report") -> None:
