@@ -1,5 +1,6 @@
 """`chimera chaos`: random faults against a swarm of its own, and what they did to it."""
 
+import logging
 import random
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ def run(
     from chimera.cli.context import choice
 
     quiet_logs()
+    # That PostgreSQL goes away is what happens here.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     options = Options(
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
         seconds=seconds,
