@@ -53,6 +53,7 @@ def body(results: list[str], key: str) -> int:
 
 def send(key: str, steps: tuple[Step, ...]) -> None:
     """Sends a chord; when it returns, Redis has taken it."""
-    header = [step.si(f"{key}/{place}", each.seconds) for place, each in enumerate(steps)]
+    # A generator: of a list Celery makes a result that listens for each header.
+    header = (step.si(f"{key}/{place}", each.seconds) for place, each in enumerate(steps))
     quiet = body.s(key).set(ignore_result=True)  # type: ignore[call-arg]  # celery-types knows fewer options
     chord(header, quiet).apply_async()

@@ -95,4 +95,4 @@ def tail_of(path: Path) -> bytes:
 def busy_pids(tail: bytes, now: float) -> list[int]:
     """The processes that by a journal of runs are in the middle of a task: it began, and takes until later."""
     lines = [json.loads(line) for line in tail.split(b"\n")[1:-1]]
-    return [line["pid"] for line in lines if line["at"] + line["seconds"] > now + _AT_LEAST_SECONDS]
+    return [line["pid"] for line in lines if line["at"] + line.get("seconds", 0.0) > now + _AT_LEAST_SECONDS]

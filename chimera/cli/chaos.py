@@ -1,5 +1,6 @@
 """`chimera chaos`: random faults against a swarm of its own, and what they did to it."""
 
+import logging
 import random
 from typing import TYPE_CHECKING, Annotated
 
@@ -52,6 +53,8 @@ def run(
     from chimera.cli.context import choice
 
     quiet_logs()
+    # That PostgreSQL goes away is what happens here.
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     options = Options(
         seed=random.SystemRandom().randrange(1_000_000) if seed is None else seed,
         seconds=seconds,
@@ -86,7 +89,8 @@ def _run_baseline(options: "Options", output: Format) -> None:
     table(["FAULT", "INJECTED"], [[kind, str(count)] for kind, count in report.faults.items()])
     shown = ("plans", "tasks", "bodies", "lost", "duplicated", "tasks_run_again", "tasks_never_run", "seed")
     facts([(name.replace("_", " "), str(getattr(report, name))) for name in shown])
-    say(f"bare Celery has no {', '.join(report.skipped)}: not injected")
+    if report.skipped:
+        say(f"bare Celery has neither PostgreSQL nor beat; not injected: {', '.join(report.skipped)}")
 
 
 def _show(report: "Report") -> None:

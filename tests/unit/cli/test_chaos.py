@@ -126,5 +126,5 @@ def test_the_baseline_prints_what_bare_celery_lost(run: Run, monkeypatch: pytest
     ran = run("chaos", "run", "--baseline", "--seed", "7")
     assert ran.code == 0
     assert ["lost", "7"] in [line.split() for line in ran.out.splitlines()]
-    assert "bare Celery has no beat_killed, backend_killed: not injected" in ran.err
+    assert "bare Celery has neither PostgreSQL nor beat; not injected: beat_killed, backend_killed" in ran.err
     assert run("chaos", "run", "--baseline", "--seed", "7", "-o", "json").json["lost"] == 7
