@@ -115,7 +115,7 @@ class FakeSweepStore(port.SweepStore):
         judge = judge or any(task.state is TaskState.STAGED for task in tasks)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
         publish = not paused and (taken_back or (lost and any(task.state is TaskState.QUEUED for task in tasks)))
-        row.touched_at = LONG_AGO if publish else database.now()
+        row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=1)
         if publish:
             row.published_at = None
         return OverdueWave(wave=row.ref, judge=judge, publish=publish)

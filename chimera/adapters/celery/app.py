@@ -12,6 +12,7 @@ from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 from chimera.adapters.celery import backend
+from chimera.adapters.celery.connection import SteadyAMQP
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
 
@@ -48,6 +49,7 @@ _NEEDED: Mapping[str, Any] = {
     "worker_soft_shutdown_timeout": 5.0,
     "result_expires": 3600,
     "broker_connection_retry_on_startup": True,
+    "broker_connection_max_retries": None,
     "redis_socket_timeout": 10.0,
     "redis_socket_connect_timeout": 5.0,
     # Publishing is tried again by the sweep, from the store: here only for a dropped connection.
@@ -87,7 +89,7 @@ def make_app(settings: Settings) -> Celery:
     Raises:
         SettingsMissing: neither CHIMERA_REDIS_URL nor celeryconfig names a broker.
     """
-    app = Celery("chimera")
+    app = Celery("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
     own = _project_config()
     merged = {**_NEEDED, **own}
     if not merged.get("broker_url"):

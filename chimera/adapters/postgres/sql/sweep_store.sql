@@ -96,9 +96,9 @@ select count(*) filter (where state = 'staged'
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
 -- name: touch_wave
--- The wave was looked at, and where its message must have been lost it is to be sent again.
+-- The wave was looked at, and is again in a second or two; where its message must have been lost it is to be sent again.
 update wave
-   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() end,
+   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() - interval '1 second' end,
        published_at = case when %(publish)s then null else published_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
