@@ -100,7 +100,7 @@ class Services:
         store = WorkStore(self._database("worker_database_url"))
         limit = self._settings.max_output_bytes
         return WorkerService(
-            store, self._keeper, self._catalogue, self._clock, self.agent_slots, max_output_bytes=limit
+            store, self._queue, self._keeper, self._catalogue, self._clock, self.agent_slots, max_output_bytes=limit
         )
 
     @cached_property
@@ -139,6 +139,10 @@ class Services:
         """Does what lost messages left undone; role judge."""
         dispatcher = self._dispatcher(self._judge_database)
         return Sweep(SweepStore(self._judge_database), dispatcher, self._queue, self.agents)
+
+    def refused(self) -> dict[str, int]:
+        """How many messages were refused, by reason."""
+        return self._queue.refused()
 
     @cached_property
     def tenants(self) -> TenantStorePort:

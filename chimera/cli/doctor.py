@@ -61,6 +61,7 @@ def examine() -> Iterator[Finding]:
         yield from _checked(f"postgresql {role}", _postgres, role)
     yield from _checked("schema", _schema)
     yield from _checked("broker", _broker)
+    yield from _checked("messages", _messages)
     yield from _checked("workers", _workers)
     yield from _checked("user code", _user_code)
 
@@ -154,6 +155,18 @@ def _broker(name: str) -> Iterator[Finding]:
         yield Finding(name, Status.OK, detail)
 
 
+def _messages(name: str) -> Iterator[Finding]:
+    from chimera import bootstrap
+
+    refused = bootstrap.services().refused()
+    found = ", ".join(f"{reason} {times}" for reason, times in sorted(refused.items()))
+    if set(refused) <= {"nothing_to_claim"}:  # which also comes of messages that were sent twice
+        yield Finding(name, Status.OK, f"refused: {found or 'none'}")
+    else:
+        fix = "the workers' logs say from which queues (message_refused); see who may write to the broker"
+        yield Finding(name, Status.WARN, f"refused: {found}", fix)
+
+
 def _workers(name: str) -> Iterator[Finding]:
     from chimera.cli.workers import asking
 
@@ -185,5 +198,6 @@ _FIXES = {
     "postgresql": "see that the server runs and lets this role in (`chimera up`; `chimera db upgrade` sets logins)",
     "schema": "see the findings on postgresql owner",
     "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
+    "messages": "see the finding on the broker",
     "workers": "see the finding on the broker",
 }

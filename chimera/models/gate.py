@@ -80,7 +80,7 @@ def lease_lost(attempt: int) -> Ruling:
     """The ruling on a task whose last attempt was never staged: its agent died or overran its lease."""
     return Ruling(
         verdict=Verdict.DENY,
-        reasons=(Reason(rule="attempts.exhausted", value=float(attempt)),),
+        reasons=(Reason(rule="attempts.exhausted", value=float(attempt)), Reason(rule="agent.lost")),
         next_state=TaskState.EXHAUSTED,
     )
 

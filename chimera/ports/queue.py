@@ -36,6 +36,14 @@ class Queue(Protocol):
         """
         ...
 
+    def note_refused(self, reason: str) -> None:
+        """Counts a message that asked for nothing that may be done; where the broker is away it is not counted."""
+        ...
+
+    def refused(self) -> dict[str, int]:
+        """How many messages were refused, by reason."""
+        ...
+
     def backlog(self, tenant_id: str) -> int:
         """Batches of the tenant that no worker has taken yet."""
         ...

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from chimera.errors import StoreUnavailable, UnknownSkill
+from chimera.errors import QueueUnavailable, StoreUnavailable, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.agent import AgentWork
 from chimera.models.lease import LEASE_SECONDS
@@ -17,8 +18,9 @@ from chimera.models.record import canonical_json, sha256
 from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
 from chimera.models.skill import Catalogue
 from chimera.models.task import ClaimedTask
-from chimera.models.wave import WaveRef
+from chimera.models.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
+from chimera.ports.queue import Queue
 from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.execution import execute
@@ -40,6 +42,7 @@ class WorkerService:
     def __init__(
         self,
         store: WorkStore,
+        queue: Queue,
         keeper: LeaseKeeper,
         catalogue: Catalogue,
         clock: Clock,
@@ -49,6 +52,7 @@ class WorkerService:
         stage_for_seconds: float = STAGE_FOR_SECONDS,
     ) -> None:
         self._store = store
+        self._queue = queue
         self._keeper = keeper
         self._catalogue = catalogue
         self._clock = clock
@@ -85,15 +89,27 @@ class WorkerService:
         token = self._clock.new_id()
         claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS)
         if not claimed:
+            # A message that came twice or late, or one that somebody made up.
+            log.info("nothing_to_claim", asked=len(task_ids))
+            self._queue.note_refused("nothing_to_claim")
             return 0
         failpoint(Failpoint.WORK_CLAIMED, wave.tenant_id)
         renew = partial(self._store.renew, wave, token, LEASE_SECONDS)
         with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:
             staged, unstarted = self._work_off(agent_id, wave, token, claimed, lease)
             if unstarted and lease.held:
-                self._store.release(wave, token, [task.task_id for task in unstarted])
+                self._hand_over(wave, token, unstarted)
         failpoint(Failpoint.WORK_STAGED, wave.tenant_id)
         return staged
+
+    def _hand_over(self, wave: WaveRef, token: UUID, tasks: Sequence[ClaimedTask]) -> None:
+        """Gives tasks back that were not started, and where it is this worker that ends, to the next one."""
+        ids = tuple(task.task_id for task in tasks)
+        self._store.release(wave, token, ids)
+        if self._draining.is_set():
+            batch = Batch(task_ids=ids, timeout_seconds=sum(task.timeout_seconds for task in tasks))
+            with suppress(QueueUnavailable):  # the sweep finds them too, some seconds later
+                self._queue.publish_wave(Dispatch(wave=wave, batches=(batch,)))
 
     def _work_off(
         self, agent_id: UUID, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease

@@ -18,13 +18,27 @@ PROVOKED = {
 }
 
 
+SHORT = ("--seed", "5", "--seconds", "8", "--storm", "1", "--settle", "20")
+FLUSHES = (
+    "--strict-recovery",
+    "--seed",
+    "5",
+    "--kind",
+    "flushall",
+    "--seconds",
+    "12",
+    "--storm",
+    "0",
+    "--settle",
+    "30",
+)
+
+
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize("guard", PROVOKED)
 def test_without_a_guard_a_run_is_red(guard: str) -> None:
     options, expected = PROVOKED[guard]
-    code, report, said = chaos(
-        "--without", guard, "--seed", "5", "--seconds", "8", "--storm", "1", "--settle", "20", *options
-    )
+    code, report, said = chaos("--without", guard, *SHORT, *options)
     assert code == 1, said
     assert expected <= {violation["invariant"] for violation in report["violations"]}
     assert report["without"] == guard
@@ -32,9 +46,19 @@ def test_without_a_guard_a_run_is_red(guard: str) -> None:
 
 @pytest.mark.timeout(180)
 def test_without_the_epoch_a_flush_is_recovered_from_too_late() -> None:
-    code, report, said = chaos(
-        *("--without", "epoch", "--strict-recovery", "--seed", "5"),
-        *("--kind", "flushall", "--seconds", "12", "--storm", "0", "--settle", "30"),
-    )
+    code, report, said = chaos("--without", "epoch", *FLUSHES)
     assert code == 1, said
     assert report["over_limit"]["flushall"] > 5
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(
+    "options",
+    [(*SHORT, *PROVOKED["fence"][0]), (*SHORT, *PROVOKED["sweep"][0]), FLUSHES],
+    ids=["duplicated", "dropped", "flushed"],
+)
+def test_with_all_guards_the_same_runs_are_green(options: tuple[str, ...]) -> None:
+    code, report, said = chaos(*options)
+    assert code == 0, said
+    assert report["faults_injected"] > 0
+    assert report["violations"] == []

@@ -1,5 +1,6 @@
 """A broker that keeps what it is sent."""
 
+from collections import Counter
 from math import inf
 from uuid import UUID
 
@@ -19,6 +20,7 @@ class FakeQueue(port.Queue):
         self.stopped: list[PlanRef] = []
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
+        self.refusals: Counter[str] = Counter()
         # Another text is a broker that was flushed.
         self.memory = "first"
 
@@ -41,6 +43,14 @@ class FakeQueue(port.Queue):
     def epoch(self) -> str:
         self._check()
         return self.memory
+
+    def note_refused(self, reason: str) -> None:
+        if self.room > 0:
+            self.refusals[reason] += 1
+
+    def refused(self) -> dict[str, int]:
+        self._check()
+        return dict(self.refusals)
 
     def backlog(self, tenant_id: str) -> int:
         self._check()

@@ -2,8 +2,11 @@
 
 import asyncio
 import math
+import os
+import signal
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,3 +157,24 @@ def planner_raises(count: int) -> Iterator[TaskSpec]:
 @planner(name="test.rubbish")
 def planner_rubbish() -> Iterator[Any]:
     yield "not a task"
+
+
+@skill(name="test.poison", max_batch=10, timeout_seconds=2.0)
+def poison(how: str) -> Success[str]:
+    """What ends the process that it runs in, or does not end; anything else is harmless."""
+    if how == "exit":
+        os._exit(7)
+    if how == "segfault":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if how == "memory":
+        return Success(str(len(bytearray(2**40))), confidence=1.0)
+    while how == "endless":
+        with suppress(BaseException):
+            time.sleep(60)
+    return Success(how, confidence=1.0)
+
+
+@planner(name="test.poisoned")
+def poisoned(hows: list[str]) -> Iterator[TaskSpec]:
+    for how in hows:
+        yield poison.task(how)

@@ -13,7 +13,8 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from chimera import Chimera, bootstrap
-from chimera.adapters.celery.app import make_app, tenant_queue
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.models.agent import BEAT_SECONDS, OFFLINE_AFTER_SECONDS, Agent, AgentStatus

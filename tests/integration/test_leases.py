@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chimera import Chimera, PlanHandle, PlanState, TaskState
-from chimera.adapters.celery.app import tenant_queue
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.models.agent import AgentStatus

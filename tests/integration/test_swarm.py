@@ -17,7 +17,7 @@ from celery.contrib.testing.worker import start_worker
 from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera, PlanState
-from chimera.adapters.celery.app import tenant_queue
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.bootstrap import Services
 from chimera.errors import QueueUnavailable
 from chimera.models.plan import PlanRequest

@@ -11,14 +11,11 @@ from celery.utils.imports import cwd_in_path, find_module
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
-from chimera.adapters.celery import backend
+from chimera.adapters.celery import backend, transport
 from chimera.adapters.celery.connection import SteadyAMQP
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
-
-PLAN_QUEUE = "plan"
-JUDGE_QUEUE = "judge"
-TENANT_QUEUE_PREFIX = "tenant."
 
 # A chord's claim lives 21 s, so no less than 30 s; and a batch's time limit stays below it, or a second
 # worker would get its message while the first still runs it.
@@ -78,17 +75,13 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
 _SWEEP = {"chimera-sweep": {"task": "chimera.sweep", "schedule": 1.0, "options": {"expires": 5.0}}}
 
 
-def tenant_queue(tenant_id: str) -> str:
-    """The queue of a tenant's batches."""
-    return TENANT_QUEUE_PREFIX + tenant_id
-
-
 def make_app(settings: Settings) -> Celery:
     """The app, with `celeryconfig.py` of the working folder (or the module CELERY_CONFIG_MODULE names) read.
 
     Raises:
         SettingsMissing: neither CHIMERA_REDIS_URL nor celeryconfig names a broker.
     """
+    transport.install()
     app = Celery("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
     own = _project_config()
     merged = {**_NEEDED, **own}

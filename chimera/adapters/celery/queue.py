@@ -1,7 +1,7 @@
 """The way to the workers, over Celery: waves as chords."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +10,8 @@ from celery.canvas import Signature
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.app import VISIBILITY_TIMEOUT_SECONDS, tenant_queue
+from chimera.adapters.celery.app import VISIBILITY_TIMEOUT_SECONDS
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
 from chimera.models.wave import Batch, Dispatch, WaveRef
@@ -18,8 +19,9 @@ from chimera.ports import queue as port
 
 # What Flower and the workers' logs show in place of arguments.
 REDACTED = "<ids>"
-# The skill's own timeouts end a task in time; this ends a child that does not even listen to those.
-_KILL_AFTER_SECONDS = 30.0
+# The skill's own timeouts end a task in time; this ends a child that does not even listen to those, when its
+# lease is no longer kept either (services/worker.py).
+_KILL_AFTER_SECONDS = 15.0
 
 
 class Queue(port.Queue):
@@ -55,6 +57,14 @@ class Queue(port.Queue):
     def epoch(self) -> str:  # noqa: D102
         with self._broker() as roster:
             return roster.epoch()
+
+    def note_refused(self, reason: str) -> None:  # noqa: D102
+        with suppress(QueueUnavailable), self._broker() as roster:
+            roster.note_refused(reason)
+
+    def refused(self) -> dict[str, int]:  # noqa: D102
+        with self._broker() as roster:
+            return roster.refused()
 
     def backlog(self, tenant_id: str) -> int:  # noqa: D102
         with self._broker() as roster:

@@ -2,19 +2,21 @@
 
 Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message, in seconds since
 1970, by the broker's clock. `chimera:epoch`, a random text that is there until the broker loses its memory.
+`chimera:refused`, a hash of how many messages were refused, by reason.
 If the notes are lost, the next message writes them again.
 """
 
 from typing import Any
 from uuid import uuid4
 
-from chimera.adapters.celery.app import tenant_queue
+from chimera.adapters.celery.queue_names import tenant_queue
 
 # A tenant without a message for so long is no longer listened to; its next message changes that at once.
 TENANT_SECONDS = 900.0
 
 _TENANTS = "chimera:tenants"
 _EPOCH = "chimera:epoch"
+_REFUSED = "chimera:refused"
 
 
 class Roster:
@@ -42,6 +44,14 @@ class Roster:
         pipe.info("server")
         _, key, server = pipe.execute()
         return f"{server['run_id']}/{_text(key)}"
+
+    def note_refused(self, reason: str) -> None:
+        """Counts a message that asked for nothing that may be done."""
+        self._client.hincrby(_REFUSED, reason, 1)
+
+    def refused(self) -> dict[str, int]:
+        """How many messages were refused, by reason, since the broker's memory began."""
+        return {_text(reason): int(times) for reason, times in self._client.hgetall(_REFUSED).items()}
 
     def backlog(self, tenant_id: str) -> int:
         """Messages in the tenant's queue."""

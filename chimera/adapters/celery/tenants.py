@@ -7,7 +7,7 @@ from celery import bootsteps
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.app import TENANT_QUEUE_PREFIX, tenant_queue
+from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX, tenant_queue
 from chimera.adapters.celery.roster import Roster
 
 log = structlog.get_logger(__name__)

@@ -81,7 +81,7 @@ class FakeServices(Services):
     def worker(self) -> WorkerService:
         store = FakeWorkStore(self.database)
         return WorkerService(
-            store, self._keeper, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000
+            store, self.queue, self._keeper, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000
         )
 
     @cached_property

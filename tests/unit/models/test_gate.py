@@ -150,7 +150,7 @@ def test_changed_shared_state_is_tried_again_too(attempt: int, end: TaskState) -
 def test_a_lost_last_attempt_exhausts_the_task() -> None:
     ruling = lease_lost(3)
     assert (ruling.verdict, ruling.next_state, ruling.final) == (Verdict.DENY, TaskState.EXHAUSTED, True)
-    assert rules(ruling) == ["attempts.exhausted"]
+    assert rules(ruling) == ["attempts.exhausted", "agent.lost"]
 
 
 @pytest.mark.parametrize("state", [TaskState.CANCELLED, TaskState.EXPIRED])

@@ -95,6 +95,7 @@ class House:
         slots = AgentSlots(self.clock.new_id(), pid=1)
         return WorkerService(
             self.work,
+            self.queue,
             self.keeper,
             self.catalogue,
             self.clock,

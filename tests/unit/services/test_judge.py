@@ -145,7 +145,7 @@ def test_a_task_whose_last_lease_ran_out_is_given_up(house: House, spec: TaskSpe
     house.clock.advance(64)
     assert house.judge().judge_wave(dispatch.wave) == 1
     assert house.states(plan_id) == [TaskState.EXHAUSTED]
-    assert reasons(house) == ["attempts.exhausted"]
+    assert reasons(house) == ["attempts.exhausted", "agent.lost"]
 
 
 def test_an_approved_output_becomes_shared_state(house: House, spec: TaskSpec) -> None:

@@ -1,0 +1,127 @@
+"""What may come in: the check of a message as it leaves the queue, before Celery or kombu act on it."""
+
+from base64 import b64decode
+from collections.abc import Container
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX, tenant_queue
+from chimera.models.plan import PlanRequest
+from chimera.models.record import TenantId
+
+# A batch of 1,000 task ids has about 50 KB.
+MAX_BYTES = 256 * 1024
+
+HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+WaveNo = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """What Celery reads of a message; more may stand beside it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+
+class _Headers(_Part):
+    id: str
+    task: str
+    root_id: str | None = None
+    parent_id: str | None = None
+    group: str | None = None
+    group_index: int | None = None
+    retries: int | None = Field(default=None, ge=0)
+    timelimit: tuple[float | None, float | None] | None = None
+    eta: datetime | None = None
+    expires: datetime | float | None = None
+    ignore_result: bool | None = None
+
+
+class _Properties(_Part):
+    delivery_tag: str
+    delivery_info: dict[str, Any]
+    body_encoding: Literal["base64"]
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    priority: int | None = None
+
+
+class _Message(_Part):
+    body: str
+    content_type: Literal["application/json"] = Field(alias="content-type")
+    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
+    headers: _Headers
+    properties: _Properties
+
+
+class _Embedded(_Part):
+    callbacks: list[dict[str, Any]] | None = None
+    errbacks: list[dict[str, Any]] | None = None
+    chain: list[dict[str, Any]] | None = None
+    chord: dict[str, Any] | None = None
+
+
+_MESSAGE = TypeAdapter(_Message)
+_BODY: TypeAdapter[tuple[list[Any], dict[str, Any], _Embedded]] = TypeAdapter(
+    tuple[list[Any], dict[str, Any], _Embedded]
+)
+_ARGUMENTS: dict[str, TypeAdapter[Any]] = {
+    "chimera.work": TypeAdapter(
+        tuple[TenantId, HexId, WaveNo, Annotated[list[HexId], Field(min_length=1, max_length=1000)], Seconds]
+    ),
+    "chimera.judge": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
+    "chimera.stop": TypeAdapter(tuple[TenantId, HexId]),
+    "chimera.plan": TypeAdapter(tuple[TenantId, HexId]),
+    "chimera.sweep": TypeAdapter(tuple[()]),
+}
+_QUEUES = {
+    "chimera.judge": JUDGE_QUEUE,
+    "chimera.stop": JUDGE_QUEUE,
+    "chimera.sweep": JUDGE_QUEUE,
+    "chimera.plan": PLAN_QUEUE,
+    "chimera.submit": PLAN_QUEUE,
+}
+_UNNAMED = {"trace_id": "unnamed"}
+
+
+def is_guarded(queue: str) -> bool:
+    """Whether messages of this queue are looked at: Chimera's own are, those of users' own Celery tasks are not."""
+    return queue in {PLAN_QUEUE, JUDGE_QUEUE} or queue.startswith(TENANT_QUEUE_PREFIX)
+
+
+def fault(raw: bytes, queue: str, registered: Container[str]) -> str | None:
+    """Why a message may not come in, in one word for counting; None where it may.
+
+    Args:
+        raw: the message as the queue held it.
+        queue: the guarded queue that it came from.
+        registered: the names of the tasks that this worker has.
+    """
+    if len(raw) > MAX_BYTES:
+        return "too_large"
+    try:
+        message = _MESSAGE.validate_json(raw)
+        arguments, options, _ = _BODY.validate_json(b64decode(message.body, validate=True))
+    except (ValidationError, ValueError):
+        return "not_a_message"
+    name = message.headers.task
+    if name not in registered:
+        return "unknown_task"
+    return _misdirected(name, queue, arguments, options) if name.startswith("chimera.") else None
+
+
+def _misdirected(name: str, queue: str, arguments: list[Any], options: dict[str, Any]) -> str | None:
+    """What is wrong with a message to one of Chimera's own tasks."""
+    try:
+        if name == "chimera.submit":
+            PlanRequest.model_validate(_UNNAMED | options)
+        else:
+            _ARGUMENTS[name].validate_python(tuple(arguments), strict=True)
+    except (ValidationError, KeyError):
+        return "wrong_arguments"
+    if bool(arguments) == (name in {"chimera.submit", "chimera.sweep"}) or (options and name != "chimera.submit"):
+        return "wrong_arguments"
+    wanted = tenant_queue(arguments[0]) if name == "chimera.work" else _QUEUES[name]
+    return None if queue == wanted else "wrong_queue"

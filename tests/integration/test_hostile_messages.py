@@ -1,0 +1,127 @@
+"""Messages that nobody of ours sent, pushed straight onto the queues."""
+
+import json
+import os
+import pickle
+import random
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import redis
+from pytest_celery import CeleryWorkerCluster
+
+from chimera import Chimera
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
+from chimera.bootstrap import Services
+from tests.integration.skills import CANARY
+from tests.integration.test_swarm import eventually
+from tests.unit.adapters.test_door import message
+
+# What each kind of message is refused for; the transport or the claim says so.
+REASONS = {
+    "empty": "not_a_message",
+    "noise": "not_a_message",
+    "huge": "too_large",
+    "deep": "not_a_message",
+    "scalar": "not_a_message",
+    "no properties": "not_a_message",
+    "wrong types": "not_a_message",
+    "pickle": "not_a_message",
+    "bad time limit": "not_a_message",
+    "unknown task": "unknown_task",
+    "wrong arguments": "wrong_arguments",
+    "wrong queue": "wrong_queue",
+    "foreign plan": "nothing_to_claim",
+    "replayed": "nothing_to_claim",
+}
+EACH = 75
+
+
+class Bomb:
+    """Makes a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self._path),)
+
+
+@pytest.fixture
+def broker(project: dict[str, str]) -> "redis.Redis":
+    return redis.Redis.from_url(project["CHIMERA_REDIS_URL"])
+
+
+def made(kind: str, tenant: str, theirs: bytes, replayed: bytes, draw: random.Random, bomb: Path) -> bytes:
+    ids = [uuid4().hex]
+    kinds: dict[str, Callable[[], bytes]] = {
+        "empty": lambda: b"",
+        "noise": lambda: CANARY.encode() + draw.randbytes(draw.randrange(2000)),
+        "huge": lambda: message(arguments=[tenant, uuid4().hex, 0, [CANARY * 100_000], 1.0]),
+        "deep": lambda: b"[" * 50_000 + CANARY.encode(),
+        "scalar": lambda: json.dumps(draw.choice([None, 7, CANARY, [CANARY], True])).encode(),
+        "no properties": lambda: json.dumps({"body": CANARY, "headers": {}}).encode(),
+        "wrong types": lambda: message(headers__id=[CANARY], properties__delivery_tag={"x": CANARY}),
+        "pickle": lambda: message(
+            body=b64encode(pickle.dumps(Bomb(bomb))).decode(), content_type="application/x-python-serialize"
+        ),
+        "bad time limit": lambda: message(arguments=[tenant, uuid4().hex, 0, ids, 1.0], headers__timelimit=CANARY),
+        "unknown task": lambda: message(f"{CANARY}.run", [CANARY]),
+        "wrong arguments": lambda: message(arguments=[tenant, CANARY, 0, ids, 1.0]),
+        "wrong queue": lambda: message(arguments=["somebody-else", uuid4().hex, 0, ids, 1.0]),
+        "foreign plan": lambda: theirs,
+        "replayed": lambda: replayed,
+    }
+    return kinds[kind]()
+
+
+def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
+    chimera: Chimera,
+    services: Services,
+    celery_worker_cluster: CeleryWorkerCluster,
+    broker: "redis.Redis",
+    tenant: str,
+    tmp_path: Path,
+) -> None:
+    handle = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 4})
+    assert handle.wait(timeout=60).counts.committed == 4
+    [first, *_] = handle.results()
+    worked_off = [tenant, handle.plan_id.hex, 0, [first.task_id.hex], 10.0]
+    # Somebody else's task under one's own tenant id: the claim looks for it among one's own.
+    foreign = [tenant, uuid4().hex, 0, [uuid4().hex], 10.0]
+    nodes = [node.container for node in celery_worker_cluster.nodes]
+    pids = [node.pid for node in nodes]
+    before = Counter(services.refused())
+    entries = len(services.plans.entries(tenant, None, 0, 10_000))
+    draw = random.Random(4)
+    kinds = [kind for kind in REASONS for _ in range(EACH)]
+    draw.shuffle(kinds)
+
+    for kind in kinds:
+        raw = made(kind, tenant, message(arguments=foreign), message(arguments=worked_off), draw, tmp_path / "bomb")
+        queue = tenant_queue(tenant)
+        if REASONS[kind] != "nothing_to_claim":
+            queue = draw.choice([queue, PLAN_QUEUE, JUDGE_QUEUE])
+        if kind in {"wrong arguments", "bad time limit"}:
+            queue = tenant_queue(tenant)
+        broker.lpush(queue, raw)
+
+    expected = Counter(REASONS[kind] for kind in kinds)
+    assert sum(expected.values()) >= 1000
+    eventually(lambda: Counter(services.refused()) - before >= expected, seconds=90)
+    assert Counter(services.refused()) - before == expected
+    assert [node.pid for node in nodes] == pids
+    assert all(node.status == "running" for node in nodes)
+    logs = "".join(node.logs() for node in nodes)
+    refused = len(kinds) - expected["nothing_to_claim"]
+    assert logs.count("message_refused") >= refused
+    assert CANARY not in logs
+    assert not (tmp_path / "bomb").exists()
+    assert len(services.plans.entries(tenant, None, 0, 10_000)) == entries, "nothing of it ran"
+    assert [broker.llen(queue) for queue in (PLAN_QUEUE, tenant_queue(tenant))] == [0, 0]
+    after = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 40})
+    assert after.wait(timeout=60).counts.committed == 40

@@ -1,0 +1,23 @@
+"""Tasks that end the process that runs them, or do not end, among others that are well."""
+
+import pytest
+
+from chimera import Chimera, TaskState
+
+# Of each kind one between two that are well; batches hold up to ten.
+HOWS = ["exit", "segfault", "memory", "endless"]
+
+
+@pytest.mark.timeout(240)
+def test_poison_tasks_end_exhausted_and_their_neighbours_finish(chimera: Chimera, tenant: str) -> None:
+    hows = [how for poison in HOWS for how in ("well", poison, "well", "well")]
+    handle = chimera.submit("test.poisoned", tenant=tenant, inputs={"hows": hows})
+    plan = handle.wait(timeout=220)
+
+    results = {result.task_id: (hows[result.ordinal], result.state) for result in handle.results()}
+    ended = {(how, TaskState.APPROVED if how == "well" else TaskState.EXHAUSTED) for how in hows}
+    assert set(results.values()) == ended
+    assert (plan.counts.committed, plan.counts.failed) == (12, 4)
+    for event in handle.events():
+        if event.task_id is not None and results[event.task_id][1] is TaskState.EXHAUSTED and event.facts["final"]:
+            assert event.facts["reasons"], "each says why"
