@@ -1,9 +1,9 @@
 """kombu's Redis transports, with a door: what is no message of ours is refused as it leaves the queue."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import redis
 import structlog
 from celery import current_app
 from kombu.transport import TRANSPORT_ALIASES
@@ -16,48 +16,41 @@ from chimera.adapters.celery.roster import Roster
 log = structlog.get_logger(__name__)
 
 
-class _Guarded:
-    """A client whose BRPOP gives out only what may come in; a refused message is gone, counted and logged."""
+class _Door:
+    """A channel whose BRPOP gives out only what may come in; a refused message is gone, counted and logged."""
 
-    def parse_response(self, connection: Any, command_name: str, **options: Any) -> Any:
-        """As redis-py's. None, which is what an empty queue answers, in place of a refused message."""
-        answer = super().parse_response(connection, command_name, **options)  # type: ignore[misc]
-        if command_name != "BRPOP" or not answer:
+    sep: str
+    _queue_cycle: Any
+
+    def _create_client(self, asynchronous: bool = False) -> Any:
+        client = super()._create_client(asynchronous)  # type: ignore[misc]  # the next class is kombu's Channel
+        if asynchronous:  # the one that waits for messages
+            client.parse_response = partial(self._let_in, client.parse_response)
+        return client
+
+    def _let_in(self, parse_response: Callable[..., Any], connection: Any, command: str, **options: Any) -> Any:
+        """As redis-py's `parse_response`; None, which is what empty queues answer, in place of a refused message."""
+        answer = parse_response(connection, command, **options)
+        if command != "BRPOP" or not answer:
             return answer
-        queue, raw = answer[0].decode(errors="replace"), answer[1]
+        queue, raw = answer[0].decode(errors="replace").rsplit(self.sep, 1)[0], answer[1]
         if not is_guarded(queue) or (reason := fault(raw, queue, current_app.tasks)) is None:
             return answer
         log.warning("message_refused", reason=reason, queue=queue, size_bytes=len(raw))
+        # As kombu does after each message: a flood in one queue must not hold up the others.
+        self._queue_cycle.rotate(queue)
         try:
-            Roster(self).note_refused(reason)
+            Roster(self._create_client()).note_refused(reason)
         except (RedisError, OSError):
             log.warning("refusal_not_counted", reason=reason)
         return None
 
 
-class _GuardedClient(_Guarded, redis.Redis):
-    pass
-
-
-class _GuardedPrefixedClient(_Guarded, kombu_redis.PrefixedStrictRedis):
-    pass
-
-
-class _GuardedChannel:
-    """Makes the channel's clients guarded ones."""
-
-    def _get_client(self) -> Any:
-        made = super()._get_client()  # type: ignore[misc]
-        if isinstance(made, partial):
-            return partial(_GuardedPrefixedClient, **made.keywords)
-        return _GuardedClient
-
-
-class Channel(_GuardedChannel, kombu_redis.Channel):
+class Channel(_Door, kombu_redis.Channel):
     """A channel with a door."""
 
 
-class SentinelChannel(_GuardedChannel, kombu_redis.SentinelChannel):
+class SentinelChannel(_Door, kombu_redis.SentinelChannel):
     """The same behind Redis Sentinel."""
 
 
