@@ -83,4 +83,4 @@ class Sweep:
         return sent
 
     def _dead(self, agents: set[UUID]) -> set[UUID]:
-        return agents - self._agents.alive(agents)
+        return agents - self._agents.alive(agents) if agents else agents
