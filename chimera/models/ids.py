@@ -32,4 +32,5 @@ def parse_id(kind: IdKind, text: str) -> UUID:
     prefix, _, digits = text.partition("_")
     if prefix == kind and _DIGITS.fullmatch(digits):
         return UUID(hex=digits)
-    raise InvalidInput(f"{text!r} is not a {kind.name.lower()} id: one looks like {kind}_ and 32 hex digits")
+    article = "an" if kind is IdKind.AGENT else "a"
+    raise InvalidInput(f"{text!r} is not {article} {kind.name.lower()} id: one looks like {kind}_ and 32 hex digits")

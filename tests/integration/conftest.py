@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from celery import Celery
@@ -10,6 +11,7 @@ from pytest_celery import CeleryTestWorker, CeleryWorkerCluster
 
 from chimera import Chimera, PlanHandle, bootstrap
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
@@ -19,7 +21,11 @@ from chimera.settings import Settings, settings
 from tests.conftest import new_tenant_id, running_servers
 from tests.integration.processes import LocalProcess
 
-CONFIG = {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig"}
+CONFIG = {
+    "CELERY_CONFIG_MODULE": "tests.integration.celeryconfig",
+    # For each pool child; a test asks for more.
+    "CHIMERA_MAX_CHILD_MEMORY_BYTES": str(768 * 1024 * 1024),
+}
 QUIET = ["--without-mingle", "--without-gossip"]
 WORKER = ["worker", "-X", "judge", "-c", "2", "-n", "worker@%h", *QUIET]
 JUDGE = ["worker", "-Q", "judge", "-c", "2", "-n", "judge@%h", *QUIET]
@@ -95,6 +101,28 @@ def celery_worker_cluster(
 def chimera(celery_worker_cluster: CeleryWorkerCluster, services: Services) -> Chimera:
     """The Python API, with a swarm behind it."""
     return Chimera(services)
+
+
+OwnWorker = Callable[..., LocalProcess]
+
+
+@pytest.fixture
+def own_worker(project: dict[str, str], tenant: str, tmp_path: Path) -> Iterator[OwnWorker]:
+    """Starts workers for the test's tenant alone, that the test may end; the shared swarm judges."""
+    started: list[LocalProcess] = []
+
+    def start(name: str, *arguments: str) -> LocalProcess:
+        queue = ["-Q", tenant_queue(tenant)]
+        command = ["worker", *queue, "-n", f"{name}@{tenant}", *QUIET, *arguments]
+        process = LocalProcess(name, command, project, tmp_path / f"{name}.log", "ready.")
+        process.start()
+        started.append(process)
+        process.ready()
+        return process
+
+    yield start
+    for process in started:
+        process.teardown()
 
 
 Run = Callable[..., PlanHandle]

@@ -167,7 +167,7 @@ def poison(how: str) -> Success[str]:
     if how == "segfault":
         os.kill(os.getpid(), signal.SIGSEGV)
     if how == "memory":
-        return Success(str(len(bytearray(2**40))), confidence=1.0)
+        return Success(str(len(bytearray(2**30))), confidence=1.0)
     while how == "endless":
         with suppress(BaseException):
             time.sleep(60)

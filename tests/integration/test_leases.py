@@ -3,41 +3,16 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from chimera import Chimera, PlanHandle, PlanState, TaskState
-from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.models.agent import AgentStatus
-from tests.integration.processes import LocalProcess
+from tests.integration.conftest import OwnWorker
 from tests.integration.test_swarm import eventually
-
-QUIET = ["--without-mingle", "--without-gossip"]
-
-Own = Callable[..., LocalProcess]
-
-
-@pytest.fixture
-def own_worker(project: dict[str, str], tenant: str, tmp_path: Path) -> Iterator[Own]:
-    """Starts workers for the test's tenant alone, that the test may end; the shared swarm judges."""
-    started: list[LocalProcess] = []
-
-    def start(name: str, *arguments: str) -> LocalProcess:
-        queue = ["-Q", tenant_queue(tenant)]
-        command = ["worker", *queue, "-n", f"{name}@{tenant}", *QUIET, *arguments]
-        process = LocalProcess(name, command, project, tmp_path / f"{name}.log", "ready.")
-        process.start()
-        started.append(process)
-        process.ready()
-        return process
-
-    yield start
-    for process in started:
-        process.teardown()
 
 
 def running(database: Database, handle: PlanHandle) -> list[int]:
@@ -53,7 +28,7 @@ def attempts(handle: PlanHandle) -> set[int]:
 
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_is_told_to_end_hands_over_what_it_has_not_started(
-    chimera: Chimera, tenant: str, own_worker: Own, services: Services, pool: str
+    chimera: Chimera, tenant: str, own_worker: OwnWorker, services: Services, pool: str
 ) -> None:
     worker = own_worker("ending", "-P", pool, "-c", "1")
     steps = [{"do": "say", "seconds": 0.5} for _ in range(40)]
@@ -96,7 +71,7 @@ def test_what_a_batch_has_not_started_when_its_plan_is_paused_starts_after_it_wa
 
 
 def test_what_ran_in_a_killed_child_runs_again_soon_and_what_was_staged_does_not(
-    chimera: Chimera, tenant: str, own_worker: Own, services: Services
+    chimera: Chimera, tenant: str, own_worker: OwnWorker, services: Services
 ) -> None:
     worker = own_worker("killed", "-c", "1")
     steps = [{"do": "say", "seconds": 0.3} for _ in range(40)]
