@@ -2,9 +2,10 @@
 
 from chimera.models.record import Record
 
-# By the database's clock, and renewed every second. A task whose agent is known to be dead is taken back sooner:
+# By the database's clock, and renewed every second. A task whose agent is gone is taken back at once.
 LEASE_SECONDS = 15.0
-# when its lease was not renewed for so long. The registry may be wrong about who lives, a renewal is not.
+# That of an agent of whom nobody has heard, when its lease was not renewed for so long: beats go through Redis,
+# renewals do not.
 QUIET_SECONDS = 1.6
 # A planner's is taken back by its time alone.
 PLANNING_LEASE_SECONDS = 8.0

@@ -40,7 +40,7 @@ class QueuedTask(Record):
     task_id: UUID
     skill: str
     timeout_seconds: float
-    # It was lost with its agent before, and goes out in a batch of its own.
+    # It was lost with its agent before, or is at its last attempt after others: it goes out in a batch of its own.
     alone: bool = False
 
 

@@ -82,3 +82,7 @@ class AgentRegistry(Protocol):
         beats (the broker was away, or has lost everything), all of them count as alive until three beats later.
         """
         ...
+
+    def gone(self, agent_ids: Collection[UUID]) -> set[UUID]:
+        """Which of these agents their own process knows to be gone: a pool child that died, or a worker that ended."""
+        ...

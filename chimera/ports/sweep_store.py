@@ -54,14 +54,17 @@ class SweepStore(Protocol):
         """Agents that hold a lease in these waves of a tenant."""
         ...
 
-    def look_at(self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool) -> OverdueWave | None:
-        """Takes back leases that ran out or whose agent is dead, and says what the wave needs.
+    def look_at(
+        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
+    ) -> OverdueWave | None:
+        """Takes back leases that ran out or whose agent does not live, and says what the wave needs.
 
         None where another sweep has it, or it was touched meanwhile.
 
         Args:
             wave: one of `untouched_waves`.
-            dead: agents that are known not to live. What one of them renewed lately is left to it all the same.
+            gone: agents of which their own process says so.
+            silent: agents that nobody has heard of lately. What one of them renewed lately is left to it all the same.
             queue_is_empty: the tenant's queue holds no message, so that tasks which wait for one wait in vain.
         """
         ...

@@ -2,7 +2,6 @@
 
 from itertools import groupby
 from operator import attrgetter
-from uuid import UUID
 
 import structlog
 
@@ -70,17 +69,16 @@ class Sweep:
         return sent
 
     def _tenant_waves(self, tenant_id: str, waves: list[WaveRef]) -> int:
-        dead = self._dead(self._store.agents(tenant_id, waves))
+        agents = self._store.agents(tenant_id, waves)
+        gone = self._agents.gone(agents)
+        silent = agents - gone - self._agents.alive(agents)
         queue_is_empty = self._queue.backlog(tenant_id) == 0
         sent = 0
         for wave in waves:
-            needs = self._store.look_at(wave, dead, queue_is_empty=queue_is_empty)
+            needs = self._store.look_at(wave, gone, silent, queue_is_empty=queue_is_empty)
             failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
             if needs is not None and needs.judge:
                 self._queue.publish_judge(wave)
                 failpoint(Failpoint.SWEEP_JUDGED, tenant_id)
                 sent += 1
         return sent
-
-    def _dead(self, agents: set[UUID]) -> set[UUID]:
-        return agents - self._agents.alive(agents) if agents else agents

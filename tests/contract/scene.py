@@ -167,7 +167,7 @@ class Scene:
     def lose(self, wave: WaveRef) -> None:
         """Lets every lease of a wave that was sent run out, and the sweep take them back."""
         self.pass_time(64)
-        assert self.world.sweep.look_at(wave, (), queue_is_empty=False) is not None
+        assert self.world.sweep.look_at(wave, (), (), queue_is_empty=False) is not None
 
     def stage(self, claim: Claim, outcome: SuccessOutcome | FailureOutcome | None = None) -> int:
         """Stages the same outcome for all tasks of a claim."""

@@ -294,9 +294,18 @@ def test_who_is_known_and_beats_is_alive(registry: Registry) -> None:
         registry.pass_time(OFFLINE_AFTER_SECONDS / 2)
         agents.heartbeat(here)
     assert agents.alive([*ids(dead), *ids(here), stranger]) == {ids(here)[0]}
-    assert agents.alive([]) == set()
+    assert agents.gone([*ids(dead), *ids(here), stranger]) == {ids(here)[1]}, "the dead and strangers are only silent"
+    assert agents.alive([]) == agents.gone([]) == set()
     agents.leave(here.process_id)
     assert agents.alive(ids(here)) == set()
+    assert agents.gone(ids(here)) == set(ids(here))
+
+
+def test_a_child_that_is_gone_is_gone_whatever_is_known_of_others(registry: Registry) -> None:
+    said = beat(BUSY, OFFLINE)
+    registry.agents.register(said)
+    assert registry.agents.alive(ids(said)) == {ids(said)[0]}
+    assert registry.agents.gone(ids(said)) == {ids(said)[1]}
 
 
 def test_nobody_is_taken_for_dead_because_the_broker_was_away(registry: Registry) -> None:
@@ -336,6 +345,7 @@ ASK: dict[str, Callable[[port.AgentRegistry], object]] = {
     "drain": lambda agents: agents.drain("worker@a", draining=True),
     "slots": lambda agents: agents.slots(),
     "alive": lambda agents: agents.alive([uuid4()]),
+    "gone": lambda agents: agents.gone([uuid4()]),
 }
 
 

@@ -13,10 +13,10 @@ def own(scene: Scene, plans: list[PlanRef]) -> list[UUID]:
     return [plan.plan_id for plan in plans if plan.tenant_id == scene.tenant_id]
 
 
-def overdue(scene: Scene, *dead: UUID, queue_is_empty: bool = False) -> list[OverdueWave]:
+def overdue(scene: Scene, *silent: UUID, gone: UUID | None = None, queue_is_empty: bool = False) -> list[OverdueWave]:
     sweep = scene.world.sweep
     waves = [wave for wave in sweep.untouched_waves() if wave.tenant_id == scene.tenant_id]
-    looked_at = [sweep.look_at(wave, dead, queue_is_empty=queue_is_empty) for wave in waves]
+    looked_at = [sweep.look_at(wave, [gone] if gone else [], silent, queue_is_empty=queue_is_empty) for wave in waves]
     return [wave for wave in looked_at if wave is not None]
 
 
@@ -221,6 +221,16 @@ def test_what_a_dead_agent_ran_goes_back_to_the_queue_at_once(scene: Scene) -> N
     assert scene.stage(claim) == 0
 
 
+def test_what_an_agent_ran_whose_own_process_says_that_it_is_gone_does_not_wait(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
+    scene.pass_time(3)
+    scene.world.work.renew(planned.wave, claim.token, 15)
+    assert overdue(scene, gone=scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert scene.stage(claim) == 0
+
+
 def test_what_was_renewed_lately_is_left_to_its_agent_whatever_the_registry_says(scene: Scene) -> None:
     planned = scene.plan(1)
     scene.send()
@@ -252,6 +262,16 @@ def test_what_was_lost_goes_out_alone_and_is_claimed_alone(scene: Scene) -> None
         zip(planned.ids, [True, True, False], strict=True)
     )
     assert scene.claim(planned.wave, planned.ids).ids == planned.ids[2:]
+    assert scene.claim(planned.wave, planned.ids[:1]).ids == planned.ids[:1]
+
+
+def test_what_has_one_attempt_left_goes_out_alone_and_is_claimed_alone(scene: Scene) -> None:
+    # A neighbour that ends their agent must not take that attempt.
+    planned = scene.plan(2, max_attempts=2)
+    scene.judge(scene.work_off(planned, failure()), retry)
+    [outgoing] = scene.world.waves.take_next(scene.tenant_id, 8)
+    assert [task.alone for task in outgoing.tasks] == [True, True]
+    assert scene.claim(planned.wave, planned.ids).ids == []
     assert scene.claim(planned.wave, planned.ids[:1]).ids == planned.ids[:1]
 
 

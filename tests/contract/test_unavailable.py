@@ -60,7 +60,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "sweep.stopping": lambda world: world.sweep.stopping(),
     "sweep.untouched_waves": lambda world: world.sweep.untouched_waves(),
     "sweep.agents": lambda world: world.sweep.agents(TENANT, [WAVE]),
-    "sweep.look_at": lambda world: world.sweep.look_at(WAVE, (), queue_is_empty=False),
+    "sweep.look_at": lambda world: world.sweep.look_at(WAVE, (), (), queue_is_empty=False),
     "sweep.forget": lambda world: world.sweep.forget("epoch"),
     "plans.renew_planning": lambda world: world.plans.renew_planning(TENANT, ID, ID, 1.0),
     "work.renew": lambda world: world.work.renew(WAVE, ID, 1.0),

@@ -76,6 +76,10 @@ class TaskRow:
     lease: Lease | None = None
     state_version: int | None = None
 
+    @property
+    def runs_alone(self) -> bool:
+        return self.lost > 0 or 0 < self.attempt == self.task.max_attempts - 1
+
 
 @dataclass
 class Shared:

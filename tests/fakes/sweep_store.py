@@ -15,6 +15,7 @@ from tests.fakes.plan_store import FakePlanStore
 
 # How long a quick wave or a planner's message takes, and how long nothing is sent twice.
 _QUICK = timedelta(seconds=2)
+_UNTOUCHED = timedelta(seconds=1.5)
 _AGAIN = timedelta(seconds=10)
 _IN_VAIN = timedelta(seconds=3)
 
@@ -60,14 +61,18 @@ class FakeSweepStore(port.SweepStore):
         rows = [row for wave in waves if wave.tenant_id == tenant_id for row in database.wave_tasks(wave)]
         return {row.agent_id for row in rows if row.state is TaskState.RUNNING and row.agent_id is not None}
 
-    def look_at(self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool) -> OverdueWave | None:
+    def look_at(
+        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
+    ) -> OverdueWave | None:
         database = self._database.opened()
         row = database.waves.get(wave)
         if row is None or not self._is_untouched(row):
             return None
         quiet = database.now() + timedelta(seconds=LEASE_SECONDS - QUIET_SECONDS)
         for task in database.wave_tasks(wave):
-            if task.state is TaskState.RUNNING and task.agent_id in dead and task.lease and task.lease.until < quiet:
+            if task.state is not TaskState.RUNNING or task.lease is None:
+                continue
+            if task.agent_id in gone or (task.agent_id in silent and task.lease.until < quiet):
                 task.lease.until = LONG_AGO
         return self._look_at(row, queue_is_empty=queue_is_empty)
 
@@ -96,7 +101,7 @@ class FakeSweepStore(port.SweepStore):
 
     def _is_untouched(self, row: WaveRow) -> bool:
         in_flight = row.state == "in_flight" and row.published_at is not None
-        return in_flight and row.touched_at < self._database.now() - _QUICK
+        return in_flight and row.touched_at < self._database.now() - _UNTOUCHED
 
     def _look_at(self, row: WaveRow, *, queue_is_empty: bool) -> OverdueWave:
         database = self._database
@@ -115,7 +120,7 @@ class FakeSweepStore(port.SweepStore):
         judge = judge or any(task.state is TaskState.STAGED for task in tasks)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
         publish = not paused and (taken_back or (lost and any(task.state is TaskState.QUEUED for task in tasks)))
-        row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=1)
+        row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=0.7)
         if publish:
             row.published_at = None
         return OverdueWave(wave=row.ref, judge=judge, publish=publish)

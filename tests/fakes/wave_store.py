@@ -61,7 +61,7 @@ class FakeWaveStore(port.WaveStore):
                 task_id=row.task.task_id,
                 skill=row.task.skill,
                 timeout_seconds=row.task.timeout_seconds,
-                alone=row.lost > 0,
+                alone=row.runs_alone,
             )
             for row in rows
         )

@@ -24,7 +24,7 @@ class FakeWorkStore(port.WorkStore):
         if not self._plan_goes_on(wave):
             return []
         asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
-        free = [row for row in asked if self._is_free(row) and (row.lost == 0 or len(task_ids) == 1)]
+        free = [row for row in asked if self._is_free(row) and (len(task_ids) == 1 or not row.runs_alone)]
         for row in free:
             row.state = TaskState.RUNNING
             row.attempt += 1

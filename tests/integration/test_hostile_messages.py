@@ -106,7 +106,7 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
         queue = tenant_queue(tenant)
         if REASONS[kind] != "nothing_to_claim":
             queue = draw.choice([queue, PLAN_QUEUE, JUDGE_QUEUE])
-        if kind in {"wrong arguments", "bad time limit"}:
+        if kind in {"wrong arguments", "bad time limit", "huge"}:
             queue = tenant_queue(tenant)
         broker.lpush(queue, raw)
 

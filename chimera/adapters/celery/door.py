@@ -1,5 +1,6 @@
 """What may come in: the check of a message as it leaves the queue, before Celery or kombu act on it."""
 
+import re
 from base64 import b64decode
 from collections.abc import Container
 from datetime import datetime
@@ -13,6 +14,8 @@ from chimera.models.record import TenantId
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024
+# A plan that beat submits travels with its inputs, of which CHIMERA_MAX_INPUTS_BYTES allows 32 MiB; as base64.
+MAX_PLAN_BYTES = 48 * 1024 * 1024
 
 HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 WaveNo = Annotated[int, Field(ge=0)]
@@ -28,6 +31,7 @@ class _Part(BaseModel):
 class _Headers(_Part):
     id: str
     task: str
+    shadow: str | None = None
     root_id: str | None = None
     parent_id: str | None = None
     group: str | None = None
@@ -83,6 +87,7 @@ _QUEUES = {
     "chimera.plan": PLAN_QUEUE,
     "chimera.submit": PLAN_QUEUE,
 }
+_IDS = re.compile(r"[0-9a-f-]{32,36}")
 _UNNAMED = {"trace_id": "unnamed"}
 
 
@@ -99,7 +104,7 @@ def fault(raw: bytes, queue: str, registered: Container[str]) -> str | None:
         queue: the guarded queue that it came from.
         registered: the names of the tasks that this worker has.
     """
-    if len(raw) > MAX_BYTES:
+    if len(raw) > (MAX_PLAN_BYTES if queue == PLAN_QUEUE else MAX_BYTES):
         return "too_large"
     try:
         message = _MESSAGE.validate_json(raw)
@@ -109,7 +114,12 @@ def fault(raw: bytes, queue: str, registered: Container[str]) -> str | None:
     name = message.headers.task
     if name not in registered:
         return "unknown_task"
-    return _misdirected(name, queue, arguments, options) if name.startswith("chimera.") else None
+    if name.startswith("chimera."):
+        # Both stand in Celery's log lines.
+        is_plain = _IDS.fullmatch(message.headers.id) and message.headers.shadow is None
+        return _misdirected(name, queue, arguments, options) if is_plain else "not_a_message"
+    # Celery's own tasks run others; and what runs on the judge's queue has the judge's credentials.
+    return "wrong_queue" if queue == JUDGE_QUEUE or name.startswith("celery.") else None
 
 
 def _misdirected(name: str, queue: str, arguments: list[Any], options: dict[str, Any]) -> str | None:

@@ -77,7 +77,7 @@ class SweepStore(port.SweepStore):
             return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement])]
 
     def look_at(  # noqa: D102
-        self, wave: WaveRef, dead: Collection[UUID], *, queue_is_empty: bool
+        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
     ) -> OverdueWave | None:
         scope: dict[str, Any] = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
         with self._database.transaction(wave.tenant_id) as connection:
@@ -85,8 +85,9 @@ class SweepStore(port.SweepStore):
             if taken is None:
                 return None
             failpoint(Failpoint.SWEEP_WAVE_TAKEN, wave.tenant_id)
-            if dead:
-                values = {"dead": list(dead), "lease_seconds": LEASE_SECONDS, "quiet_seconds": QUIET_SECONDS}
+            if gone or silent:
+                values: dict[str, Any] = {"gone": list(gone), "silent": list(silent)}
+                values |= {"lease_seconds": LEASE_SECONDS, "quiet_seconds": QUIET_SECONDS}
                 connection.execute(_SQL["end_leases_of"], scope | values)
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)

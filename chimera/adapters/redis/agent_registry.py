@@ -91,11 +91,17 @@ class AgentRegistry(port.AgentRegistry):
         return max(1, int(self._run("slots", _OFFLINE_MS)))
 
     def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
+        return self._standing(agent_ids, 1)
+
+    def gone(self, agent_ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
+        return self._standing(agent_ids, 2)
+
+    def _standing(self, agent_ids: Collection[UUID], wanted: int) -> set[UUID]:
         asked = list(agent_ids)
         if not asked:
             return set()
         answers = self._run("alive", _OFFLINE_MS, *(agent_id.hex for agent_id in asked))
-        return {agent_id for agent_id, answer in zip(asked, answers, strict=True) if answer}
+        return {agent_id for agent_id, answer in zip(asked, answers, strict=True) if answer == wanted}
 
     def _beat(self, beat: ProcessBeat, *, anew: bool) -> bool:
         drains = self._run("beat", *beat_arguments(beat, anew=anew))

@@ -9,7 +9,16 @@ import pytest
 
 from chimera.adapters.celery.door import MAX_BYTES, fault, is_guarded
 
-TASKS = {"chimera.work", "chimera.judge", "chimera.plan", "chimera.stop", "chimera.sweep", "chimera.submit", "mine"}
+TASKS = {
+    "celery.map",
+    "chimera.work",
+    "chimera.judge",
+    "chimera.plan",
+    "chimera.stop",
+    "chimera.sweep",
+    "chimera.submit",
+    "mine",
+}
 PLAN = uuid4().hex
 WORK = ["acme", PLAN, 0, [uuid4().hex], 10.0]
 
@@ -78,7 +87,10 @@ def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
         ("not_a_message", message(properties__delivery_tag=None)),
         ("not_a_message", message(properties__delivery_info="x")),
         ("not_a_message", message(properties__body_encoding="rot13")),
+        ("not_a_message", message(headers__id="canary")),
+        ("not_a_message", message(headers__shadow="canary")),
         ("unknown_task", message("os.system", ["rm"])),
+        ("wrong_queue", message("celery.map", [])),
         ("unknown_task", message("chimera.admin", [])),
         ("wrong_arguments", message(arguments=[])),
         ("wrong_arguments", message(arguments=["acme", PLAN, "0", [uuid4().hex], 10.0])),
@@ -97,6 +109,16 @@ def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
 )
 def test_what_is_none_stays_outside(reason: str, raw: bytes) -> None:
     assert fault(raw, "tenant.acme", TASKS) == reason
+
+
+def test_nobody_else_s_task_runs_with_the_judge_s_credentials() -> None:
+    assert fault(message("mine", []), "judge", TASKS) == "wrong_queue"
+
+
+def test_a_plan_by_beat_may_bring_its_inputs() -> None:
+    large = message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": {"a": "x" * MAX_BYTES}})
+    assert fault(large, "plan", TASKS) is None
+    assert fault(large, "judge", TASKS) == "too_large"
 
 
 def test_chimera_s_queues_are_guarded_and_no_others() -> None:

@@ -45,7 +45,7 @@ select tenant_id, plan_id from plan where state = 'stopping' limit 100
 -- name: untouched_waves
 -- Waves in flight that nobody touched for as long as a quick wave takes, of all tenants.
 select tenant_id, plan_id, wave_no from wave
- where state = 'in_flight' and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
+ where state = 'in_flight' and published_at is not null and touched_at < clock_timestamp() - interval '1.5 seconds'
  order by touched_at
  limit 500
 
@@ -59,7 +59,7 @@ select published_at < clock_timestamp() - case when %(queue_is_empty)s then inte
                                   and paused_at is not null) as paused
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
-   and published_at is not null and touched_at < clock_timestamp() - interval '2 seconds'
+   and published_at is not null and touched_at < clock_timestamp() - interval '1.5 seconds'
    for update skip locked
 
 -- name: agents
@@ -70,12 +70,14 @@ select distinct t.agent_id
  where t.state = 'running'
 
 -- name: end_leases_of
--- The leases of dead agents are over, unless one was renewed so lately that it cannot be dead.
+-- The leases of agents that do not live are over, unless one of the silent renewed one so lately that it must live.
 update task
    set lease_until = '-infinity'
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and state = 'running' and agent_id = any (%(dead)s::uuid[])
-   and lease_until < clock_timestamp() + make_interval(secs => %(lease_seconds)s::float8 - %(quiet_seconds)s)
+   and state = 'running'
+   and (agent_id = any (%(gone)s::uuid[])
+        or (agent_id = any (%(silent)s::uuid[])
+            and lease_until < clock_timestamp() + make_interval(secs => %(lease_seconds)s::float8 - %(quiet_seconds)s)))
 
 -- name: take_back_leases
 -- Tasks whose agent did not stage in time go back to the queue, while attempts are left. A lease that has just run
@@ -98,7 +100,7 @@ select count(*) filter (where state = 'staged'
 -- name: touch_wave
 -- The wave was looked at, and is again in a second or two; where its message must have been lost it is to be sent again.
 update wave
-   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() - interval '1 second' end,
+   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() - interval '0.7 seconds' end,
        published_at = case when %(publish)s then null else published_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 

@@ -1,14 +1,15 @@
 -- name: claim
 -- The lease of those tasks that are free, one attempt each: a fence that every later write must name.
 -- Rows that another process has locked are being claimed or closed by it: they are left alone. What was lost
--- with its agent before may be what ends agents: it runs alone, so that it takes no other task with it.
+-- with its agent before may be what ends agents: it runs alone, so that it takes no other task with it. So does what
+-- was tried before and has one attempt left: a neighbour must not take that.
 with free as (
     select t.task_id
       from task t
      where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
        and t.attempt < t.max_attempts and t.state = 'queued'
-       and (t.lost = 0 or cardinality(%(task_ids)b::uuid[]) = 1)
+       and (cardinality(%(task_ids)b::uuid[]) = 1 or (t.lost = 0 and (t.attempt = 0 or t.attempt < t.max_attempts - 1)))
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
                       and p.paused_at is null

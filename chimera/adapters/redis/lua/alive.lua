@@ -1,4 +1,4 @@
--- For each agent 1 if it may still run, else 0. KEYS[1]: see beat.lua.
+-- For each agent 1 if it may still run, 2 if its own process says that it is gone, else 0. KEYS[1]: see beat.lua.
 -- ARGV: milliseconds until a process is OFFLINE, then agents.
 local prefix, limit = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
@@ -8,22 +8,22 @@ local since = redis.call('HGET', prefix .. 'pulse', 'since')
 -- Nobody's beats came for so long, or they have only just begun to come again: no death can be told from that.
 local nothing_known = not last or now - last > limit or now - since <= limit
 
-local function alive(agent)
+local function standing(agent)
     local process = redis.call('HGET', prefix .. 'agents', agent)
     if not process then
-        return false
+        return nothing_known and 1 or 0
     end
     local states = redis.call('HGET', prefix .. 'states', process)
-    if string.sub(states, 1, 1) == 'x' then
-        return false
-    end
     local slot = (string.find(redis.call('HGET', prefix .. 'ids', process), agent, 1, true) + 31) / 32
+    if string.sub(states, 1, 1) == 'x' or string.sub(states, slot + 1, slot + 1) == 'X' then
+        return 2
+    end
     local seen = redis.call('ZSCORE', prefix .. 'seen', process)
-    return string.sub(states, slot + 1, slot + 1) ~= 'X' and now - seen <= limit
+    return (nothing_known or now - seen <= limit) and 1 or 0
 end
 
 local answers = {}
 for place = 2, #ARGV do
-    answers[place - 1] = (nothing_known or alive(ARGV[place])) and 1 or 0
+    answers[place - 1] = standing(ARGV[place])
 end
 return answers
