@@ -11,9 +11,6 @@ from celery.signals import worker_process_init, worker_shutting_down
 # Celery ends its children's tasks with SIGUSR1; nothing of it uses this one.
 DRAIN = signal.SIGUSR2
 
-# Signals keep weak references: these keep what is connected alive.
-_connected: list[Callable[..., None]] = []
-
 
 def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:
     """Has `drain` called, in the process that runs batches, when the worker is told to end.
@@ -34,6 +31,5 @@ def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:
             if child.pid is not None:
                 os.kill(child.pid, DRAIN)
 
-    worker_process_init.connect(started)
-    worker_shutting_down.connect(ending)
-    _connected.extend([started, ending])
+    worker_process_init.connect(started, weak=False)
+    worker_shutting_down.connect(ending, weak=False)
