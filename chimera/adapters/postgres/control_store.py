@@ -43,24 +43,24 @@ class ControlStore(port.ControlStore):
         return changes
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
-        scope = {"tenant": tenant_id, "plan": plan_id, "session_id": None, "limit": 1}
+        scope = _scope(tenant_id, plan_id=plan_id)
         with self._database.transaction(tenant_id) as connection:
             changed = _pause(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "paused")
 
     def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
-        scope = {"tenant": tenant_id, "plan": None, "session_id": session_id, "limit": limit}
+        scope = _scope(tenant_id, session_id=session_id, limit=limit)
         with self._database.transaction(tenant_id) as connection:
             return _pause(connection, scope, actor)
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
-        scope = {"tenant": tenant_id, "plan": plan_id, "session_id": None, "limit": 1}
+        scope = _scope(tenant_id, plan_id=plan_id)
         with self._database.transaction(tenant_id) as connection:
             changed = _resume(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "resumed")
 
     def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
-        scope = {"tenant": tenant_id, "plan": None, "session_id": session_id, "limit": limit}
+        scope = _scope(tenant_id, session_id=session_id, limit=limit)
         with self._database.transaction(tenant_id) as connection:
             return _resume(connection, scope, actor)
 
@@ -99,6 +99,13 @@ class ControlStore(port.ControlStore):
         values["plan_states"] = [str(state) for state in plan_states(kinds)]
         with self._database.transaction(tenant_id) as connection:
             return [row["plan_id"] for row in connection.execute(_SQL["retryable"], values)]
+
+
+def _scope(
+    tenant_id: str, *, plan_id: UUID | None = None, session_id: str | None = None, limit: int = 1
+) -> dict[str, Any]:
+    """Which plans: one, or so many of a session's or with neither of all the tenant's."""
+    return {"tenant": tenant_id, "plan": plan_id, "session_id": session_id, "limit": limit}
 
 
 def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
