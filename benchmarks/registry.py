@@ -102,7 +102,7 @@ def operations(beats: list[ProcessBeat]) -> dict[str, Callable[[AgentRegistry, i
         "list_none": lambda registry, _, __: registry.list_agents(status=AgentStatus.IDLE, limit=50),
         "list_offline": lambda registry, _, __: registry.list_agents(status=AgentStatus.OFFLINE, limit=50),
         "slots": lambda registry, _, __: registry.slots(),
-        "alive_100": lambda registry, _, random: registry.alive(some(random, 100)),
+        "standing_100": lambda registry, _, random: registry.standing(some(random, 100)).alive,
         "drain": lambda registry, number, random: registry.drain(random.choice(agents), draining=number % 2 == 0),
     }
 

@@ -5,6 +5,18 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.agent import Agent, AgentStatus, ProcessBeat
+from chimera.models.record import Record
+
+
+class Standing(Record):
+    """Some agents, by what is known of them."""
+
+    # May still run: known and not OFFLINE.
+    alive: frozenset[UUID]
+    # Their own process knows them to be gone: a pool child that died, or a worker that ended.
+    gone: frozenset[UUID]
+    # Nobody has heard of them lately, or ever.
+    silent: frozenset[UUID]
 
 
 class AgentRegistry(Protocol):
@@ -75,14 +87,10 @@ class AgentRegistry(Protocol):
         """Agents that live and do not drain; at least 1, since a message without workers is for those to come."""
         ...
 
-    def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:
-        """Which of these agents may still run: known and not OFFLINE.
+    def standing(self, agent_ids: Collection[UUID]) -> Standing:
+        """Which of these agents may still run.
 
         That an agent is dead shows by the beats it misses while others beat: where no beat came at all for three
         beats (the broker was away, or has lost everything), all of them count as alive until three beats later.
         """
-        ...
-
-    def gone(self, agent_ids: Collection[UUID]) -> set[UUID]:
-        """Which of these agents their own process knows to be gone: a pool child that died, or a worker that ended."""
         ...

@@ -69,13 +69,11 @@ class Sweep:
         return sent
 
     def _tenant_waves(self, tenant_id: str, waves: list[WaveRef]) -> int:
-        agents = self._store.agents(tenant_id, waves)
-        gone = self._agents.gone(agents)
-        silent = agents - gone - self._agents.alive(agents)
+        agents = self._agents.standing(self._store.agents(tenant_id, waves))
         queue_is_empty = self._queue.backlog(tenant_id) == 0
         sent = 0
         for wave in waves:
-            needs = self._store.look_at(wave, gone, silent, queue_is_empty=queue_is_empty)
+            needs = self._store.look_at(wave, agents.gone, agents.silent, queue_is_empty=queue_is_empty)
             failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
             if needs is not None and needs.judge:
                 self._queue.publish_judge(wave)

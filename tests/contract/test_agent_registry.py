@@ -293,19 +293,21 @@ def test_who_is_known_and_beats_is_alive(registry: Registry) -> None:
     for _ in range(3):
         registry.pass_time(OFFLINE_AFTER_SECONDS / 2)
         agents.heartbeat(here)
-    assert agents.alive([*ids(dead), *ids(here), stranger]) == {ids(here)[0]}
-    assert agents.gone([*ids(dead), *ids(here), stranger]) == {ids(here)[1]}, "the dead and strangers are only silent"
-    assert agents.alive([]) == agents.gone([]) == set()
+    assert agents.standing([*ids(dead), *ids(here), stranger]).alive == {ids(here)[0]}
+    assert agents.standing([*ids(dead), *ids(here), stranger]).gone == {ids(here)[1]}, (
+        "the dead and strangers are only silent"
+    )
+    assert agents.standing([]).alive == agents.standing([]).gone == set()
     agents.leave(here.process_id)
-    assert agents.alive(ids(here)) == set()
-    assert agents.gone(ids(here)) == set(ids(here))
+    assert agents.standing(ids(here)).alive == set()
+    assert agents.standing(ids(here)).gone == set(ids(here))
 
 
 def test_a_child_that_is_gone_is_gone_whatever_is_known_of_others(registry: Registry) -> None:
     said = beat(BUSY, OFFLINE)
     registry.agents.register(said)
-    assert registry.agents.alive(ids(said)) == {ids(said)[0]}
-    assert registry.agents.gone(ids(said)) == {ids(said)[1]}
+    assert registry.agents.standing(ids(said)).alive == {ids(said)[0]}
+    assert registry.agents.standing(ids(said)).gone == {ids(said)[1]}
 
 
 def test_nobody_is_taken_for_dead_because_the_broker_was_away(registry: Registry) -> None:
@@ -314,17 +316,17 @@ def test_nobody_is_taken_for_dead_because_the_broker_was_away(registry: Registry
     agents.register(first)
     agents.register(second)
     registry.pass_time(60)
-    assert agents.alive(both) == both, "nobody could beat"
+    assert agents.standing(both).alive == both, "nobody could beat"
     agents.heartbeat(first)
-    assert agents.alive(both) == both, "the second has had no time to"
+    assert agents.standing(both).alive == both, "the second has had no time to"
     for _ in range(3):
         registry.pass_time(OFFLINE_AFTER_SECONDS / 2)
         agents.heartbeat(first)
-    assert agents.alive(both) == set(ids(first))
+    assert agents.standing(both).alive == set(ids(first))
     registry.lose_everything()
-    assert agents.alive(both) == both
+    assert agents.standing(both).alive == both
     agents.heartbeat(first)
-    assert agents.alive(both) == both
+    assert agents.standing(both).alive == both
 
 
 def test_many_processes_are_listed_and_counted(agents: port.AgentRegistry) -> None:
@@ -344,8 +346,7 @@ ASK: dict[str, Callable[[port.AgentRegistry], object]] = {
     "get": lambda agents: agents.get(uuid4()),
     "drain": lambda agents: agents.drain("worker@a", draining=True),
     "slots": lambda agents: agents.slots(),
-    "alive": lambda agents: agents.alive([uuid4()]),
-    "gone": lambda agents: agents.gone([uuid4()]),
+    "standing": lambda agents: agents.standing([uuid4()]),
 }
 
 

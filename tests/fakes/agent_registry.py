@@ -15,6 +15,7 @@ from chimera.models.agent import (
     agents_of,
 )
 from chimera.ports import agent_registry as port
+from chimera.ports.agent_registry import Standing
 from tests.fakes.clock import FakeClock
 
 
@@ -93,20 +94,24 @@ class FakeAgentRegistry(port.AgentRegistry):
         offline = AgentStatus.OFFLINE
         return max(1, sum(agent.status is not offline and not agent.draining for agent in self._agents()))
 
-    def gone(self, agent_ids: Collection[UUID]) -> set[UUID]:
+    def standing(self, agent_ids: Collection[UUID]) -> Standing:
         self._check()
-        gone: set[UUID] = set()
-        for known in self._known.values():
-            for slot in known.beat.slots:
-                if known.left or slot.status is AgentStatus.OFFLINE:
-                    gone.add(slot.agent_id)
-        return gone & set(agent_ids)
-
-    def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:
-        self._check()
-        if self._last is None or self._since is None or self._late(self._last) or not self._late(self._since):
-            return set(agent_ids) - self.gone(agent_ids)
-        return {agent.agent_id for agent in self._agents() if agent.status is not AgentStatus.OFFLINE} & set(agent_ids)
+        asked = frozenset(agent_ids)
+        gone = frozenset(
+            slot.agent_id
+            for known in self._known.values()
+            for slot in known.beat.slots
+            if known.left or slot.status is AgentStatus.OFFLINE
+        )
+        alive = asked - gone
+        if (
+            self._last is not None
+            and self._since is not None
+            and not self._late(self._last)
+            and self._late(self._since)
+        ):
+            alive &= {agent.agent_id for agent in self._agents() if agent.status is not AgentStatus.OFFLINE}
+        return Standing(alive=alive, gone=gone & asked, silent=asked - gone - alive)
 
     def _beat(self, beat: ProcessBeat, *, draining: bool) -> None:
         self._check()

@@ -126,7 +126,7 @@ def test_a_child_that_is_killed_is_offline_and_another_takes_its_place(
     assert eventually(lambda: agents.get(victim.agent_id).status is OFFLINE) <= 3 * BEAT_SECONDS
     eventually(lambda: len(living(agents)) == 2)
     assert victim.agent_id not in {agent.agent_id for agent in living(agents)}
-    eventually(lambda: victim.agent_id not in agents.alive([victim.agent_id]))
+    eventually(lambda: victim.agent_id not in agents.standing([victim.agent_id]).alive)
     Chimera(here).plan(tenant, f"pl_{handle.plan_id.hex}").cancel()
 
 

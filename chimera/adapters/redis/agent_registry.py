@@ -20,6 +20,7 @@ from chimera.models.agent import (
     agents_of,
 )
 from chimera.ports import agent_registry as port
+from chimera.ports.agent_registry import Standing
 
 # See lua/beat.lua for the keys below it. The braces keep them in one slot of a cluster.
 PREFIX = "chimera:{agents}:"
@@ -38,7 +39,7 @@ class AgentRegistry(port.AgentRegistry):
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        names = ("beat", "leave", "drain", "list", "get", "slots", "alive")
+        names = ("beat", "leave", "drain", "list", "get", "slots", "standing")
         # A script that the server has lost is loaded again by redis-py.
         self._scripts: dict[str, Any] = {name: client.register_script(script(name)) for name in names}
 
@@ -90,18 +91,13 @@ class AgentRegistry(port.AgentRegistry):
     def slots(self) -> int:  # noqa: D102
         return max(1, int(self._run("slots", _OFFLINE_MS)))
 
-    def alive(self, agent_ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
-        return self._standing(agent_ids, 1)
-
-    def gone(self, agent_ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
-        return self._standing(agent_ids, 2)
-
-    def _standing(self, agent_ids: Collection[UUID], wanted: int) -> set[UUID]:
+    def standing(self, agent_ids: Collection[UUID]) -> Standing:  # noqa: D102
         asked = list(agent_ids)
-        if not asked:
-            return set()
-        answers = self._run("alive", _OFFLINE_MS, *(agent_id.hex for agent_id in asked))
-        return {agent_id for agent_id, answer in zip(asked, answers, strict=True) if answer == wanted}
+        answers = self._run("standing", _OFFLINE_MS, *(agent_id.hex for agent_id in asked)) if asked else []
+        found: dict[str, set[UUID]] = {name: set() for name in Standing.model_fields}
+        for agent_id, name in zip(asked, answers, strict=True):
+            found[name].add(agent_id)
+        return Standing(**{name: frozenset(ids) for name, ids in found.items()})
 
     def _beat(self, beat: ProcessBeat, *, anew: bool) -> bool:
         drains = self._run("beat", *beat_arguments(beat, anew=anew))

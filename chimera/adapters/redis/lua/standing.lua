@@ -1,4 +1,4 @@
--- For each agent 1 if it may still run, 2 if its own process says that it is gone, else 0. KEYS[1]: see beat.lua.
+-- For each agent 'alive' if it may still run, 'gone' if its own process says so, else 'silent'. KEYS[1]: see beat.lua.
 -- ARGV: milliseconds until a process is OFFLINE, then agents.
 local prefix, limit = KEYS[1], tonumber(ARGV[1])
 local time = redis.call('TIME')
@@ -11,15 +11,15 @@ local nothing_known = not last or now - last > limit or now - since <= limit
 local function standing(agent)
     local process = redis.call('HGET', prefix .. 'agents', agent)
     if not process then
-        return nothing_known and 1 or 0
+        return nothing_known and 'alive' or 'silent'
     end
     local states = redis.call('HGET', prefix .. 'states', process)
     local slot = (string.find(redis.call('HGET', prefix .. 'ids', process), agent, 1, true) + 31) / 32
     if string.sub(states, 1, 1) == 'x' or string.sub(states, slot + 1, slot + 1) == 'X' then
-        return 2
+        return 'gone'
     end
     local seen = redis.call('ZSCORE', prefix .. 'seen', process)
-    return (nothing_known or now - seen <= limit) and 1 or 0
+    return (nothing_known or now - seen <= limit) and 'alive' or 'silent'
 end
 
 local answers = {}
