@@ -293,10 +293,10 @@ def test_who_is_known_and_beats_is_alive(registry: Registry) -> None:
     for _ in range(3):
         registry.pass_time(OFFLINE_AFTER_SECONDS / 2)
         agents.heartbeat(here)
-    assert agents.standing([*ids(dead), *ids(here), stranger]).alive == {ids(here)[0]}
-    assert agents.standing([*ids(dead), *ids(here), stranger]).gone == {ids(here)[1]}, (
-        "the dead and strangers are only silent"
-    )
+    standing = agents.standing([*ids(dead), *ids(here), stranger])
+    assert standing.alive == {ids(here)[0]}
+    assert standing.gone == {ids(here)[1]}, "the dead and strangers are only silent"
+    assert standing.silent == {*ids(dead), stranger}
     assert agents.standing([]).alive == agents.standing([]).gone == set()
     agents.leave(here.process_id)
     assert agents.standing(ids(here)).alive == set()
