@@ -2,7 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from enum import StrEnum
 from functools import cached_property
+
+from pydantic import Field
 
 from chimera.models.decision import Reason, Span
 from chimera.models.record import Record
@@ -11,6 +14,56 @@ _NEVER = r"(?!)"
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,63}")
 _DIGITS = re.compile(r"\d+")
 _DIGIT_RUN = re.compile(r"(?<![^\W_])\d+(?:[ -]\d+)*(?![^\W_])")
+
+
+class Part(StrEnum):
+    """A part of the judged record."""
+
+    INPUT = "input"
+    OUTPUT = "output"
+    REASONING = "reasoning"
+    EVIDENCE = "evidence"
+
+
+class Then(StrEnum):
+    """What a rule that fires leads to."""
+
+    HITL = "hitl"  # a person decides
+    RETRY = "retry"  # denied, and tried again with the reason
+    DENY = "deny"  # denied
+
+
+class Detector(StrEnum):
+    """What is found by more than a pattern."""
+
+    CARD_NUMBER = "card_number"
+    SSN = "ssn"
+    IBAN = "iban"
+    EMAIL = "email"
+    PHONE = "phone"
+    CREDENTIAL = "credential"
+
+
+class Topic(StrEnum):
+    """What people must look at."""
+
+    POLITICS = "politics"
+    HEALTH_ADVICE = "health_advice"
+    FINANCIAL_ADVICE = "financial_advice"
+    LEGAL_CLAIMS = "legal_claims"
+
+
+class Rule(Record):
+    """A rule on text: exactly one of keywords, pattern, detector and topic."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)
+    keywords: tuple[str, ...] | None = None
+    pattern: str | None = None
+    detector: Detector | None = None
+    topic: Topic | None = None
+    within: tuple[Part, ...] = tuple(Part)
+    skills: tuple[str, ...] | None = None  # None: all
+    then: Then = Then.HITL
 
 
 class TextRule(Record):

@@ -13,8 +13,10 @@ from psycopg.rows import TupleRow
 
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
+from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.models.audit import AuditEvent, chain
+from chimera.models.policy import Policy
 from chimera.models.task import TRANSITIONS, TaskState
 from tests.conftest import new_tenant_id
 from tests.contract.scene import Scene, approve, deny, success
@@ -34,6 +36,7 @@ TABLES = (
     "state",
     "review_card",
     "stale_result",
+    "policy",
 )
 
 Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
@@ -79,7 +82,8 @@ def scene(
 
 
 @pytest.fixture(scope="module")
-def history(scene: Scene) -> History:
+def history(scene: Scene, owner_database: Database) -> History:
+    PolicyStore(owner_database).apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     planned = scene.plan(6, state_key="k")
     scene.send()
     queued, running, staged, in_review, approved, denied = planned.ids

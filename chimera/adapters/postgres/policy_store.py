@@ -1,0 +1,87 @@
+"""Policies, in PostgreSQL."""
+
+from functools import lru_cache
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.database import Database, statements
+from chimera.models.audit import AuditEvent
+from chimera.models.policy import BUILT_IN, Policy, PolicyInForce, parse_policy
+from chimera.ports import policy_store as port
+from chimera.ports.policy_store import PolicyVersion
+
+_SQL = statements("policy_store")
+_EVERYBODY = "*"
+
+
+class PolicyStore(port.PolicyStore):
+    """In the role `owner` to apply, in `app` or `judge` to read."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def apply(self, tenant_id: str | None, policy: Policy, actor: str) -> PolicyInForce:  # noqa: D102  see the port
+        with self._database.transaction(tenant_id or _EVERYBODY) as connection:
+            connection.execute(_SQL["lock_default"])
+            # The heads first: whoever decides meanwhile has its entry before this one's, or sees this policy.
+            heads = [Head(connection, tenant_id)] if tenant_id else []
+            now = in_force(connection, tenant_id or _EVERYBODY)
+            if now.own == (tenant_id is not None) and now.policy == policy and now.number:
+                return now
+            values = {"tenant": tenant_id or _EVERYBODY, "name": policy.name, "actor": actor}
+            row = connection.execute(_SQL["append"], values | {"body": policy.body, "sha256": policy.sha256}).fetchone()
+            assert row is not None
+            applied = PolicyInForce(policy=policy, number=row["number"], own=tenant_id is not None)
+            event = AuditEvent(
+                kind="policy.applied",
+                actor=actor,
+                facts={
+                    "before": now.version,
+                    "version": applied.version,
+                    "own": applied.own,
+                    "sha256": policy.sha256.hex(),
+                },
+            )
+            for head in heads:
+                head.append([event])
+            if tenant_id is None:
+                for tenant in [row["tenant_id"] for row in connection.execute(_SQL["tenants"])]:
+                    connection.execute(_SQL["speak_for"], {"tenant": tenant})
+                    follows = connection.execute(_SQL["follows_default"], {"tenant": tenant}).fetchone()
+                    if follows and follows["follows"]:
+                        Head(connection, tenant).append([event])
+        return applied
+
+    def in_force(self, tenant_id: str) -> PolicyInForce:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            return in_force(connection, tenant_id)
+
+    def default(self) -> PolicyInForce:  # noqa: D102
+        return self.in_force(_EVERYBODY)
+
+    def versions(self, tenant_id: str | None) -> list[PolicyVersion]:  # noqa: D102
+        with self._database.transaction(tenant_id or _EVERYBODY) as connection:
+            rows = connection.execute(_SQL["versions"], {"tenant": tenant_id or _EVERYBODY}).fetchall()
+        return [
+            PolicyVersion(
+                number=row["number"],
+                name=row["name"],
+                version=f"{row['name']}@v{row['number']}+{row['sha256'].hex()[:8]}",
+                applied_at=row["applied_at"],
+                applied_by=row["applied_by"],
+            )
+            for row in rows
+        ]
+
+
+def in_force(connection: psycopg.Connection[DictRow], tenant_id: str) -> PolicyInForce:
+    """The policy that applies to a tenant, read in this transaction."""
+    row = connection.execute(_SQL["in_force"], {"tenant": tenant_id}).fetchone()
+    return _in_force(row["body"], row["number"], row["own"]) if row else BUILT_IN
+
+
+@lru_cache(maxsize=1000)
+def _in_force(body: str, number: int, own: bool) -> PolicyInForce:
+    return PolicyInForce(policy=parse_policy(body), number=number, own=own)

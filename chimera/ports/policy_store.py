@@ -1,0 +1,40 @@
+"""Policies, version by version."""
+
+from typing import Protocol
+
+from chimera.models.policy import Policy, PolicyInForce
+from chimera.models.record import Instant, Record
+
+
+class PolicyVersion(Record):
+    """A policy that was applied."""
+
+    number: int
+    name: str
+    version: str  # as decisions name it
+    applied_at: Instant
+    applied_by: str
+
+
+class PolicyStore(Protocol):
+    """Each method is one transaction; all raise StoreUnavailable. A tenant of None is the default of all."""
+
+    def apply(self, tenant_id: str | None, policy: Policy, actor: str) -> PolicyInForce:
+        """Puts a policy in force, and on the record of whom it applies to; the one in force again is no new version.
+
+        Raises:
+            UnknownTenant: there is no such tenant.
+        """
+        ...
+
+    def in_force(self, tenant_id: str) -> PolicyInForce:
+        """The tenant's own policy, else the default that was applied, else the one built in."""
+        ...
+
+    def default(self) -> PolicyInForce:
+        """What applies to tenants without a policy of their own."""
+        ...
+
+    def versions(self, tenant_id: str | None) -> list[PolicyVersion]:
+        """What was applied, newest first."""
+        ...
