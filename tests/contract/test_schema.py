@@ -321,6 +321,7 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
         ).fetchall()
     assert sorted(rows) == [
         ("plan_for_sweep", "r", "{chimera_judge}"),
+        ("policy_of_all", "r", "{-}"),
         ("tenant_of_owner", "*", "{chimera_owner}"),
         ("wave_for_sweep", "r", "{chimera_judge}"),
     ]
