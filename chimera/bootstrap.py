@@ -15,6 +15,7 @@ from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.review_store import ReviewStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
@@ -23,12 +24,13 @@ from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.gate import Policy
 from chimera.models.skill import Catalogue
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore as ControlStorePort
+from chimera.ports.llm import Llm
 from chimera.ports.plan_store import PlanStore as PlanStorePort
+from chimera.ports.policy_store import PolicyStore as PolicyStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
@@ -36,8 +38,10 @@ from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.lease_keeper import LeaseKeeper
+from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
+from chimera.services.policy_service import PolicyService
 from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
@@ -55,7 +59,6 @@ class Services:
         self._settings = settings
         self._catalogue = catalogue
         self._clock = clock
-        self._policy = Policy()
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
@@ -126,13 +129,26 @@ class Services:
             self._dispatcher(self._judge_database),
             self._catalogue,
             self._clock,
-            self._policy,
+            Opinions(self.llm, self._clock),
         )
+
+    # The models that a policy may name. None: whatever needs an opinion goes to a person.
+    llm: Llm | None = None
+
+    @cached_property
+    def policies(self) -> PolicyService:
+        """Policies to read and to try; role app."""
+        return PolicyService(PolicyStore(self._app_database), self._catalogue)
+
+    @cached_property
+    def policy_changes(self) -> PolicyStorePort:
+        """Policies to apply; role owner."""
+        return PolicyStore(self._database("owner_database_url"))
 
     @cached_property
     def reviews(self) -> ReviewService:
         """Cards and people's decisions; roles app and judge."""
-        return ReviewService(ReviewStore(self._app_database), self._decisions, self._policy)
+        return ReviewService(ReviewStore(self._app_database), self._decisions)
 
     @cached_property
     def sweep(self) -> Sweep:

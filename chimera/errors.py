@@ -102,6 +102,10 @@ class QueueUnavailable(ChimeraError):
     """The broker does not answer."""
 
 
+class LlmFailed(ChimeraError):
+    """The model did not answer."""
+
+
 class EmbeddedServerError(ChimeraError):
     """An embedded server cannot be started."""
 

@@ -1,28 +1,18 @@
 """The gate: what is to be done with a staged result. Pure: the same input always gets the same ruling."""
 
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
 from chimera.models.decision import Reason, Ruling, Verdict
-from chimera.models.record import Record, canonical_json, sha256
-from chimera.models.result import FailureOutcome, SuccessOutcome
-from chimera.models.rules import TextRules
+from chimera.models.policy import Amount, Bands, Policy, SkillPolicy
+from chimera.models.record import Record
+from chimera.models.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.rules import Then
 from chimera.models.task import TaskState
-
-
-class Policy(Record):
-    """What the gate asks of a result."""
-
-    name: str = "default@v1"
-    min_confidence: float = Field(default=0.70, ge=0, le=1)
-    rules: TextRules = TextRules()
-
-    @property
-    def version(self) -> str:
-        """Name and content hash: `default@v1+3f9a0c12`."""
-        return f"{self.name}+{sha256(canonical_json(self.model_dump(mode='json'))).hex()[:8]}"
 
 
 class Staged(Record):
@@ -33,39 +23,55 @@ class Staged(Record):
     input: dict[str, Any]
     attempt: int
     max_attempts: int
+    # How often a result of the task was sent back with the reasons.
+    replans: int = 0
     outcome: SuccessOutcome | FailureOutcome
+    # Bytes of the outcome's JSON text.
+    size: int = Field(default=0, ge=0)
     sha256: bytes
+    usage: Usage = NO_USAGE
     state_key: str | None = None
     # The version of the shared state when the task was claimed; 0 where the key did not exist.
     state_version: int | None = None
 
 
-def gate(staged: Staged, policy: Policy, output_fault: str | None) -> Ruling:
+# What a finding leads to, the strongest last: the ruling is that of the strongest.
+_STRENGTH = {Then.HITL: 1, Then.RETRY: 2, Then.DENY: 3}
+Finding = tuple[Then, Reason]
+
+# A draw that no sample takes: draws are from 0 to below 1.
+NEVER_SAMPLED = 1.0
+
+
+def gate(staged: Staged, policy: Policy, output_fault: str | None, draw: float = NEVER_SAMPLED) -> Ruling:
     """Rules on one result.
 
-    A failure is tried again while attempts are left. An output that does not fit its schema
-    (`output_fault` says why) is denied. A text rule that fires, or a confidence that is missing, no
-    number from 0 to 1, or below the policy's, asks for a person. All else is approved.
+    A failure is tried again while attempts are left. Everything that the policy finds is among the reasons, and the
+    strongest of it rules: a denial, else another try, else a person. Where nothing is found the result is approved,
+    or goes to a person because the draw made it one of the sample.
+
+    Args:
+        staged: the result.
+        policy: what is asked of it.
+        output_fault: why the output does not fit the skill's own schema; None where it does.
+        draw: a random number from 0 to below 1.
     """
     outcome = staged.outcome
     if isinstance(outcome, FailureOutcome):
         return _failed(staged, outcome)
-    if output_fault is not None:
-        return Ruling(
-            verdict=Verdict.DENY,
-            reasons=(Reason(rule="output.schema", value=output_fault),),
-            next_state=TaskState.DENIED,
-        )
-    record = {
-        "input": staged.input,
-        "output": outcome.output,
-        "reasoning": outcome.reasoning,
-        "evidence": outcome.evidence,
-    }
-    reasons = (*_confidence(outcome.confidence, policy.min_confidence), *policy.rules.fired(record))
-    if reasons:
+    findings = [*_findings(staged, outcome, policy, output_fault)]
+    asked = policy.of_skill(staged.skill)
+    if not findings and asked.sample is not None and draw < asked.sample:
+        findings.append((Then.HITL, Reason(rule="sample", value=asked.sample)))
+    if not findings:
+        return APPROVED
+    reasons = tuple(reason for _, reason in findings)
+    strongest = max((then for then, _ in findings), key=_STRENGTH.__getitem__)
+    if strongest is Then.HITL:
         return Ruling(verdict=Verdict.HITL, reasons=reasons, next_state=TaskState.IN_REVIEW)
-    return APPROVED
+    if strongest is Then.RETRY:
+        return _sent_back(staged, reasons, policy.max_replans)
+    return Ruling(verdict=Verdict.DENY, reasons=reasons, next_state=TaskState.DENIED)
 
 
 APPROVED = Ruling(verdict=Verdict.APPROVE, next_state=TaskState.APPROVED)
@@ -73,7 +79,7 @@ APPROVED = Ruling(verdict=Verdict.APPROVE, next_state=TaskState.APPROVED)
 
 def state_conflict(staged: Staged) -> Ruling:
     """The ruling where shared state changed after the task had read it."""
-    return _again(staged, Reason(rule="state.changed", value=staged.state_key))
+    return _again(staged, (Reason(rule="state.changed", value=staged.state_key),))
 
 
 def lease_lost(attempt: int) -> Ruling:
@@ -90,26 +96,83 @@ def stopped(state: TaskState) -> Ruling:
     return Ruling(verdict=Verdict.DENY, reasons=(Reason(rule=f"plan.{state}"),), next_state=state)
 
 
+def _findings(staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fault: str | None) -> Iterator[Finding]:
+    asked = policy.of_skill(staged.skill)
+    if output_fault is not None:
+        yield Then.DENY, Reason(rule="output.schema", value=output_fault)
+    elif (fault := policy.output_fault(staged.skill, outcome.output)) is not None:
+        yield Then.DENY, Reason(rule="output.policy_schema", value=fault)
+    yield from _limits(staged, outcome, asked)
+    yield from _confidence(outcome.confidence, asked.confidence or Bands())
+    record = {
+        "input": staged.input,
+        "output": outcome.output,
+        "reasoning": outcome.reasoning,
+        "evidence": outcome.evidence,
+    }
+    for fired in policy.text_rules.fired(staged.skill, record):
+        yield fired.then, Reason(rule=fired.rule, spans=fired.spans)
+
+
+def _limits(staged: Staged, outcome: SuccessOutcome, asked: SkillPolicy) -> Iterator[Finding]:
+    if asked.max_output_bytes is not None and staged.size > asked.max_output_bytes:
+        yield Then.DENY, _above("output.size", staged.size, asked.max_output_bytes)
+    limit = asked.max_usage or Amount()
+    if limit.cost_usd is not None and staged.usage.cost_usd > limit.cost_usd:
+        yield Then.DENY, _above("usage.cost_usd", staged.usage.cost_usd, limit.cost_usd)
+    if limit.tokens is not None and staged.usage.tokens > limit.tokens:
+        yield Then.DENY, _above("usage.tokens", staged.usage.tokens, limit.tokens)
+    yield from _not_among("tool.not_allowed", outcome.tools, asked.tools)
+    yield from _not_among("effect.not_allowed", outcome.effects, asked.effects)
+
+
+def _above(rule: str, value: Decimal | int, limit: Decimal | int) -> Reason:
+    return Reason(rule=rule, value=f"{value} > {limit}")
+
+
+def _not_among(rule: str, said: Sequence[str], allowed: Sequence[str] | None) -> Iterator[Finding]:
+    """The number of names that are not allowed; not the names, which are the skill's own text."""
+    if allowed is not None and (count := len(set(said) - set(allowed))):
+        yield Then.DENY, Reason(rule=rule, value=float(count))
+
+
 def _failed(staged: Staged, failure: FailureOutcome) -> Ruling:
     reason = Reason(rule=f"failure.{failure.code}")
-    if failure.retryable:
-        return _again(staged, reason)
-    return Ruling(verdict=Verdict.DENY, reasons=(reason,), next_state=TaskState.EXHAUSTED)
+    if not failure.retryable:
+        return Ruling(verdict=Verdict.DENY, reasons=(reason,), next_state=TaskState.EXHAUSTED)
+    return _again(staged, (reason,))
 
 
-def _again(staged: Staged, reason: Reason) -> Ruling:
+def _again(staged: Staged, reasons: tuple[Reason, ...]) -> Ruling:
     """Denied for now: another attempt, or the end where none is left."""
     if staged.attempt < staged.max_attempts:
-        return Ruling(verdict=Verdict.DENY, reasons=(reason,), next_state=TaskState.QUEUED)
+        return Ruling(verdict=Verdict.DENY, reasons=reasons, next_state=TaskState.QUEUED)
     end = Reason(rule="attempts.exhausted", value=float(staged.attempt))
-    return Ruling(verdict=Verdict.DENY, reasons=(reason, end), next_state=TaskState.EXHAUSTED)
+    return Ruling(verdict=Verdict.DENY, reasons=(*reasons, end), next_state=TaskState.EXHAUSTED)
 
 
-def _confidence(confidence: float | None, minimum: float) -> tuple[Reason, ...]:
+def _sent_back(staged: Staged, reasons: tuple[Reason, ...], max_replans: int) -> Ruling:
+    """Denied for now and back with the reasons, unless that has been done as often as it may be."""
+    if staged.replans < max_replans:
+        return _again(staged, reasons)
+    end = Reason(rule="replans.exhausted", value=float(staged.replans))
+    return Ruling(verdict=Verdict.DENY, reasons=(*reasons, end), next_state=TaskState.EXHAUSTED)
+
+
+def _confidence(confidence: float | None, bands: Bands) -> Iterator[Finding]:
     if confidence is None:
-        return (Reason(rule="confidence.missing"),)
-    if not 0 <= confidence <= 1:
-        return (Reason(rule="confidence.invalid", value=confidence),)
-    if confidence < minimum:
-        return (Reason(rule="confidence.below", threshold=minimum, value=confidence),)
-    return ()
+        yield Then.HITL, Reason(rule="confidence.missing")
+    elif not 0 <= confidence <= 1:
+        yield Then.HITL, Reason(rule="confidence.invalid", value=confidence)
+    elif confidence < bands.approve:
+        then, threshold = _band(confidence, bands)
+        yield then, Reason(rule="confidence.below", threshold=threshold, value=confidence)
+
+
+def _band(confidence: float, bands: Bands) -> tuple[Then, float]:
+    """What a confidence below `approve` leads to, and the threshold that it is below."""
+    if confidence >= bands.hitl:
+        return Then.HITL, bands.approve
+    if bands.retry is None:
+        return Then.DENY, bands.hitl
+    return (Then.RETRY, bands.hitl) if confidence >= bands.retry else (Then.DENY, bands.retry)

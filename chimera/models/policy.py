@@ -5,10 +5,11 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, model_validator
+import jsonschema_rs
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from chimera.models.record import Record, Text, canonical_json, sha256
-from chimera.models.rules import Rule
+from chimera.models.rules import Rule, TextRules
 
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -63,6 +64,16 @@ class SkillPolicy(Record):
     reserve: Amount | None = None
     # The skill that its tasks run instead when the budget's limit is reached and `at_limit` is degrade.
     degrade_to: Text | None = None
+
+    @field_validator("output_schema")
+    @classmethod
+    def _is_a_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            try:
+                _validator(schema)
+            except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as exc:
+                raise ValueError(f"no JSON Schema that can be used: {str(exc).splitlines()[0]}") from None
+        return schema
 
     def over(self, defaults: "SkillPolicy") -> "SkillPolicy":
         """This, with what it does not say taken from `defaults`."""
@@ -150,6 +161,26 @@ class Policy(Record):
         """What is asked of a skill's results, with nothing left to defaults; the confidence bands are never None."""
         return self._by_skill.setdefault(skill, self._merged(skill))
 
+    def output_fault(self, skill: str, output: Any) -> str | None:
+        """Where an output does not fit the policy's schema for the skill, and why, without its text.
+
+        The path within the schema, which the policy's author wrote: `properties.reply.maxLength`.
+        """
+        schema = self.of_skill(skill).output_schema
+        if schema is None:
+            return None
+        if skill not in self._validators:
+            self._validators[skill] = _validator(schema)
+        error = next(self._validators[skill].iter_errors(output), None)
+        if error is None:
+            return None
+        return ".".join(str(step) for step in error.schema_path)
+
+    @cached_property
+    def text_rules(self) -> TextRules:
+        """The rules on text, ready to be asked."""
+        return TextRules(self.rules)
+
     @cached_property
     def body(self) -> str:
         """The policy as canonical JSON: what is stored and hashed."""
@@ -162,7 +193,11 @@ class Policy(Record):
 
     def version(self, number: int) -> str:
         """Name, number and content hash: `acme@v3+3f9a0c12`."""
-        return f"{self.name}@v{number}+{self.sha256.hex()[:8]}"
+        return version_name(self.name, number, self.sha256)
+
+    @cached_property
+    def _validators(self) -> dict[str, jsonschema_rs.Draft202012Validator]:
+        return {}
 
     @cached_property
     def _by_skill(self) -> dict[str, SkillPolicy]:
@@ -184,6 +219,21 @@ class PolicyInForce(Record):
     def version(self) -> str:
         """What decisions name: `acme@v3+3f9a0c12`."""
         return self.policy.version(self.number)
+
+
+def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """Its patterns run on an engine whose time is linear in the text; what it refers to is inside it."""
+    options = jsonschema_rs.RegexOptions()
+    return jsonschema_rs.Draft202012Validator(schema, pattern_options=options, retriever=_nothing_elsewhere)
+
+
+def _nothing_elsewhere(uri: str) -> Any:
+    raise ValueError(f"{uri} lies outside of the schema")
+
+
+def version_name(name: str, number: int, sha256: bytes) -> str:
+    """How decisions name a policy: `acme@v3+3f9a0c12`."""
+    return f"{name}@v{number}+{sha256.hex()[:8]}"
 
 
 def parse_policy(body: str) -> Policy:

@@ -5,9 +5,23 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter
 
 from chimera.models.record import Instant, Record
+
+
+def reported_confidence(value: object) -> float | None:
+    """A confidence as a skill reported it, or None where that is not a finite number.
+
+    A bool or the text "0.9" is not a number. A number outside 0..1 is kept: the gate refuses it by name.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 class SuccessOutcome(Record):
@@ -16,9 +30,12 @@ class SuccessOutcome(Record):
     kind: Literal["success"] = "success"
     output: Any
     # What the skill reported, 0..1 when it is right; None where it reported none or no finite number.
-    confidence: float | None = None
+    confidence: Annotated[float | None, BeforeValidator(reported_confidence)] = None
     reasoning: str | None = None
     evidence: tuple[str, ...] = ()
+    # Names of the tools that it used, and of what it is going to do where it is committed.
+    tools: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
 
 
 class FailureOutcome(Record):
@@ -56,17 +73,3 @@ class Result(Record):
     usage: Usage = NO_USAGE
     started_at: Instant
     finished_at: Instant
-
-
-def reported_confidence(value: object) -> float | None:
-    """A confidence as a skill reported it, or None where that is not a finite number.
-
-    A bool or the text "0.9" is not a number. A number outside 0..1 is kept: the gate refuses it by name.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None

@@ -99,7 +99,21 @@ DEFAULT_RULES = (
 )
 
 
-class TextRules(Record):
+class Fired(Record):
+    rule: str
+    then: Then
+    spans: tuple[Span, ...]
+
+
+class TextRules:
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self._old = OldRules()
+
+    def fired(self, skill: str, record: dict[str, object]) -> tuple[Fired, ...]:
+        return tuple(Fired(rule=r.rule, then=Then.HITL, spans=r.spans) for r in self._old.fired(record))
+
+
+class OldRules(Record):
     """Rules applied together."""
 
     rules: tuple[TextRule, ...] = DEFAULT_RULES

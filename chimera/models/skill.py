@@ -33,6 +33,10 @@ class Success(Generic[T]):
     confidence: float | None = None
     reasoning: str | None = None
     evidence: Sequence[str] = ()
+    # Names of the tools that were used, and of what is going to be done where the result is committed: a policy may
+    # allow some and no others.
+    tools: Sequence[str] = ()
+    effects: Sequence[str] = ()
     usage: Usage = NO_USAGE
 
 

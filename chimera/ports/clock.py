@@ -1,4 +1,4 @@
-"""Time, and ids that are ordered by it."""
+"""Time, ids that are ordered by it, and chance."""
 
 from datetime import datetime
 from typing import Protocol
@@ -10,6 +10,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The time now, aware, UTC."""
+        ...
+
+    def draw(self) -> float:
+        """A random number from 0 to below 1 that nobody can foresee."""
         ...
 
     def new_id(self) -> UUID:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chimera.models.decision import Decision, Ruling
 from chimera.models.gate import Staged
+from chimera.models.policy import PolicyInForce
 from chimera.models.record import Record
 from chimera.models.wave import WaveRef
 
@@ -22,6 +23,8 @@ class OpenWave(Record):
 
     staged: tuple[Staged, ...] = ()
     lost: tuple[LostTask, ...] = ()
+    # What applies to the tenant now.
+    policy: PolicyInForce
 
 
 class WaveDecision(Record):
@@ -48,11 +51,19 @@ class CardDecision(Record):
     note: str | None
 
 
+class PolicyChanged(Exception):
+    """Another policy was applied after the decisions were made: nothing was written."""
+
+
 class DecisionStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
     def open_wave(self, wave: WaveRef) -> OpenWave:
         """What the wave has staged, and its tasks whose last lease ran out."""
+        ...
+
+    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
+        """Reserves for so long the asking of a model about this wave; False where another token has it."""
         ...
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
@@ -61,6 +72,9 @@ class DecisionStore(Protocol):
         All or nothing. A task that is no longer where the decision found it is left out, so that a
         Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. Returns the number
         of tasks that go back to the queue.
+
+        Raises:
+            PolicyChanged: the decisions name another policy than the one in force.
         """
         ...
 
@@ -68,11 +82,11 @@ class DecisionStore(Protocol):
         """The waves of a stopping plan that still have an open task or card."""
         ...
 
-    def stop_wave(self, wave: WaveRef, policy_version: str) -> None:
+    def stop_wave(self, wave: WaveRef) -> None:
         """Ends every open task of a wave whose plan stops, its cards with it."""
         ...
 
-    def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:
+    def decide_card(self, tenant_id: str, decision: CardDecision) -> None:
         """Writes a person's decision as `decide_wave` writes the Judge's.
 
         Raises:

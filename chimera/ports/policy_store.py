@@ -1,7 +1,11 @@
 """Policies, version by version."""
 
+from datetime import datetime
 from typing import Protocol
+from uuid import UUID
 
+from chimera.models.decision import Verdict
+from chimera.models.gate import Staged
 from chimera.models.policy import Policy, PolicyInForce
 from chimera.models.record import Instant, Record
 
@@ -14,6 +18,18 @@ class PolicyVersion(Record):
     version: str  # as decisions name it
     applied_at: Instant
     applied_by: str
+
+
+class Judged(Record):
+    """A result, and what the tenant's policy of the time said of it."""
+
+    plan_id: UUID
+    task_id: UUID
+    attempt: int
+    verdict: Verdict
+    final: bool
+    # None where it was erased.
+    staged: Staged | None
 
 
 class PolicyStore(Protocol):
@@ -37,4 +53,10 @@ class PolicyStore(Protocol):
 
     def versions(self, tenant_id: str | None) -> list[PolicyVersion]:
         """What was applied, newest first."""
+        ...
+
+    def judged(
+        self, tenant_id: str, since: datetime | None, plan_id: UUID | None, after: tuple[UUID, int], limit: int
+    ) -> list[Judged]:
+        """Results that a policy has ruled on, of one plan or of all, by task and attempt after those given."""
         ...

@@ -76,6 +76,8 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
             confidence=reported_confidence(answer.confidence),
             reasoning=answer.reasoning,
             evidence=tuple(answer.evidence),
+            tools=tuple(answer.tools),
+            effects=tuple(answer.effects),
         )
         text = canonical_json(outcome.model_dump(mode="python"))
     except ValidationError as exc:

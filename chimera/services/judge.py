@@ -1,5 +1,6 @@
 """The Judge: gates what a wave has staged, and is the only way into shared state."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
@@ -7,32 +8,36 @@ from pydantic import ValidationError
 
 from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.decision import Decision, Verdict
-from chimera.models.gate import Policy, Staged, gate, lease_lost, state_conflict
+from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.gate import Staged, gate, lease_lost, state_conflict
+from chimera.models.opinion import lowered
+from chimera.models.policy import LlmJudge, PolicyInForce
 from chimera.models.result import SuccessOutcome
 from chimera.models.skill import Catalogue, describe
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
-from chimera.ports.decision_store import DecisionStore, LostTask, WaveDecision
+from chimera.ports.decision_store import DecisionStore, LostTask, OpenWave, PolicyChanged, WaveDecision
 from chimera.services.dispatcher import Dispatcher
+from chimera.services.opinions import AT_ONCE, Opinions
 
 log = structlog.get_logger(__name__)
 
 DECIDED_BY_POLICY = "policy"
+# The asking of a model is another Judge's so long after the last answer could have come.
+ASKING_MARGIN_SECONDS = 15.0
 
 
 class Judge:
-    """Decides by policy; what it may not decide becomes a review card."""
+    """Decides by the tenant's policy; what it may not decide becomes a review card."""
 
     def __init__(
-        self, store: DecisionStore, dispatcher: Dispatcher, catalogue: Catalogue, clock: Clock, policy: Policy
+        self, store: DecisionStore, dispatcher: Dispatcher, catalogue: Catalogue, clock: Clock, opinions: Opinions
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._catalogue = catalogue
         self._clock = clock
-        self._policy = policy
-        self._policy_version = policy.version
+        self._opinions = opinions
 
     def judge_wave(self, wave: WaveRef) -> int:
         """Gates whatever the wave has staged, sends the tenant's next waves, and returns how many were gated.
@@ -43,16 +48,27 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
-        waiting = self._store.open_wave(wave)
-        decisions = [self._decide(staged) for staged in waiting.staged]
-        decisions += [self._give_up(task) for task in waiting.lost]
-        failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
-        requeued = self._store.decide_wave(wave, decisions) if decisions else 0
-        log.info("wave_judged", decided=len(decisions), requeued=requeued)
+        asking = _Asking(self._clock.new_id())
+        decided = requeued = 0
+        while True:
+            waiting = self._store.open_wave(wave)
+            decisions = self._decisions(wave, waiting, asking)
+            failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
+            if not decisions:
+                break
+            try:
+                requeued += self._store.decide_wave(wave, decisions)
+            except PolicyChanged:
+                asking = _Asking(asking.token)  # gated again, by the one that is in force now
+                continue
+            decided += len(decisions)
+            if not asking.unfinished:
+                break
+        log.info("wave_judged", decided=decided, requeued=requeued)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         self._dispatcher.dispatch(wave.tenant_id)
         failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
-        return len(decisions)
+        return decided
 
     def stop_plan(self, tenant_id: str, plan_id: UUID) -> None:
         """Ends every open task and card of a plan that was cancelled or has expired.
@@ -61,12 +77,36 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; asked again, it goes on.
         """
         for wave in self._store.open_waves(tenant_id, plan_id):
-            self._store.stop_wave(wave, self._policy_version)
+            self._store.stop_wave(wave)
             failpoint(Failpoint.STOP_WAVE_CLOSED, tenant_id)
         self._dispatcher.dispatch(tenant_id)
 
-    def _decide(self, staged: Staged) -> WaveDecision:
-        ruling = gate(staged, self._policy, self._output_fault(staged))
+    def _decisions(self, wave: WaveRef, waiting: OpenWave, asking: "_Asking") -> list[WaveDecision]:
+        """What can be decided now; where a model is to be asked about more than it can be at a time, a part of it."""
+        policy = waiting.policy
+        model = policy.policy.llm_judge
+        decisions = [self._give_up(task, policy) for task in waiting.lost]
+        to_ask: list[tuple[Staged, Ruling]] = []
+        for staged in waiting.staged:
+            ruling = gate(staged, policy.policy, self._output_fault(staged), self._clock.draw())
+            if model is not None and _is_asked_about(model, staged, ruling):
+                to_ask.append((staged, ruling))
+            else:
+                decisions.append(self._decision(staged, ruling, policy))
+        if model is not None and (part := asking.next(to_ask)) and self._may_ask(wave, model, asking.token):
+            opinions = self._opinions.of(model, [staged for staged, _ in part])
+            decisions += [
+                self._decision(staged, lowered(ruling, opinion), policy, f"{DECIDED_BY_POLICY} and {model.model}")
+                for (staged, ruling), opinion in zip(part, opinions, strict=True)
+            ]
+        return decisions
+
+    def _may_ask(self, wave: WaveRef, model: LlmJudge, token: UUID) -> bool:
+        return self._store.begin_asking(wave, token, model.timeout_seconds + ASKING_MARGIN_SECONDS)
+
+    def _decision(
+        self, staged: Staged, ruling: Ruling, policy: PolicyInForce, decided_by: str = DECIDED_BY_POLICY
+    ) -> WaveDecision:
         asks = ruling.verdict is Verdict.HITL
         commits_state = ruling.verdict is Verdict.APPROVE and staged.state_key is not None
         return WaveDecision(
@@ -75,8 +115,8 @@ class Judge:
                 attempt=staged.attempt,
                 ruling=ruling,
                 result_sha256=staged.sha256,
-                decided_by=DECIDED_BY_POLICY,
-                policy_version=self._policy_version,
+                decided_by=decided_by,
+                policy_version=policy.version,
             ),
             card_id=self._clock.new_id() if asks else None,
             confidence=staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None,
@@ -86,7 +126,7 @@ class Judge:
             on_conflict=state_conflict(staged) if commits_state else None,
         )
 
-    def _give_up(self, task: LostTask) -> WaveDecision:
+    def _give_up(self, task: LostTask, policy: PolicyInForce) -> WaveDecision:
         return WaveDecision(
             decision=Decision(
                 task_id=task.task_id,
@@ -94,7 +134,7 @@ class Judge:
                 ruling=lease_lost(task.attempt),
                 result_sha256=b"",
                 decided_by=DECIDED_BY_POLICY,
-                policy_version=self._policy_version,
+                policy_version=policy.version,
             )
         )
 
@@ -109,3 +149,24 @@ class Judge:
         except ValidationError as exc:
             return describe(exc)
         return None
+
+
+class _Asking:
+    """Which results of a wave a model was asked about: each once, a few at a time."""
+
+    def __init__(self, token: UUID) -> None:
+        self.token = token
+        self.unfinished = False
+        self._asked: set[UUID] = set()
+
+    def next(self, results: Sequence[tuple[Staged, Ruling]]) -> list[tuple[Staged, Ruling]]:
+        """Those to ask about now."""
+        new = [pair for pair in results if pair[0].task_id not in self._asked]
+        part = new[:AT_ONCE]
+        self.unfinished = len(new) > len(part)
+        self._asked |= {staged.task_id for staged, _ in part}
+        return part
+
+
+def _is_asked_about(model: LlmJudge, staged: Staged, ruling: Ruling) -> bool:
+    return ruling.verdict is Verdict.APPROVE and (model.skills is None or staged.skill in model.skills)

@@ -4,7 +4,6 @@ from uuid import UUID
 
 from chimera.errors import InvalidInput
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.gate import Policy
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.ports.decision_store import CardDecision, DecisionStore
 from chimera.ports.review_store import ReviewStore
@@ -13,10 +12,9 @@ from chimera.ports.review_store import ReviewStore
 class ReviewService:
     """Shows cards, and writes people's decisions the way the Judge writes its own."""
 
-    def __init__(self, reviews: ReviewStore, decisions: DecisionStore, policy: Policy) -> None:
+    def __init__(self, reviews: ReviewStore, decisions: DecisionStore) -> None:
         self._reviews = reviews
         self._decisions = decisions
-        self._policy_version = policy.version
 
     def cards(
         self,
@@ -62,6 +60,6 @@ class ReviewService:
         decision = CardDecision(
             card_id=card.card_id, version=card.version, approve=approve, decided_by=decided_by, note=note
         )
-        self._decisions.decide_card(card.tenant_id, decision, self._policy_version)
+        self._decisions.decide_card(card.tenant_id, decision)
         failpoint(Failpoint.REVIEW_DECIDED, card.tenant_id)
         return self._reviews.card(card.tenant_id, card.card_id)

@@ -10,6 +10,7 @@ from chimera.models.audit import AuditEntry
 from chimera.models.decision import Decision, Reason, Ruling, Verdict
 from chimera.models.gate import Staged, lease_lost, state_conflict
 from chimera.models.plan import Plan, PlanChange, PlanRequest, PlanState
+from chimera.models.policy import BUILT_IN
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import FailureOutcome, Result, SuccessOutcome
 from chimera.models.retry import RetryKind, draft_retry
@@ -22,7 +23,7 @@ from chimera.ports.plan_store import Submitted, TaskResult
 from tests.contract.worlds import World
 
 EPOCH = "run/key"
-POLICY = "default@v1+00000000"
+POLICY = BUILT_IN.version
 
 Says = Callable[[Staged], WaveDecision]
 
@@ -218,10 +219,10 @@ class Scene:
 
     def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> None:
         decision = CardDecision(card_id=card.card_id, version=card.version, approve=approve, decided_by=by, note=note)
-        self.world.decisions.decide_card(self.tenant_id, decision, POLICY)
+        self.world.decisions.decide_card(self.tenant_id, decision)
 
     def stop_wave(self, wave: WaveRef) -> None:
-        self.world.decisions.stop_wave(wave, POLICY)
+        self.world.decisions.stop_wave(wave)
 
     # What is seen of it.
 

@@ -9,6 +9,7 @@ from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
 from chimera.models.plan import PlanFailure, PlanState
+from chimera.models.policy import Policy
 from chimera.models.retry import RetryKind
 from chimera.models.wave import WaveRef
 from chimera.ports.decision_store import CardDecision
@@ -51,8 +52,14 @@ ASK: dict[str, Callable[[World], object]] = {
     "decisions.open_wave": lambda world: world.decisions.open_wave(WAVE),
     "decisions.decide_wave": lambda world: world.decisions.decide_wave(WAVE, []),
     "decisions.open_waves": lambda world: world.decisions.open_waves(TENANT, ID),
-    "decisions.stop_wave": lambda world: world.decisions.stop_wave(WAVE, "p"),
-    "decisions.decide_card": lambda world: world.decisions.decide_card(TENANT, CARD, "p"),
+    "decisions.stop_wave": lambda world: world.decisions.stop_wave(WAVE),
+    "decisions.decide_card": lambda world: world.decisions.decide_card(TENANT, CARD),
+    "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
+    "policies.apply": lambda world: world.policy_changes.apply(TENANT, Policy(), "ann"),
+    "policies.in_force": lambda world: world.policies.in_force(TENANT),
+    "policies.default": lambda world: world.policies.default(),
+    "policies.versions": lambda world: world.policies.versions(TENANT),
+    "policies.judged": lambda world: world.policies.judged(TENANT, None, None, (ID, 0), 1),
     "reviews.cards": lambda world: world.reviews.cards(TENANT, plan_id=None, status=None, limit=1),
     "reviews.card": lambda world: world.reviews.card(TENANT, ID),
     "sweep.expire_plans": lambda world: world.sweep.expire_plans(),

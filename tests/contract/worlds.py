@@ -9,6 +9,7 @@ from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.review_store import ReviewStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
@@ -21,6 +22,7 @@ from chimera.ports import (
     control_store,
     decision_store,
     plan_store,
+    policy_store,
     review_store,
     sweep_store,
     tenant_store,
@@ -33,6 +35,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
+    FakePolicyStore,
     FakeReviewStore,
     FakeSweepStore,
     FakeTenantStore,
@@ -55,6 +58,8 @@ class World(ABC):
     decisions: decision_store.DecisionStore
     reviews: review_store.ReviewStore
     sweep: sweep_store.SweepStore
+    policies: policy_store.PolicyStore
+    policy_changes: policy_store.PolicyStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -85,6 +90,8 @@ class FakeWorld(World):
             decisions=FakeDecisionStore(self.database),
             reviews=FakeReviewStore(self.database),
             sweep=FakeSweepStore(self.database),
+            policies=FakePolicyStore(self.database),
+            policy_changes=FakePolicyStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -129,6 +136,8 @@ class PostgresWorld(World):
             decisions=DecisionStore(judge),
             reviews=ReviewStore(app),
             sweep=SweepStore(judge),
+            policies=PolicyStore(app),
+            policy_changes=PolicyStore(owner),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

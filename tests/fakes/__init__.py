@@ -5,7 +5,9 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
+from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
+from tests.fakes.policy_store import FakePolicyStore
 from tests.fakes.queue import FakeQueue
 from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.sweep_store import FakeSweepStore
@@ -19,7 +21,9 @@ __all__ = [
     "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
+    "FakeLlm",
     "FakePlanStore",
+    "FakePolicyStore",
     "FakeQueue",
     "FakeReviewStore",
     "FakeSweepStore",

@@ -11,6 +11,7 @@ from chimera.errors import PlanNotFound, StoreUnavailable, UnknownTenant
 from chimera.models.audit import AuditEntry, AuditEvent, chain
 from chimera.models.decision import Decision
 from chimera.models.plan import PlanFailure, PlanRequest, PlanState
+from chimera.models.policy import BUILT_IN, PolicyInForce
 from chimera.models.result import Result
 from chimera.models.review import ReviewCard
 from chimera.models.task import Task, TaskState
@@ -88,6 +89,13 @@ class Shared:
 
 
 @dataclass
+class AppliedPolicy:
+    policy: PolicyInForce
+    at: datetime
+    by: str
+
+
+@dataclass
 class FakeDatabase:
     """The rows of all tenants, by tenant and id."""
 
@@ -105,6 +113,10 @@ class FakeDatabase:
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
     final: dict[tuple[str, UUID], Decision] = field(default_factory=dict)
     state: dict[tuple[str, str], Shared] = field(default_factory=dict)
+    # Every decision, final or not, in order.
+    decided: list[tuple[WaveRef, Decision]] = field(default_factory=list)
+    # By tenant, and "*" for all; the latest last.
+    policies: dict[str, list[AppliedPolicy]] = field(default_factory=lambda: defaultdict(list))
 
     def opened(self) -> "FakeDatabase":
         """Itself, as each method of a store asks for it first."""
@@ -114,6 +126,11 @@ class FakeDatabase:
 
     def now(self) -> datetime:
         return self.clock.now()
+
+    def policy(self, tenant_id: str) -> PolicyInForce:
+        """What applies to the tenant."""
+        applied = self.policies[tenant_id] or self.policies["*"]
+        return applied[-1].policy if applied else BUILT_IN
 
     def plan(self, tenant_id: str, plan_id: UUID) -> PlanRow:
         try:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
@@ -9,12 +10,12 @@ from chimera.models.audit import AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, stopped
 from chimera.models.plan import PlanState
-from chimera.models.result import OUTCOME
+from chimera.models.result import OUTCOME, Result
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import CardDecision, LostTask, OpenWave, WaveDecision
+from chimera.ports.decision_store import CardDecision, LostTask, OpenWave, PolicyChanged, WaveDecision
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, Shared, TaskRow
 
 _JUDGE = "judge"
@@ -23,6 +24,7 @@ _JUDGE = "judge"
 class FakeDecisionStore(port.DecisionStore):
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
+        self._asking: dict[WaveRef, tuple[UUID, datetime]] = {}
 
     def open_wave(self, wave: WaveRef) -> OpenWave:
         tasks = self._database.opened().wave_tasks(wave)
@@ -31,11 +33,21 @@ class FakeDecisionStore(port.DecisionStore):
             lost=tuple(
                 LostTask(task_id=row.task.task_id, attempt=row.attempt) for row in tasks if self._is_given_up(row)
             ),
+            policy=self._database.policy(wave.tenant_id),
         )
+
+    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
+        asked_by, until = self._asking.get(wave, (token, self._database.now()))
+        if asked_by != token and until > self._database.now():
+            return False
+        self._asking[wave] = (token, self._database.now() + timedelta(seconds=seconds))
+        return True
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
         if self._is_stopped(wave):
             return 0
+        if {item.decision.policy_version for item in decisions} != {self._database.policy(wave.tenant_id).version}:
+            raise PolicyChanged
         found = [self._with_state(wave, item) for item in decisions if self._is_found(wave, item)]
         if not found:
             return 0
@@ -54,7 +66,7 @@ class FakeDecisionStore(port.DecisionStore):
             return []
         return [row.ref for row in database.plan_waves(tenant_id, plan_id) if self._open_tasks(row.ref)]
 
-    def stop_wave(self, wave: WaveRef, policy_version: str) -> None:
+    def stop_wave(self, wave: WaveRef) -> None:
         plan = self._database.opened().plans.get((wave.tenant_id, wave.plan_id))
         tasks = self._open_tasks(wave)
         if plan is None or plan.state is not PlanState.STOPPING or plan.stop_state is None or not tasks:
@@ -68,12 +80,12 @@ class FakeDecisionStore(port.DecisionStore):
                 ruling=ruling,
                 result_sha256=b"",
                 decided_by=_JUDGE,
-                policy_version=policy_version,
+                policy_version=self._database.policy(wave.tenant_id).version,
             )
             self._write(wave, decision)
         self._settle(wave)
 
-    def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:
+    def decide_card(self, tenant_id: str, decision: CardDecision) -> None:
         database = self._database.opened()
         card = database.cards.get((tenant_id, decision.card_id))
         if card is None:
@@ -96,7 +108,7 @@ class FakeDecisionStore(port.DecisionStore):
             ruling=Ruling(verdict=verdict, next_state=end),
             result_sha256=card.result_sha256,
             decided_by=decision.decided_by,
-            policy_version=policy_version,
+            policy_version=self._database.policy(tenant_id).version,
         )
         self._write(wave, written)
         self._settle(wave)
@@ -147,6 +159,7 @@ class FakeDecisionStore(port.DecisionStore):
         ruling = decision.ruling
         if row.state is TaskState.IN_REVIEW and ruling.verdict is Verdict.APPROVE:
             self._write_state(row)
+        self._database.decided.append((wave, decision))
         row.state = ruling.next_state
         row.lease = None
         facts = {
@@ -227,15 +240,21 @@ class FakeDecisionStore(port.DecisionStore):
         return result.outcome, result.sha256
 
     def _staged(self, row: TaskRow) -> Staged:
-        outcome, sha256 = self._result(row)
-        return Staged(
-            task_id=row.task.task_id,
-            skill=row.task.skill,
-            input=json.loads(row.task.input),
-            attempt=row.attempt,
-            max_attempts=row.task.max_attempts,
-            outcome=OUTCOME.validate_python(json.loads(outcome), strict=False),
-            sha256=sha256,
-            state_key=row.task.state_key,
-            state_version=row.state_version,
-        )
+        return staged(row, row.attempt, self._database.results[row.task.tenant_id, row.task.task_id, row.attempt])
+
+
+def staged(row: TaskRow, attempt: int, result: Result) -> Staged:
+    """A result with what the gate needs to know of its task."""
+    return Staged(
+        task_id=row.task.task_id,
+        skill=row.task.skill,
+        input=json.loads(row.task.input),
+        attempt=attempt,
+        max_attempts=row.task.max_attempts,
+        outcome=OUTCOME.validate_python(json.loads(result.outcome), strict=False),
+        size=len(result.outcome),
+        sha256=result.sha256,
+        usage=result.usage,
+        state_key=row.task.state_key,
+        state_version=row.state_version,
+    )

@@ -10,13 +10,14 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import columns, statements
+from chimera.adapters.postgres.policy_store import version_in_force
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.record import canonical_json
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
-from chimera.ports.decision_store import WaveDecision
+from chimera.ports.decision_store import PolicyChanged, WaveDecision
 
 _SQL = statements("decision_store")
 JUDGE = "judge"
@@ -131,19 +132,29 @@ class Writing:
             self._events.append(AuditEvent(kind=kind, actor=JUDGE, plan_id=self._wave.plan_id, facts={}))
 
     def record(
-        self, decisions: Sequence[Decision], before: Sequence[AuditEvent] = (), *, stopping: bool = False
+        self,
+        decisions: Sequence[Decision],
+        before: Sequence[AuditEvent] = (),
+        *,
+        stopping: bool = False,
+        gated: bool = False,
     ) -> None:
         """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head.
 
         Raises:
             PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
                 same chain, so either it is seen here or it comes after all that is written here.
+            PolicyChanged: what was `gated` was so by another policy than the one in force; for the same reason.
         """
         events = [*before, *(self._event(decision) for decision in decisions), *self._events]
         head = Head(self._connection, self._wave.tenant_id)
         plan = self._connection.execute(_SQL["plan"], self._scope).fetchone()
         if not stopping and (plan is None or plan["stop_state"] is not None):
             raise PlanStopped
+        if gated and {decision.policy_version for decision in decisions} != {
+            version_in_force(self._connection, self._wave.tenant_id)
+        }:
+            raise PolicyChanged
         entries = head.append(events)[len(before) :]
         failpoint(Failpoint.JUDGE_AUDITED, self._wave.tenant_id)
         rows = [

@@ -7,16 +7,16 @@ from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
-from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, scope_of
+from chimera.adapters.postgres.policy_store import in_force, version_in_force
+from chimera.adapters.postgres.staged import staged as staged_result
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
-from chimera.models.gate import Staged, stopped
-from chimera.models.result import OUTCOME, FailureOutcome
+from chimera.models.gate import stopped
 from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
@@ -37,9 +37,15 @@ class DecisionStore(port.DecisionStore):
             staged = connection.execute(_SQL["staged"], scope_of(wave))
             lost = connection.execute(_SQL["lost"], scope_of(wave))
             return OpenWave(
-                staged=tuple(_staged(row) for row in staged),
+                staged=tuple(staged_result(row) for row in staged),
                 lost=tuple(LostTask.model_validate(row) for row in lost),
+                policy=in_force(connection, wave.tenant_id),
             )
+
+    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:  # noqa: D102
+        values = {"token": token, "seconds": seconds}
+        with self._database.transaction(wave.tenant_id) as connection:
+            return connection.execute(_SQL["begin_asking"], scope_of(wave) | values).fetchone() is not None
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:  # noqa: D102
         try:
@@ -63,7 +69,7 @@ class DecisionStore(port.DecisionStore):
             moved = Counter(item.decision.ruling.next_state for item in found)
             writing.count(moved)
             failpoint(Failpoint.JUDGE_COUNTED, wave.tenant_id)
-            writing.record([item.decision for item in found])
+            writing.record([item.decision for item in found], gated=True)
             failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, wave.tenant_id)
         return moved[TaskState.QUEUED]
 
@@ -72,7 +78,7 @@ class DecisionStore(port.DecisionStore):
             rows = connection.execute(_SQL["open_waves"], {"tenant": tenant_id, "plan": plan_id})
             return [WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=row["wave_no"]) for row in rows]
 
-    def stop_wave(self, wave: WaveRef, policy_version: str) -> None:  # noqa: D102
+    def stop_wave(self, wave: WaveRef) -> None:  # noqa: D102
         with self._database.transaction(wave.tenant_id) as connection:
             connection.execute(_SQL["lock_wave"], scope_of(wave))
             plan = connection.execute(_SQL["lock_plan"], scope_of(wave)).fetchone()
@@ -87,6 +93,7 @@ class DecisionStore(port.DecisionStore):
             connection.execute(_SQL["stop_cards"], scope_of(wave) | end | ids)
             reviewed = sum(task["was"] == TaskState.IN_REVIEW for task in tasks)
             writing = Writing(connection, wave)
+            policy_version = version_in_force(connection, wave.tenant_id)
             writing.count(Counter({ruling.next_state: len(tasks), TaskState.IN_REVIEW: -reviewed}))
             writing.record(
                 [
@@ -104,13 +111,13 @@ class DecisionStore(port.DecisionStore):
             )
             failpoint(Failpoint.STOP_WAVE_CLOSING, wave.tenant_id)
 
-    def decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:  # noqa: D102
+    def decide_card(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
         try:
-            self._decide_card(tenant_id, decision, policy_version)
+            self._decide_card(tenant_id, decision)
         except PlanStopped:
             raise Conflict("the plan was stopped: nothing of it is committed any more") from None
 
-    def _decide_card(self, tenant_id: str, decision: CardDecision, policy_version: str) -> None:
+    def _decide_card(self, tenant_id: str, decision: CardDecision) -> None:
         with self._database.transaction(tenant_id) as connection:
             values = {"tenant": tenant_id, "card": decision.card_id}
             card = connection.execute(_SQL["card"], values).fetchone()
@@ -125,7 +132,7 @@ class DecisionStore(port.DecisionStore):
             if connection.execute(_SQL["decide_card"], values).fetchone() is None:
                 _lost_race(connection, tenant_id, decision)
             writing = Writing(connection, wave)
-            item = _reviewed(card, decision, policy_version)
+            item = _reviewed(card, decision, version_in_force(connection, tenant_id))
             [item] = writing.write_state([item])
             ruling = item.decision.ruling
             if ruling.next_state is TaskState.QUEUED:
@@ -149,15 +156,6 @@ class DecisionStore(port.DecisionStore):
                 facts=facts,
             )
             writing.record([item.decision], before=[event])
-
-
-def _staged(row: DictRow) -> Staged:
-    try:
-        outcome = OUTCOME.validate_python(row["outcome"], strict=False)
-    except ValidationError:
-        # Staged by something else than this release's worker: it must not keep the wave from being judged.
-        outcome = FailureOutcome(code="unreadable_result", message="the staged result is no outcome", retryable=False)
-    return Staged.model_validate(row | {"outcome": outcome})
 
 
 def _reviewed(card: DictRow, decision: CardDecision, policy_version: str) -> WaveDecision:

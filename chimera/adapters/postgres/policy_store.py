@@ -1,16 +1,20 @@
 """Policies, in PostgreSQL."""
 
+from datetime import datetime
 from functools import lru_cache
+from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.staged import staged
 from chimera.models.audit import AuditEvent
-from chimera.models.policy import BUILT_IN, Policy, PolicyInForce, parse_policy
+from chimera.models.decision import Verdict
+from chimera.models.policy import BUILT_IN, Policy, PolicyInForce, parse_policy, version_name
 from chimera.ports import policy_store as port
-from chimera.ports.policy_store import PolicyVersion
+from chimera.ports.policy_store import Judged, PolicyVersion
 
 _SQL = statements("policy_store")
 _EVERYBODY = "*"
@@ -68,18 +72,44 @@ class PolicyStore(port.PolicyStore):
             PolicyVersion(
                 number=row["number"],
                 name=row["name"],
-                version=f"{row['name']}@v{row['number']}+{row['sha256'].hex()[:8]}",
+                version=version_name(row["name"], row["number"], row["sha256"]),
                 applied_at=row["applied_at"],
                 applied_by=row["applied_by"],
             )
             for row in rows
         ]
 
+    def judged(  # noqa: D102
+        self, tenant_id: str, since: datetime | None, plan_id: UUID | None, after: tuple[UUID, int], limit: int
+    ) -> list[Judged]:
+        values = {"tenant": tenant_id, "since": since, "plan": plan_id, "limit": limit}
+        values |= {"task": after[0], "attempt": after[1]}
+        with self._database.transaction(tenant_id) as connection:
+            return [_judged(row) for row in connection.execute(_SQL["judged"], values)]
+
 
 def in_force(connection: psycopg.Connection[DictRow], tenant_id: str) -> PolicyInForce:
     """The policy that applies to a tenant, read in this transaction."""
     row = connection.execute(_SQL["in_force"], {"tenant": tenant_id}).fetchone()
     return _in_force(row["body"], row["number"], row["own"]) if row else BUILT_IN
+
+
+def version_in_force(connection: psycopg.Connection[DictRow], tenant_id: str) -> str:
+    """How decisions name the policy that applies to a tenant."""
+    row = connection.execute(_SQL["in_force_version"], {"tenant": tenant_id}).fetchone()
+    return version_name(row["name"], row["number"], row["sha256"]) if row else BUILT_IN.version
+
+
+def _judged(row: DictRow) -> Judged:
+    ruling = {name: row.pop(name) for name in ("plan_id", "verdict", "final")}
+    return Judged(
+        plan_id=ruling["plan_id"],
+        task_id=row["task_id"],
+        attempt=row["attempt"],
+        verdict=Verdict(ruling["verdict"]),
+        final=ruling["final"],
+        staged=None if row["outcome"] is None else staged(row),
+    )
 
 
 @lru_cache(maxsize=1000)

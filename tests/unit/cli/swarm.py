@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from chimera.bootstrap import Services
-from chimera.models.gate import Policy
 from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef
 from chimera.services.dispatcher import Dispatcher
+from chimera.services.policy_service import PolicyService
 from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings
@@ -19,6 +19,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
+    FakePolicyStore,
     FakeQueue,
     FakeReviewStore,
     FakeTenantStore,
@@ -75,7 +76,15 @@ class FakeServices(Services):
 
     @cached_property
     def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), self._decisions, Policy())
+        return ReviewService(FakeReviewStore(self.database), self._decisions)
+
+    @cached_property
+    def policies(self) -> PolicyService:
+        return PolicyService(FakePolicyStore(self.database), self._catalogue)
+
+    @cached_property
+    def policy_changes(self) -> FakePolicyStore:
+        return FakePolicyStore(self.database)
 
     @cached_property
     def worker(self) -> WorkerService:

@@ -1,6 +1,7 @@
 """The gate: what it rules on a staged result."""
 
 import math
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -9,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera.models.decision import Ruling, Verdict
-from chimera.models.gate import Policy, Staged, gate, lease_lost, state_conflict, stopped
-from chimera.models.result import FailureOutcome, SuccessOutcome, reported_confidence
-from chimera.models.rules import TextRule, TextRules
+from chimera.models.gate import Staged, gate, lease_lost, state_conflict, stopped
+from chimera.models.opinion import Opinion, lowered
+from chimera.models.policy import Amount, Bands, Policy, SkillPolicy
+from chimera.models.result import FailureOutcome, SuccessOutcome, Usage, reported_confidence
+from chimera.models.rules import Rule, Then
 from chimera.models.task import TaskState
 from tests.unit import strategies  # noqa: F401  its profile
 
@@ -80,7 +83,7 @@ def test_a_low_confidence_is_shown_beside_its_threshold() -> None:
 
 
 def test_the_threshold_is_the_policy_s() -> None:
-    policy = Policy(min_confidence=0.9)
+    policy = Policy(defaults=asking(confidence=Bands(approve=0.9)))
     assert ruled(0.89, policy=policy).verdict is Verdict.HITL
     assert ruled(0.90, policy=policy).verdict is Verdict.APPROVE
 
@@ -160,15 +163,138 @@ def test_a_stopped_plan_s_tasks_end_as_the_plan_does(state: TaskState) -> None:
     assert ruling.final
 
 
-def test_a_policy_s_version_changes_with_its_content_only() -> None:
-    assert Policy().version == Policy().version
-    assert Policy().version.startswith("default@v1+")
-    others = [
-        Policy(min_confidence=0.71),
-        Policy(name="default@v2"),
-        Policy(rules=TextRules(rules=(TextRule(name="a", pattern="b"),))),
-    ]
-    assert len({Policy().version, *(policy.version for policy in others)}) == 4
+def asking(**fields: Any) -> SkillPolicy:
+    return SkillPolicy(**fields)
+
+
+BANDS = Policy(defaults=asking(confidence=Bands(approve=0.8, hitl=0.5, retry=0.3)))
+
+
+@pytest.mark.parametrize(
+    ("confidence", "verdict", "end", "threshold"),
+    [
+        (0.8, Verdict.APPROVE, TaskState.APPROVED, None),
+        (math.nextafter(0.8, 0), Verdict.HITL, TaskState.IN_REVIEW, 0.8),
+        (0.5, Verdict.HITL, TaskState.IN_REVIEW, 0.8),
+        (math.nextafter(0.5, 0), Verdict.DENY, TaskState.QUEUED, 0.5),
+        (0.3, Verdict.DENY, TaskState.QUEUED, 0.5),
+        (math.nextafter(0.3, 0), Verdict.DENY, TaskState.DENIED, 0.3),
+        (0.0, Verdict.DENY, TaskState.DENIED, 0.3),
+    ],
+)
+def test_bands_lead_from_approval_over_people_and_another_try_to_a_denial(
+    confidence: float, verdict: Verdict, end: TaskState, threshold: float | None
+) -> None:
+    ruling = ruled(confidence, policy=BANDS)
+    assert (ruling.verdict, ruling.next_state) == (verdict, end)
+    assert [reason.threshold for reason in ruling.reasons] == ([] if threshold is None else [threshold])
+
+
+def test_a_skill_s_own_policy_goes_before_the_defaults() -> None:
+    policy = Policy(defaults=asking(sample=0.5), skills={"echo": asking(confidence=Bands(approve=0.2))})
+    assert ruled(0.3, policy=policy).verdict is Verdict.APPROVE
+    assert policy.of_skill("echo").sample == 0.5
+    assert policy.of_skill("other").confidence == Bands()
+
+
+@pytest.mark.parametrize(("attempt", "replans", "end"), [(1, 0, "queued"), (3, 0, "exhausted"), (1, 5, "exhausted")])
+def test_a_result_is_sent_back_no_more_often_than_it_may_be(attempt: int, replans: int, end: str) -> None:
+    low = SuccessOutcome(output="fine", confidence=0.4)
+    ruling = gate(staged(low, attempt=attempt, replans=replans), BANDS, None)
+    assert (ruling.verdict, ruling.next_state) == (Verdict.DENY, TaskState(end))
+
+
+def test_every_finding_is_a_reason_and_the_strongest_rules() -> None:
+    rules_ = (Rule(name="no.refunds", keywords=("refund",), then=Then.DENY), Rule(name="a.look", keywords=("money",)))
+    ruling = ruled(0.1, "a refund of money", policy=Policy(rules=rules_))
+    assert (ruling.verdict, ruling.next_state) == (Verdict.DENY, TaskState.DENIED)
+    assert set(rules(ruling)) == {"confidence.below", "no.refunds", "a.look"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "fields", "rule"),
+    [
+        ({"max_output_bytes": 100}, {"size": 101}, "output.size"),
+        (
+            {"max_usage": Amount(cost_usd=Decimal("0.05"))},
+            {"usage": Usage(cost_usd=Decimal("0.0501"))},
+            "usage.cost_usd",
+        ),
+        ({"max_usage": Amount(tokens=10)}, {"usage": Usage(tokens=11)}, "usage.tokens"),
+        ({"output_schema": {"type": "object"}}, {}, "output.policy_schema"),
+        ({"tools": ("search",)}, {}, "tool.not_allowed"),
+        ({"effects": ()}, {}, "effect.not_allowed"),
+    ],
+)
+def test_what_is_over_a_limit_is_denied(asked: dict[str, Any], fields: dict[str, Any], rule: str) -> None:
+    outcome = SuccessOutcome(output="fine", confidence=1.0, tools=("search", "shell"), effects=("mail.send",))
+    within = {"size": 100, "usage": Usage(cost_usd=Decimal("0.05"), tokens=10)}
+    policy = Policy(skills={"echo": asking(**asked)})
+    ruling = gate(staged(outcome, **within | fields), policy, None)
+    assert (ruling.verdict, rules(ruling)) == (Verdict.DENY, [rule])
+    assert gate(staged(outcome, **within), Policy(), None).verdict is Verdict.APPROVE
+
+
+def test_at_the_limit_is_within_it() -> None:
+    limits = asking(max_output_bytes=100, max_usage=Amount(cost_usd=Decimal("0.05"), tokens=10), tools=("search",))
+    outcome = SuccessOutcome(output="fine", confidence=1.0, tools=("search",))
+    usage = Usage(cost_usd=Decimal("0.050"), tokens=10)
+    assert gate(staged(outcome, size=100, usage=usage), Policy(defaults=limits), None).verdict is Verdict.APPROVE
+
+
+def test_a_schema_s_fault_is_named_without_the_text() -> None:
+    schema = {"properties": {"reply": {"maxLength": 3}}, "additionalProperties": False}
+    policy = Policy(defaults=asking(output_schema=schema))
+    for output, fault in (({"reply": "secret"}, "properties.reply.maxLength"), ({"secret": 1}, "additionalProperties")):
+        [reason] = ruled(1.0, output, policy=policy).reasons
+        assert reason.value == fault
+
+
+def test_a_sample_of_what_would_be_approved_goes_to_people() -> None:
+    policy = Policy(defaults=asking(sample=0.25))
+    fine = staged(SuccessOutcome(output="fine", confidence=0.9))
+    assert rules(gate(fine, policy, None, 0.2499)) == ["sample"]
+    assert gate(fine, policy, None, 0.25).verdict is Verdict.APPROVE
+    assert gate(fine, policy, None).verdict is Verdict.APPROVE
+    doubtful = staged(SuccessOutcome(output="fine", confidence=0.1))
+    assert rules(gate(doubtful, policy, None, 0.0)) == ["confidence.below"]
+
+
+# How much a ruling lets through: an approval most, a denial for good least.
+def leniency(ruling: Ruling) -> int:
+    order = [TaskState.DENIED, TaskState.EXHAUSTED, TaskState.QUEUED, TaskState.IN_REVIEW, TaskState.APPROVED]
+    return order.index(ruling.next_state)
+
+
+SHARES = st.floats(0, 1)
+ALL_BANDS = st.tuples(SHARES, SHARES, st.none() | SHARES).map(
+    lambda shares: Bands(
+        **dict(
+            zip(("approve", "hitl", "retry"), sorted((s for s in shares if s is not None), reverse=True), strict=False)
+        )
+    )
+)
+
+
+@given(ALL_BANDS, SHARES, SHARES, SHARES, st.sampled_from(["fine", "my password", ""]), st.none() | SHARES)
+def test_under_any_policy_more_confidence_never_lets_less_through(
+    bands: Bands, one: float, other: float, draw: float, output: str, sample: float | None
+) -> None:
+    policy = Policy(defaults=asking(confidence=bands, sample=sample))
+    low, high = (
+        gate(staged(SuccessOutcome(output=output, confidence=confidence)), policy, None, draw)
+        for confidence in sorted((one, other))
+    )
+    assert leniency(low) <= leniency(high)
+
+
+@given(ALL_BANDS, SHARES, st.none() | st.sampled_from(list(Verdict)))
+def test_a_model_never_raises_a_verdict(bands: Bands, confidence: float, says: Verdict | None) -> None:
+    ruling = ruled(confidence, policy=Policy(defaults=asking(confidence=bands)))
+    opinion = Opinion(verdict=says, category="c", nonce="", result_sha256="") if says else None
+    assert leniency(lowered(ruling, opinion)) <= leniency(ruling)
+    if says is not Verdict.APPROVE:
+        assert lowered(ruling, opinion).verdict is not Verdict.APPROVE
 
 
 @given(CONFIDENCES, CONFIDENCES)

@@ -4,19 +4,21 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from chimera.models.gate import Policy
 from chimera.models.plan import Plan, PlanRequest, PlanState
+from chimera.models.policy import Policy
 from chimera.models.result import FailureOutcome, SuccessOutcome
 from chimera.models.review import ReviewCard
 from chimera.models.skill import Catalogue, Planner, Skill
 from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import Dispatch, WaveRef
+from chimera.ports.llm import Llm
 from chimera.ports.plan_store import TaskResult
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.lease_keeper import LeaseKeeper
+from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
 from chimera.services.review_service import ReviewService
@@ -29,6 +31,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakePlanStore,
+    FakePolicyStore,
     FakeQueue,
     FakeReviewStore,
     FakeSweepStore,
@@ -104,12 +107,16 @@ class House:
             stage_for_seconds=0.5,
         )
 
-    def judge(self, *, catalogue: Catalogue | None = None, policy: Policy | None = None, window: int = 8) -> Judge:
-        known = catalogue or self.catalogue
-        return Judge(self.decisions, self.dispatcher(window), known, self.clock, policy or Policy())
+    def judge(self, *, catalogue: Catalogue | None = None, llm: Llm | None = None, window: int = 8) -> Judge:
+        opinions = Opinions(llm, self.clock)
+        return Judge(self.decisions, self.dispatcher(window), catalogue or self.catalogue, self.clock, opinions)
 
     def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), self.decisions, Policy())
+        return ReviewService(FakeReviewStore(self.database), self.decisions)
+
+    def apply(self, **fields: Any) -> None:
+        """Puts a policy in force."""
+        FakePolicyStore(self.database).apply(TENANT, Policy(**fields), "tests")
 
     def sweep(self, window: int = 8) -> Sweep:
         return Sweep(FakeSweepStore(self.database), self.dispatcher(window), self.queue, self.agents)

@@ -17,7 +17,8 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, field_validator
 
-from chimera.models.gate import Policy, Staged, gate
+from chimera.models.gate import Staged, gate
+from chimera.models.policy import Policy
 from chimera.models.record import canonical_json
 from chimera.models.result import NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
 from chimera.models.skill import SkillFailed, Success

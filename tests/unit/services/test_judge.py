@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import StoreUnavailable
-from chimera.models.gate import Policy
 from chimera.models.plan import PlanState
+from chimera.models.policy import BUILT_IN, Bands, SkillPolicy
 from chimera.models.skill import Catalogue, SkillFailed, Success
 from chimera.models.task import TaskSpec, TaskState
 from chimera.models.wave import WaveRef
@@ -54,7 +54,7 @@ def test_a_card_shows_what_the_gate_found(house: House, spec: TaskSpec) -> None:
     house.judge().judge_wave(wave)
     [card] = house.cards()
     assert [reason.rule for reason in card.reasons] == ["confidence.below", "keyword.password"]
-    assert (card.skill, card.confidence, card.policy_version) == ("answer", 0.5, Policy().version)
+    assert (card.skill, card.confidence, card.policy_version) == ("answer", 0.5, BUILT_IN.version)
 
 
 def test_judging_again_decides_nothing(house: House, spec: TaskSpec) -> None:
@@ -198,7 +198,8 @@ def test_without_a_store_nothing_is_decided(house: House, spec: TaskSpec) -> Non
 
 def test_another_policy_rules_otherwise(house: House, spec: TaskSpec) -> None:
     plan_id, wave = worked_off(house, of(confidence=0.75))
-    house.judge(policy=Policy(name="strict@v1", min_confidence=0.8)).judge_wave(wave)
+    house.apply(name="strict", defaults=SkillPolicy(confidence=Bands(approve=0.8)))
+    house.judge().judge_wave(wave)
     assert house.states(plan_id) == [TaskState.IN_REVIEW]
     assert house.cards()[0].policy_version.startswith("strict@v1+")
 

@@ -3,8 +3,8 @@
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict, InvalidInput
-from chimera.models.gate import Policy
 from chimera.models.plan import PlanState
+from chimera.models.policy import BUILT_IN
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.task import TaskState
 from tests.unit.services.house import TENANT, House
@@ -48,7 +48,7 @@ def test_approving_commits_and_shows_the_card_as_it_is_then(house: House, cards:
     assert card.version == cards[0].version + 1
     assert house.states(card.plan_id) == [TaskState.APPROVED, TaskState.IN_REVIEW]
     [decision] = house.database.final.values()
-    assert (decision.decided_by, decision.policy_version) == ("ann", Policy().version)
+    assert (decision.decided_by, decision.policy_version) == ("ann", BUILT_IN.version)
 
 
 def test_denying_refuses_the_result_for_good(house: House, cards: list[ReviewCard]) -> None:

@@ -4,11 +4,20 @@ select state from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and w
 
 -- name: staged
 -- What the wave has staged.
-select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.state_key, t.state_version, r.outcome, r.sha256
+select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.state_key, t.state_version, r.outcome, r.sha256,
+       octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
   from task t
   join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged'
  order by t.ordinal
+
+-- name: begin_asking
+-- The asking of a model about the wave, where nobody else does it.
+update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+                touched_at = clock_timestamp()
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and (asked_by = %(token)s or asked_until is null or asked_until < clock_timestamp())
+returning wave_no
 
 -- name: lost
 -- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql.

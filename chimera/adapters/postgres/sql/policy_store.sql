@@ -6,6 +6,10 @@ select tenant_id <> '*' as own, number, body, sha256
  order by tenant_id = '*', number desc
  limit 1
 
+-- name: in_force_version
+-- The same without its body.
+select number, name, sha256 from policy where tenant_id in (%(tenant)s, '*') order by tenant_id = '*', number desc limit 1
+
 -- name: append
 -- The next version.
 insert into policy (tenant_id, number, name, body, sha256, applied_by)
@@ -31,3 +35,17 @@ select not exists (select from policy where tenant_id = %(tenant)s) as follows
 -- name: speak_for
 -- The rest of the transaction speaks for this tenant.
 select set_config('chimera.tenant', %(tenant)s, true)
+
+-- name: judged
+-- Results that a policy ruled on, with the ruling. Of a result that a person decided later this is the referral.
+select d.task_id, d.attempt, d.verdict, d.final, t.plan_id, t.skill, t.input, t.max_attempts, t.state_key, t.state_version,
+       r.outcome, r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
+  from decision d
+  join task t on t.tenant_id = d.tenant_id and t.task_id = d.task_id
+  join result r on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt and r.sha256 = d.result_sha256
+ where d.tenant_id = %(tenant)s and (d.decided_by = 'policy' or d.decided_by like 'policy and %%')
+   and (d.task_id, d.attempt) > (%(task)s, %(attempt)s)
+   and (%(plan)s::uuid is null or t.plan_id = %(plan)s)
+   and (%(since)s::timestamptz is null or d.decided_at >= %(since)s)
+ order by d.task_id, d.attempt
+ limit %(limit)s

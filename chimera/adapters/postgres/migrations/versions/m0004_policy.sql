@@ -25,4 +25,7 @@ $$;
 create trigger policy_append_only before update or delete or truncate on policy
     for each statement execute function refuse_policy_change();
 
+-- Who asks a model about the wave's results, so that it is asked once.
+alter table wave add column asked_by uuid, add column asked_until timestamptz;
+
 grant select on policy to chimera_app, chimera_judge;

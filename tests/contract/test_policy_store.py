@@ -1,0 +1,138 @@
+"""Policies, version by version."""
+
+import json
+
+import pytest
+
+from chimera.errors import UnknownTenant
+from chimera.models.decision import Verdict
+from chimera.models.plan import PlanState
+from chimera.models.policy import Bands, Policy, SkillPolicy
+from chimera.models.record import canonical_json
+from chimera.ports.decision_store import PolicyChanged
+from tests.contract.scene import Scene, approve, failure, retry, success
+
+STRICT = Policy(name="strict", defaults=SkillPolicy(confidence=Bands(approve=0.9)))
+MILD = Policy(name="mild", defaults=SkillPolicy(confidence=Bands(approve=0.5)))
+
+
+def applied(scene: Scene) -> list[dict[str, object]]:
+    entries = scene.entries()
+    return [json.loads(entry.body)["facts"] for entry in entries if entry.kind == "policy.applied"]
+
+
+def test_a_tenant_without_a_policy_has_the_default(scene: Scene) -> None:
+    assert scene.world.policies.in_force(scene.tenant_id) == scene.world.policies.default()
+    assert scene.world.policies.versions(scene.tenant_id) == []
+
+
+def test_an_applied_policy_is_in_force_and_on_record(scene: Scene) -> None:
+    before = scene.world.policies.in_force(scene.tenant_id)
+    now = scene.world.policy_changes.apply(scene.tenant_id, STRICT, "ann")
+    assert now == scene.world.policies.in_force(scene.tenant_id)
+    assert (now.policy, now.number, now.own) == (STRICT, 1, True)
+    assert now.version == f"strict@v1+{STRICT.sha256.hex()[:8]}"
+    assert applied(scene) == [
+        {"before": before.version, "version": now.version, "own": True, "sha256": STRICT.sha256.hex()}
+    ]
+
+
+def test_the_policy_in_force_is_no_new_version(scene: Scene) -> None:
+    for policy in (STRICT, STRICT, MILD, STRICT):
+        now = scene.world.policy_changes.apply(scene.tenant_id, policy, "ann")
+    assert now.number == 3
+    versions = scene.world.policies.versions(scene.tenant_id)
+    assert [(version.number, version.name, version.applied_by) for version in versions] == [
+        (3, "strict", "ann"),
+        (2, "mild", "ann"),
+        (1, "strict", "ann"),
+    ]
+    assert versions[0].version == now.version
+
+
+def test_one_tenant_s_policy_is_not_another_s(scene: Scene, stranger: Scene) -> None:
+    scene.world.policy_changes.apply(scene.tenant_id, STRICT, "ann")
+    assert stranger.world.policies.in_force(stranger.tenant_id) == stranger.world.policies.default()
+    assert stranger.world.policies.versions(stranger.tenant_id) == []
+
+
+def test_there_is_no_policy_for_nobody(scene: Scene) -> None:
+    with pytest.raises(UnknownTenant):
+        scene.world.policy_changes.apply("nobody-here", STRICT, "ann")
+
+
+def test_a_default_applies_to_those_without_their_own_and_is_on_their_record(scene: Scene, stranger: Scene) -> None:
+    if scene.world is not stranger.world:
+        stranger.world.tenants.add(scene.tenant_id, "tests")
+    scene.world.policy_changes.apply(scene.tenant_id, STRICT, "ann")
+    now = scene.world.policy_changes.apply(None, MILD.model_copy(update={"name": f"all-{stranger.tenant_id}"}), "bob")
+    try:
+        assert scene.world.policies.in_force(scene.tenant_id).policy == STRICT
+        assert scene.world.policies.default() == now == scene.world.policies.in_force(stranger.tenant_id)
+        assert not now.own
+        assert [facts["version"] for facts in applied(stranger)] == [now.version]
+        assert len(applied(scene)) == 1
+        assert scene.world.policies.versions(None)[0].version == now.version
+    finally:
+        scene.world.policy_changes.apply(None, Policy(), "tests")
+
+
+def test_what_was_gated_by_another_policy_is_not_written(scene: Scene) -> None:
+    planned = scene.plan(1)
+    wave = scene.work_off(planned)
+    waiting = scene.world.decisions.open_wave(wave)
+    scene.world.policy_changes.apply(scene.tenant_id, STRICT, "ann")
+    with pytest.raises(PolicyChanged):
+        scene.world.decisions.decide_wave(wave, [approve(staged) for staged in waiting.staged])
+    assert scene.world.committed(scene.tenant_id) == set()
+    assert scene.state(planned.plan_id) is PlanState.RUNNING
+    assert scene.world.decisions.open_wave(wave).policy.policy == STRICT
+
+
+def test_a_model_is_asked_by_one_judge_at_a_time(scene: Scene) -> None:
+    planned = scene.plan(1)
+    wave = scene.work_off(planned)
+    one, other = scene.world.clock.new_id(), scene.world.clock.new_id()
+    asking = scene.world.decisions.begin_asking
+    assert [asking(wave, one, 60), asking(wave, other, 60), asking(wave, one, 0)] == [True, False, True]
+    scene.pass_time(1)
+    assert asking(wave, other, 60)
+
+
+# What was judged before.
+
+
+def test_what_a_policy_judged_can_be_judged_again(scene: Scene) -> None:
+    planned = scene.plan(3)
+    scene.send()
+    outcomes = (success("a"), failure(), success("c", confidence=None))
+    for task_id, outcome, says in zip(planned.ids, outcomes, (approve, retry, scene.hitl), strict=True):
+        scene.stage(scene.claim(planned.wave, [task_id]), outcome)
+        scene.judge(planned.wave, says)
+    scene.decide(scene.cards()[0], approve=True)
+    found = scene.world.policies.judged(scene.tenant_id, None, None, (planned.plan_id, 0), 10)
+    # A person's decision is not among them: what the policy said of it is.
+    assert [(judged.task_id, judged.verdict, judged.final) for judged in found] == [
+        (planned.ids[0], Verdict.APPROVE, True),
+        (planned.ids[1], Verdict.DENY, False),
+        (planned.ids[2], Verdict.HITL, False),
+    ]
+    staged = found[0].staged
+    assert staged is not None
+    assert staged.outcome == success("a")
+    assert staged.size == len(canonical_json(success("a").model_dump(mode="json")))
+    assert {judged.plan_id for judged in found} == {planned.plan_id}
+
+
+def test_what_was_judged_comes_page_by_page_and_by_plan(scene: Scene) -> None:
+    plans = [scene.plan(2) for _ in range(2)]
+    for planned in plans:
+        scene.judge(scene.work_off(planned), approve)
+    start = (scene.world.clock.new_id(), 0)
+    judged = scene.world.policies.judged
+    assert judged(scene.tenant_id, None, None, start, 10) == []
+    first = judged(scene.tenant_id, None, None, (plans[0].plan_id, 0), 3)
+    rest = judged(scene.tenant_id, None, None, (first[-1].task_id, first[-1].attempt), 3)
+    assert [one.task_id for one in first + rest] == [*plans[0].ids, *plans[1].ids]
+    only = judged(scene.tenant_id, None, plans[1].plan_id, (plans[0].plan_id, 0), 10)
+    assert [one.task_id for one in only] == plans[1].ids
