@@ -74,7 +74,7 @@ def test_a_default_applies_to_those_without_their_own_and_is_on_their_record(sce
         assert len(applied(scene)) == 1
         assert scene.world.policies.versions(None)[0].version == now.version
     finally:
-        scene.world.policy_changes.apply(None, Policy(), "tests")
+        scene.world.forget_default_policy()
 
 
 def test_what_was_gated_by_another_policy_is_not_written(scene: Scene) -> None:

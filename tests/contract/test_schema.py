@@ -83,7 +83,6 @@ def scene(
 
 @pytest.fixture(scope="module")
 def history(scene: Scene, owner_database: Database) -> History:
-    PolicyStore(owner_database).apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     planned = scene.plan(6, state_key="k")
     scene.send()
     queued, running, staged, in_review, approved, denied = planned.ids
@@ -94,6 +93,7 @@ def history(scene: Scene, owner_database: Database) -> History:
     ran = scene.claim(planned.wave, [running], lease_seconds=3600)
     scene.stage(replace(ran, token=scene.world.clock.new_id()))
     [waiting] = scene.world.decisions.open_wave(planned.wave).staged
+    PolicyStore(owner_database).apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     return History(
         scene.tenant_id,
         planned.plan_id,

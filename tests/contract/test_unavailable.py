@@ -95,6 +95,6 @@ def test_a_store_that_does_not_answer_says_so(away: World, what: str) -> None:
 
 
 def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None:
-    stores = ("tenants", "plans", "control", "waves", "work", "decisions", "reviews", "sweep")
+    stores = ("tenants", "plans", "control", "waves", "work", "decisions", "reviews", "sweep", "policies")
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -37,20 +37,21 @@ class FakeDecisionStore(port.DecisionStore):
         )
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
-        asked_by, until = self._asking.get(wave, (token, self._database.now()))
-        if asked_by != token and until > self._database.now():
+        now = self._database.opened().now()
+        asked_by, until = self._asking.get(wave, (token, now))
+        if asked_by != token and until > now:
             return False
-        self._asking[wave] = (token, self._database.now() + timedelta(seconds=seconds))
+        self._asking[wave] = (token, now + timedelta(seconds=seconds))
         return True
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
         if self._is_stopped(wave):
             return 0
-        if {item.decision.policy_version for item in decisions} != {self._database.policy(wave.tenant_id).version}:
-            raise PolicyChanged
         found = [self._with_state(wave, item) for item in decisions if self._is_found(wave, item)]
         if not found:
             return 0
+        if {item.decision.policy_version for item in found} != {self._database.policy(wave.tenant_id).version}:
+            raise PolicyChanged
         for item in found:
             self._write(wave, item.decision)
             if item.card_id is not None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
+from chimera.models.policy import Policy
 from chimera.models.record import Record, canonical_json, sha256
 from chimera.models.wave import Wave
 from tests.unit.strategies import JSON
@@ -30,6 +31,14 @@ def test_a_record_takes_no_number_that_json_has_not() -> None:
     for value in (math.nan, math.inf, -math.inf):
         with pytest.raises(ValidationError):
             Measure(value=value)
+
+
+def test_what_was_computed_once_is_computed_anew_of_a_copy() -> None:
+    policy = Policy()
+    assert '"default"' in policy.body
+    renamed = policy.model_copy(update={"name": "acme"})
+    assert '"acme"' in renamed.body
+    assert renamed.sha256 != policy.sha256
 
 
 @pytest.mark.parametrize(
