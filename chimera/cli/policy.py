@@ -12,12 +12,13 @@ import typer
 from chimera.cli.context import Actor, actor, load_user_code, services, valid_tenant
 from chimera.cli.output import Format, Output, document, moment, say, table, tell
 from chimera.cli.since import Since, moment_of
-from chimera.errors import ChimeraError, InvalidInput
+from chimera.errors import ChimeraError, InvalidInput, SettingsMissing
 from chimera.models.ids import IdKind, format_id, parse_id
 
 if TYPE_CHECKING:
     from chimera.models.policy import Policy, PolicyInForce
-    from chimera.services.policy_service import CaseOutcome, Simulation
+    from chimera.models.policy_case import CaseOutcome
+    from chimera.services.policy_service import Simulation
 
 app = typer.Typer(help="Read, try and apply what the gate asks of results.", no_args_is_help=True)
 
@@ -97,10 +98,12 @@ def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output
         say(f"no difference to {now.version}")
 
 
-@app.command()
-def test(file: PolicyFile, output: Output = Format.TABLE) -> None:
+@app.command("test")
+def rule_on_cases(file: PolicyFile, output: Output = Format.TABLE) -> None:
     """Rule on the policy's own cases; fails where one is not ruled as it expects."""
-    outcomes = services().policies.test(read(file))
+    from chimera.models.policy_case import case_outcomes
+
+    outcomes = case_outcomes(read(file))
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if output is Format.JSON:
         document({"ok": not failed, "cases": [_case_json(outcome) for outcome in outcomes]})
@@ -122,8 +125,10 @@ def apply(
     output: Output = Format.TABLE,
 ) -> None:
     """Put a policy in force from the next decision on; one that fails its own cases is refused."""
+    from chimera.models.policy_case import case_outcomes
+
     new, whom = read(file), _whom(tenant, default=default)
-    failed = [outcome for outcome in services().policies.test(new) if not outcome.passed]
+    failed = [outcome for outcome in case_outcomes(new) if not outcome.passed]
     if failed:
         names = ", ".join(outcome.case.name for outcome in failed)
         raise CasesFailed(f"not applied: these cases are not ruled as they expect: {names}; see `chimera policy test`")
@@ -138,9 +143,8 @@ def apply(
     if output is Format.JSON:
         document({"version": now.version, "before": before.version, "changed": changed})
     elif changed:
-        tell(
-            f"{now.version} is in force for {whom or 'all tenants without a policy of their own'}; before: {before.version}"
-        )
+        follows = whom or "all tenants without a policy of their own"
+        tell(f"{now.version} is in force for {follows}; before: {before.version}")
     else:
         tell(f"{now.version} is in force already")
 
@@ -193,13 +197,15 @@ def _whom(tenant: str | None, *, default: bool) -> str | None:
 
 def _notes(policy: "Policy") -> list[str]:
     """What is allowed, and perhaps not meant."""
-    load_user_code()
-    notes = [
-        f"no skill named {skill!r} is registered here: what the policy says of it has no effect unless workers have it"
-        for skill in services().policies.unknown_skills(policy)
-    ]
-    if policy.llm_judge is not None and services().llm is None:
-        notes.append("llm_judge: no model is configured here: what the rules approve waits for people")
+    try:
+        known = load_user_code().skills
+    except SettingsMissing:
+        notes = ["the names of skills were not looked at: CHIMERA_REDIS_URL is not set, so that no project is loaded"]
+    else:
+        notes = [
+            f"no skill named {skill!r} is registered here: what the policy says of it has no effect"
+            for skill in sorted(policy.skills_named - set(known))
+        ]
     if not policy.rules:
         notes.append("rules: none, so that no text is looked at; leave the key out for the default rules")
     return notes
@@ -242,9 +248,9 @@ def _case_row(outcome: "CaseOutcome") -> list[str]:
 
 def _simulation_json(found: "Simulation") -> dict[str, Any]:
     values = found.model_dump(mode="json")
-    for change in values["changes"]:
-        change["plan_id"] = format_id(IdKind.PLAN, change["plan_id"])
-        change["task_id"] = format_id(IdKind.TASK, change["task_id"])
+    for shown, change in zip(values["changes"], found.changes, strict=True):
+        shown["plan_id"] = format_id(IdKind.PLAN, change.plan_id)
+        shown["task_id"] = format_id(IdKind.TASK, change.task_id)
     return values
 
 

@@ -115,8 +115,8 @@ def _findings(staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fa
 
 
 def _limits(staged: Staged, outcome: SuccessOutcome, asked: SkillPolicy) -> Iterator[Finding]:
-    if asked.max_output_bytes is not None and staged.size > asked.max_output_bytes:
-        yield Then.DENY, _above("output.size", staged.size, asked.max_output_bytes)
+    if asked.max_result_bytes is not None and staged.size > asked.max_result_bytes:
+        yield Then.DENY, _above("result.size", staged.size, asked.max_result_bytes)
     limit = asked.max_usage or Amount()
     if limit.cost_usd is not None and staged.usage.cost_usd > limit.cost_usd:
         yield Then.DENY, _above("usage.cost_usd", staged.usage.cost_usd, limit.cost_usd)

@@ -54,7 +54,8 @@ class SkillPolicy(Record):
     quorum: int | None = Field(default=None, ge=1, le=9)
     # JSON Schema (2020-12) of the output, beside the one that the skill declares itself.
     output_schema: dict[str, Any] | None = None
-    max_output_bytes: int | None = Field(default=None, ge=1)
+    # Of the result as it is stored, JSON: output, reasoning, evidence.
+    max_result_bytes: int | None = Field(default=None, ge=1)
     # What one attempt may have cost.
     max_usage: Amount | None = None
     # What a result may say that it used, and that it is going to do; None is not asked. Anything else is denied.
@@ -175,6 +176,13 @@ class Policy(Record):
         if error is None:
             return None
         return ".".join(str(step) for step in error.schema_path)
+
+    @property
+    def skills_named(self) -> set[str]:
+        """The skills that something is said of."""
+        named = {*self.skills, *(skill for rule in self.rules for skill in rule.skills or ())}
+        named |= set(self.llm_judge.skills or ()) if self.llm_judge else set()
+        return named | {asked.degrade_to for asked in self.skills.values() if asked.degrade_to}
 
     @cached_property
     def text_rules(self) -> TextRules:

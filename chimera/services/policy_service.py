@@ -1,4 +1,4 @@
-"""Trying a policy before it is in force: on its own cases, and on what was judged before."""
+"""Policies to read, and what one would have made of results that were judged before."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -8,29 +8,16 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from chimera.errors import UnknownSkill
-from chimera.models.decision import Ruling, Verdict
 from chimera.models.gate import Staged, gate
-from chimera.models.policy import Case, Expected, Policy, PolicyInForce
-from chimera.models.record import Record, canonical_json, sha256
-from chimera.models.result import SuccessOutcome, Usage
+from chimera.models.policy import Expected, Policy, PolicyInForce
+from chimera.models.policy_case import expected, expected_of
+from chimera.models.record import Record
+from chimera.models.result import SuccessOutcome
 from chimera.models.skill import Catalogue, describe
 from chimera.ports.policy_store import Judged, PolicyStore, PolicyVersion
 
 _PAGE = 1000
 _NO_TASK = UUID(int=0)
-
-
-class CaseOutcome(Record):
-    """How one of a policy's cases was ruled."""
-
-    case: Case
-    ruled: Expected
-    rules: tuple[str, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether it was ruled as expected, for the rules that were named."""
-        return self.ruled is self.case.expect and set(self.case.rules) <= set(self.rules)
 
 
 class Change(Record):
@@ -59,7 +46,7 @@ class Simulation(Record):
 
 
 class PolicyService:
-    """Reads policies, and says what one would do."""
+    """Reads policies, and says what one would have done."""
 
     def __init__(self, store: PolicyStore, catalogue: Catalogue) -> None:
         self._store = store
@@ -72,17 +59,6 @@ class PolicyService:
     def versions(self, tenant_id: str | None) -> list[PolicyVersion]:
         """What was applied, newest first."""
         return self._store.versions(tenant_id)
-
-    def unknown_skills(self, policy: Policy) -> list[str]:
-        """Skills that the policy names and this process does not know."""
-        named = {*policy.skills, *(skill for rule in policy.rules for skill in rule.skills or ())}
-        named |= set(policy.llm_judge.skills or ()) if policy.llm_judge else set()
-        named |= {asked.degrade_to for asked in policy.skills.values() if asked.degrade_to}
-        return sorted(named - set(self._catalogue.skills))
-
-    def test(self, policy: Policy) -> list[CaseOutcome]:
-        """Rules on the policy's own cases; sampling and a model's opinion are left out."""
-        return [_case_outcome(policy, case) for case in policy.cases]
 
     def simulate(
         self, tenant_id: str, policy: Policy, *, since: datetime | None, plan_id: UUID | None, show: int
@@ -137,43 +113,3 @@ class PolicyService:
         except ValidationError as exc:
             return describe(exc)
         return None
-
-
-def expected_of(ruling: Ruling) -> Expected:
-    """A ruling in the words of a policy's cases."""
-    return expected(ruling.verdict, final=ruling.final)
-
-
-def expected(verdict: Verdict, *, final: bool) -> Expected:
-    """A verdict in the words of a policy's cases: a denial that is not final is another try."""
-    if verdict is Verdict.DENY and not final:
-        return Expected.RETRY
-    return Expected(verdict.value)
-
-
-def _case_outcome(policy: Policy, case: Case) -> CaseOutcome:
-    ruling = gate(_staged(case), policy, None)
-    return CaseOutcome(case=case, ruled=expected_of(ruling), rules=tuple(reason.rule for reason in ruling.reasons))
-
-
-def _staged(case: Case) -> Staged:
-    outcome = SuccessOutcome(
-        output=case.output,
-        confidence=case.confidence,
-        reasoning=case.reasoning,
-        evidence=case.evidence,
-        tools=case.tools,
-        effects=case.effects,
-    )
-    text = canonical_json(outcome.model_dump(mode="json"))
-    return Staged(
-        task_id=_NO_TASK,
-        skill=case.skill,
-        input=case.input,
-        attempt=1,
-        max_attempts=3,
-        outcome=outcome,
-        size=len(text),
-        sha256=sha256(text),
-        usage=Usage(tokens=case.tokens, cost_usd=case.cost_usd),
-    )

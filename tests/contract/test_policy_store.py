@@ -9,6 +9,7 @@ from chimera.models.decision import Verdict
 from chimera.models.plan import PlanState
 from chimera.models.policy import Bands, Policy, SkillPolicy
 from chimera.models.record import canonical_json
+from chimera.models.result import FailureOutcome, SuccessOutcome
 from chimera.ports.decision_store import PolicyChanged
 from tests.contract.scene import Scene, approve, failure, retry, success
 
@@ -105,7 +106,7 @@ def test_a_model_is_asked_by_one_judge_at_a_time(scene: Scene) -> None:
 def test_what_a_policy_judged_can_be_judged_again(scene: Scene) -> None:
     planned = scene.plan(3)
     scene.send()
-    outcomes = (success("a"), failure(), success("c", confidence=None))
+    outcomes: tuple[SuccessOutcome | FailureOutcome, ...] = (success("a"), failure(), success("c", confidence=None))
     for task_id, outcome, says in zip(planned.ids, outcomes, (approve, retry, scene.hitl), strict=True):
         scene.stage(scene.claim(planned.wave, [task_id]), outcome)
         scene.judge(planned.wave, says)

@@ -214,7 +214,7 @@ def test_every_finding_is_a_reason_and_the_strongest_rules() -> None:
 @pytest.mark.parametrize(
     ("asked", "fields", "rule"),
     [
-        ({"max_output_bytes": 100}, {"size": 101}, "output.size"),
+        ({"max_result_bytes": 100}, {"size": 101}, "result.size"),
         (
             {"max_usage": Amount(cost_usd=Decimal("0.05"))},
             {"usage": Usage(cost_usd=Decimal("0.0501"))},
@@ -236,7 +236,7 @@ def test_what_is_over_a_limit_is_denied(asked: dict[str, Any], fields: dict[str,
 
 
 def test_at_the_limit_is_within_it() -> None:
-    limits = asking(max_output_bytes=100, max_usage=Amount(cost_usd=Decimal("0.05"), tokens=10), tools=("search",))
+    limits = asking(max_result_bytes=100, max_usage=Amount(cost_usd=Decimal("0.05"), tokens=10), tools=("search",))
     outcome = SuccessOutcome(output="fine", confidence=1.0, tools=("search",))
     usage = Usage(cost_usd=Decimal("0.050"), tokens=10)
     assert gate(staged(outcome, size=100, usage=usage), Policy(defaults=limits), None).verdict is Verdict.APPROVE

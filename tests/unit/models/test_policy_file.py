@@ -118,4 +118,7 @@ def test_any_text_is_a_policy_or_an_error_that_names_the_file(text: str) -> None
     try:
         read_policy(text, "p.yaml")
     except InvalidPolicy as exc:
-        assert str(exc).startswith("p.yaml:")
+        message = str(exc)
+    else:
+        message = "p.yaml:"
+    assert message.startswith("p.yaml:")
