@@ -40,5 +40,5 @@ def test_a_policy_is_tried_applied_and_named(stack: Shell, tmp_path: Path) -> No
     broken.write_text(POLICY.read_text().replace("sample: 0.02", "sample: 2%"))
     ran = stack.run("policy", "apply", str(broken), *WHOM)
     assert (ran.code, ran.out) == (2, "")
-    assert f"{broken}:15: skills.tickets.triage.sample: " in ran.err
+    assert f"{broken}:14: skills.tickets.triage.sample: " in ran.err
     assert stack.run("policy", "show", *WHOM, *JSON).json["version"] == applied["version"]
