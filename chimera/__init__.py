@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chimera.client import Chimera, PlanEvent, PlanHandle
+    from chimera.models.context import TaskContext
+    from chimera.models.decision import Reason
     from chimera.models.plan import Plan, PlanChange, PlanCounts, PlanState
+    from chimera.models.replan import DeniedTask
     from chimera.models.result import Usage
     from chimera.models.review import CardStatus, ReviewCard
     from chimera.models.skill import Planner, Skill, SkillFailed, Success
+    from chimera.models.state import StateEntry
     from chimera.models.task import TaskSpec, TaskState
     from chimera.ports.plan_store import TaskResult
     from chimera.registration import planner, skill
+    from chimera.services.task_context import current_task
 
 __all__ = [
     "CardStatus",
     "Chimera",
+    "DeniedTask",
     "Plan",
     "PlanChange",
     "PlanCounts",
@@ -26,15 +32,19 @@ __all__ = [
     "PlanHandle",
     "PlanState",
     "Planner",
+    "Reason",
     "ReviewCard",
     "Skill",
     "SkillFailed",
+    "StateEntry",
     "Success",
+    "TaskContext",
     "TaskResult",
     "TaskSpec",
     "TaskState",
     "Usage",
     "__version__",
+    "current_task",
     "planner",
     "skill",
 ]
@@ -42,13 +52,18 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "chimera.client": ("Chimera", "PlanEvent", "PlanHandle"),
+    "chimera.models.context": ("TaskContext",),
+    "chimera.models.decision": ("Reason",),
     "chimera.models.plan": ("Plan", "PlanChange", "PlanCounts", "PlanState"),
+    "chimera.models.replan": ("DeniedTask",),
     "chimera.models.result": ("Usage",),
     "chimera.models.review": ("CardStatus", "ReviewCard"),
     "chimera.models.skill": ("Planner", "Skill", "SkillFailed", "Success"),
+    "chimera.models.state": ("StateEntry",),
     "chimera.models.task": ("TaskSpec", "TaskState"),
     "chimera.ports.plan_store": ("TaskResult",),
     "chimera.registration": ("planner", "skill"),
+    "chimera.services.task_context": ("current_task",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -16,7 +16,9 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.policy_store import PolicyStore
+from chimera.adapters.postgres.replan_store import ReplanStore
 from chimera.adapters.postgres.review_store import ReviewStore
+from chimera.adapters.postgres.state_store import StateStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.postgres.wave_store import WaveStore
@@ -31,6 +33,7 @@ from chimera.ports.control_store import ControlStore as ControlStorePort
 from chimera.ports.llm import Llm
 from chimera.ports.plan_store import PlanStore as PlanStorePort
 from chimera.ports.policy_store import PolicyStore as PolicyStorePort
+from chimera.ports.state_store import StateStore as StateStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
@@ -42,6 +45,7 @@ from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
 from chimera.services.policy_service import PolicyService
+from chimera.services.replanner import ReplannerService
 from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
@@ -72,6 +76,11 @@ class Services:
         return PlanStore(self._app_database)
 
     @cached_property
+    def states(self) -> StateStorePort:
+        """Shared state to read; role app."""
+        return StateStore(self._app_database)
+
+    @cached_property
     def control(self) -> PlanControl:
         """Pauses, resumes and tries again; stops many plans at once; role app."""
         size = self._settings.wave_size
@@ -94,6 +103,19 @@ class Services:
             timeout_seconds=self._settings.planner_timeout_seconds,
             wave_size=self._settings.wave_size,
             max_tasks=self._settings.max_tasks_per_plan,
+            max_input_bytes=self._settings.max_inputs_bytes,
+        )
+
+    @cached_property
+    def replanner(self) -> ReplannerService:
+        """Asks planners about what the gate sent back; role app."""
+        return ReplannerService(
+            ReplanStore(self._app_database),
+            self._dispatcher(self._app_database),
+            self._keeper,
+            self._catalogue,
+            self._clock,
+            timeout_seconds=self._settings.planner_timeout_seconds,
             max_input_bytes=self._settings.max_inputs_bytes,
         )
 

@@ -17,6 +17,7 @@ from chimera.models.record import Instant, Record
 from chimera.models.retry import kinds_of
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.skill import Planner, describe
+from chimera.models.state import StateEntry
 from chimera.ports.plan_store import TaskResult
 
 # A plan that ends or that only people can move on: nothing more happens by itself.
@@ -244,6 +245,14 @@ class Chimera:
         handle = PlanHandle(self._services, tenant, parse_id(IdKind.PLAN, plan_id))
         _ = handle.plan
         return handle
+
+    def state(self, tenant: str, key: str) -> StateEntry:
+        """An entry of shared state as it is now, with the commit that made it so.
+
+        Raises:
+            StateNotFound: the tenant has no such entry.
+        """
+        return self._services.states.get(tenant, key)
 
     # A session's plans at once. The session has no default: all of a tenant's are meant only where None is given.
 

@@ -34,6 +34,10 @@ class UnknownPlanner(InvalidInput):
     """No such planner is registered."""
 
 
+class NoCurrentTask(ChimeraError):
+    """No task runs here."""
+
+
 class NotFound(ChimeraError):
     """There is no such thing for this tenant."""
 
@@ -50,6 +54,10 @@ class PlanNotFound(NotFound):
 
 class CardNotFound(NotFound):
     """The tenant has no such review card."""
+
+
+class StateNotFound(NotFound):
+    """The tenant has no such entry of shared state."""
 
 
 class AgentNotFound(NotFound):

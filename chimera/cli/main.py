@@ -12,7 +12,21 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, audit, chaos, database, demo, doctor, plan, policy, review, stack, tenant, version
+from chimera.cli import (
+    agents,
+    audit,
+    chaos,
+    database,
+    demo,
+    doctor,
+    plan,
+    policy,
+    review,
+    stack,
+    state,
+    tenant,
+    version,
+)
 from chimera.cli.context import as_typed, command
 from chimera.cli.output import harmless_streams, say
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
@@ -38,6 +52,7 @@ app.command("down")(stack.down)
 app.add_typer(plan.app, name="plan")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")
+app.add_typer(state.app, name="state")
 app.add_typer(agents.app, name="agents")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")

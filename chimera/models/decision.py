@@ -60,6 +60,9 @@ class Ruling(Record):
     reasons: tuple[Reason, ...] = ()
     # Where the task goes: approved, denied, in_review, exhausted, or back to queued for another attempt.
     next_state: TaskState
+    # Sent back for what the result says, or because shared state changed, not for a failure: the task's `replans`
+    # counts it, and the planner is asked where it has a replan hook. Only with QUEUED.
+    to_planner: bool = False
 
     @property
     def final(self) -> bool:

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field
 
 from chimera.models.decision import Reason, Ruling, Verdict
-from chimera.models.policy import Amount, Bands, Policy, SkillPolicy
+from chimera.models.policy import MAX_REPLANS, Amount, Bands, Policy, SkillPolicy
 from chimera.models.record import Record
 from chimera.models.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
 from chimera.models.rules import Then
@@ -77,9 +77,13 @@ def gate(staged: Staged, policy: Policy, output_fault: str | None, draw: float =
 APPROVED = Ruling(verdict=Verdict.APPROVE, next_state=TaskState.APPROVED)
 
 
-def state_conflict(staged: Staged) -> Ruling:
-    """The ruling where shared state changed after the task had read it."""
-    return _again(staged, (Reason(rule="state.changed", value=staged.state_key),))
+def state_conflict(staged: Staged, max_replans: int = MAX_REPLANS) -> Ruling:
+    """The ruling where shared state changed after the task had read it.
+
+    The planner is asked only as often as it may be; after that the task is done again as it is.
+    """
+    ruling = _again(staged, (Reason(rule="state.changed", value=staged.state_key),))
+    return _to_planner(ruling) if staged.replans < max_replans else ruling
 
 
 def lease_lost(attempt: int) -> Ruling:
@@ -154,9 +158,13 @@ def _again(staged: Staged, reasons: tuple[Reason, ...]) -> Ruling:
 def _sent_back(staged: Staged, reasons: tuple[Reason, ...], max_replans: int) -> Ruling:
     """Denied for now and back with the reasons, unless that has been done as often as it may be."""
     if staged.replans < max_replans:
-        return _again(staged, reasons)
+        return _to_planner(_again(staged, reasons))
     end = Reason(rule="replans.exhausted", value=float(staged.replans))
     return Ruling(verdict=Verdict.DENY, reasons=(*reasons, end), next_state=TaskState.EXHAUSTED)
+
+
+def _to_planner(ruling: Ruling) -> Ruling:
+    return ruling.model_copy(update={"to_planner": ruling.next_state is TaskState.QUEUED})
 
 
 def _confidence(confidence: float | None, bands: Bands) -> Iterator[Finding]:

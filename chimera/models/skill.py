@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic does not take typing's befor
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.record import canonical_json
+from chimera.models.replan import ReplanHook
 from chimera.models.result import NO_USAGE, Usage
 from chimera.models.task import TaskSpec
 
@@ -156,6 +157,8 @@ class Planner(Generic[P]):
     def __init__(self, function: Callable[P, Iterable[TaskSpec]], *, name: str) -> None:
         self.function = function
         self.name = name
+        # What is asked about tasks whose result the gate sends back; None: they are done again as they are.
+        self.replan_hook: ReplanHook | None = None
         signature = inspect.signature(function)
         self._wants_goal = "goal" in signature.parameters
         self._inputs = _arguments(f"planner {name!r}", function, signature, without=("goal",))
@@ -164,6 +167,29 @@ class Planner(Generic[P]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterable[TaskSpec]:
         """Calls the function itself."""
         return self.function(*args, **kwargs)
+
+    def replan(self, function: ReplanHook) -> ReplanHook:
+        """Has this function asked about each task whose result the gate sends back: `@triage.replan` above it.
+
+        It gets a DeniedTask and returns the task to do instead, or None to give it up. What failed, or was lost
+        with its agent, is tried again as it is, without it.
+
+        Raises:
+            InvalidInput: it cannot be called with one argument, is async, or the planner has another one.
+        """
+        known = self.replan_hook
+        if known is not None and (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
+            raise InvalidInput(f"planner {self.name!r} has a replan hook already: {known.__qualname__}")
+        if inspect.iscoroutinefunction(function):
+            raise InvalidInput(f"planner {self.name!r}: its replan hook {function.__qualname__} must not be async")
+        try:
+            inspect.signature(function).bind(None)
+        except TypeError:
+            raise InvalidInput(
+                f"planner {self.name!r}: its replan hook {function.__qualname__} takes one argument, the DeniedTask"
+            ) from None
+        self.replan_hook = function
+        return function
 
     def check_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Checks a plan's inputs against the signature.

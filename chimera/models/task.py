@@ -32,7 +32,8 @@ _STOPPED = frozenset({TaskState.CANCELLED, TaskState.EXPIRED})
 
 # The allowed transitions. The trigger task_transition of the schema refuses all others.
 TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
-    TaskState.QUEUED: frozenset({TaskState.RUNNING}) | _STOPPED,
+    # To denied only where its planner gave it up.
+    TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.DENIED}) | _STOPPED,
     TaskState.RUNNING: frozenset({TaskState.STAGED, TaskState.QUEUED, TaskState.EXHAUSTED}) | _STOPPED,
     TaskState.STAGED: frozenset(
         {
@@ -117,6 +118,14 @@ class ClaimedTask(Record):
     skill: str
     input: str  # JSON text
     attempt: int = Field(ge=1)
+    max_attempts: int = Field(ge=1)
     timeout_seconds: float = Field(gt=0)
+    # JSON text of the reasons why it was sent back the last time; None where it never was.
+    feedback: str | None = None
+    # The entry of shared state that it is to change, as it is now: JSON text of its value, None where there is no
+    # such entry yet; and its version, then 0.
+    state_key: str | None = None
+    state_value: str | None = None
+    state_version: int | None = None
     # Tasks it depends on that were not approved: it must not run.
     unmet_dependencies: tuple[UUID, ...] = ()

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.decision import Decision, Ruling
+from chimera.models.decision import Decision, Reason, Ruling
 from chimera.models.gate import Staged
 from chimera.models.policy import PolicyInForce
 from chimera.models.record import Record
@@ -18,6 +18,17 @@ class LostTask(Record):
     attempt: int
 
 
+class GivenUpTask(Record):
+    """A task that its planner gave up, or could not say anything about."""
+
+    task_id: UUID
+    attempt: int
+    # Why it had been sent back.
+    reasons: tuple[Reason, ...] = ()
+    # What went wrong in the planner; None where it gave up.
+    failure: str | None = None
+
+
 class OpenWave(Record):
     """What of a wave waits for the Judge."""
 
@@ -25,6 +36,9 @@ class OpenWave(Record):
     lost: tuple[LostTask, ...] = ()
     # What applies to the tenant now.
     policy: PolicyInForce
+    given_up: tuple[GivenUpTask, ...] = ()
+    # Whether the planner is asked about what the gate sends back.
+    has_replan: bool = False
 
 
 class WaveDecision(Record):
@@ -39,6 +53,8 @@ class WaveDecision(Record):
     state_key: str | None = None
     state_version: int = 0
     on_conflict: Ruling | None = None
+    # Its planner gave the task up: it is in the queue, and no agent gets it any more.
+    given_up: bool = False
 
 
 class CardDecision(Record):
@@ -59,7 +75,7 @@ class DecisionStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
     def open_wave(self, wave: WaveRef) -> OpenWave:
-        """What the wave has staged, and its tasks whose last lease ran out."""
+        """What the wave has staged, its tasks whose last lease ran out, and those that their planner gave up."""
         ...
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
@@ -70,8 +86,8 @@ class DecisionStore(Protocol):
         """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
 
         All or nothing. A task that is no longer where the decision found it is left out, so that a
-        Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. Returns the number
-        of tasks that go back to the queue.
+        Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. What goes
+        back to a planner with a replan hook waits for that one. Returns the number of tasks that go back to the queue.
 
         Raises:
             PolicyChanged: the decisions name another policy than the one in force.

@@ -83,11 +83,19 @@ class PlanStore(Protocol):
         ...
 
     def save_tasks(
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+        self,
+        tenant_id: str,
+        plan_id: UUID,
+        lease_token: UUID,
+        waves: Sequence[Wave],
+        tasks: Sequence[Task],
+        *,
+        has_replan: bool = False,
     ) -> bool:
         """Stores all that the planner yielded, at once; a plan of no tasks completes.
 
-        False where the lease was lost: nothing is stored.
+        `has_replan`: the planner is to be asked about what the gate sends back. False where the lease was lost:
+        nothing is stored.
         """
         ...
 

@@ -17,6 +17,10 @@ class Queue(Protocol):
         """Asks for a plan's planner to run."""
         ...
 
+    def publish_replan(self, wave: WaveRef) -> None:
+        """Asks for a plan's planner to say what is done about tasks of a wave that the gate sent back."""
+        ...
+
     def publish_wave(self, dispatch: Dispatch) -> None:
         """Sends a wave's batches to the tenant's workers, with the Judge to follow the last of them."""
         ...

@@ -38,6 +38,13 @@ class SweepStore(Protocol):
         """Plans whose planner's message was not sent or was lost, or whose planner died."""
         ...
 
+    def unreplanned(self) -> list[WaveRef]:
+        """Waves with tasks that wait for their planner, whose message was lost or whose planner died.
+
+        Each is given out once in some seconds.
+        """
+        ...
+
     def mark_published(self, plan: PlanRef, epoch: str) -> None:
         """Notes that a planner's message was sent, in this epoch of the broker."""
         ...

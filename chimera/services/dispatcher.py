@@ -1,5 +1,6 @@
 """Sending a tenant's next waves."""
 
+from collections.abc import Callable
 from time import monotonic
 
 import structlog
@@ -62,6 +63,24 @@ class Dispatcher:
             self._store.mark_published(sent, epoch)
         failpoint(Failpoint.DISPATCH_MARKED, tenant_id)
         return len(sent)
+
+    def ask_planner(self, wave: WaveRef) -> None:
+        """Has the planner say what is done about the wave's tasks that wait for it.
+
+        Where the broker does not answer, the sweep asks.
+        """
+        self._publish("replan_not_published", wave, self._queue.publish_replan)
+
+    def ask_judge(self, wave: WaveRef) -> None:
+        """Has the Judge decide on what of the wave waits for it; where the broker does not answer, the sweep asks."""
+        self._publish("judge_not_published", wave, self._queue.publish_judge)
+
+    @staticmethod
+    def _publish(event: str, wave: WaveRef, publish: Callable[[WaveRef], None]) -> None:
+        try:
+            publish(wave)
+        except QueueUnavailable:
+            log.warning(event, **wave.model_dump(mode="json"))
 
     def _known_slots(self) -> int:
         if monotonic() >= self._slots_until:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from functools import cache
 from typing import Any
 
@@ -152,7 +153,9 @@ def _in_thread(call: Callable[[], Any], timeout_seconds: float, ending_with: End
         except BaseException as exc:  # noqa: BLE001  it is raised again where the answer is waited for
             future.set_exception(exc)
 
-    threading.Thread(target=run, name="chimera-skill", daemon=True).start()
+    # With the context of this thread: it is where the skill asks for its task.
+    context = copy_context()
+    threading.Thread(target=context.run, args=(run,), name="chimera-skill", daemon=True).start()
     if not _is_done_in_time(future, timeout_seconds, ending_with):
         raise TimeIsUp
     return future.result()

@@ -12,11 +12,12 @@ from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, gate, lease_lost, state_conflict
 from chimera.models.opinion import lowered
 from chimera.models.policy import LlmJudge, PolicyInForce
+from chimera.models.replan import planner_gave_up
 from chimera.models.result import SuccessOutcome
 from chimera.models.skill import Catalogue, describe
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
-from chimera.ports.decision_store import DecisionStore, LostTask, OpenWave, PolicyChanged, WaveDecision
+from chimera.ports.decision_store import DecisionStore, GivenUpTask, LostTask, OpenWave, PolicyChanged, WaveDecision
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
 
@@ -50,6 +51,7 @@ class Judge:
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
         asking = _Asking(self._clock.new_id())
         decided = requeued = 0
+        asks_planner = False
         while True:
             waiting = self._store.open_wave(wave)
             decisions = self._decisions(wave, waiting, asking)
@@ -62,10 +64,13 @@ class Judge:
                 asking = _Asking(asking.token)  # gated again, by the one that is in force now
                 continue
             decided += len(decisions)
+            asks_planner |= waiting.has_replan and any(map(_may_ask_planner, decisions))
             if not asking.unfinished:
                 break
         log.info("wave_judged", decided=decided, requeued=requeued)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
+        if requeued and asks_planner:
+            self._dispatcher.ask_planner(wave)
         self._dispatcher.dispatch(wave.tenant_id)
         failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
         return decided
@@ -86,6 +91,7 @@ class Judge:
         policy = waiting.policy
         model = policy.policy.llm_judge
         decisions = [self._give_up(task, policy) for task in waiting.lost]
+        decisions += [self._end_given_up(task, policy) for task in waiting.given_up]
         to_ask: list[tuple[Staged, Ruling]] = []
         for staged in waiting.staged:
             ruling = gate(staged, policy.policy, self._output_fault(staged), self._clock.draw())
@@ -123,7 +129,7 @@ class Judge:
             skill=staged.skill,
             state_key=staged.state_key if commits_state else None,
             state_version=staged.state_version or 0,
-            on_conflict=state_conflict(staged) if commits_state else None,
+            on_conflict=state_conflict(staged, policy.policy.max_replans) if commits_state else None,
         )
 
     def _give_up(self, task: LostTask, policy: PolicyInForce) -> WaveDecision:
@@ -136,6 +142,20 @@ class Judge:
                 decided_by=DECIDED_BY_POLICY,
                 policy_version=policy.version,
             )
+        )
+
+    def _end_given_up(self, task: GivenUpTask, policy: PolicyInForce) -> WaveDecision:
+        # The result was denied already, for now: this decision is on the task.
+        return WaveDecision(
+            decision=Decision(
+                task_id=task.task_id,
+                attempt=task.attempt,
+                ruling=planner_gave_up(task.reasons, task.failure),
+                result_sha256=b"",
+                decided_by=DECIDED_BY_POLICY,
+                policy_version=policy.version,
+            ),
+            given_up=True,
         )
 
     def _output_fault(self, staged: Staged) -> str | None:
@@ -170,3 +190,9 @@ class _Asking:
 
 def _is_asked_about(model: LlmJudge, staged: Staged, ruling: Ruling) -> bool:
     return ruling.verdict is Verdict.APPROVE and (model.skills is None or staged.skill in model.skills)
+
+
+def _may_ask_planner(item: WaveDecision) -> bool:
+    """Whether the task may go back to its planner: by this ruling, or by the one where shared state has changed."""
+    rulings = (item.decision.ruling, item.on_conflict)
+    return any(ruling is not None and ruling.to_planner for ruling in rulings)

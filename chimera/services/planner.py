@@ -2,10 +2,10 @@
 
 import threading
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -125,7 +125,8 @@ class PlannerService:
             failpoint(Failpoint.PLANNER_RAN, tenant_id)
             waves, placed = lay_out(drafts, self._wave_size)
             tasks = [draft.task(tenant_id, plan_id, wave_no, job.priority) for wave_no, draft in placed]
-            if not self._store.save_tasks(tenant_id, plan_id, token, waves, tasks):
+            has_replan = self._catalogue.planner(job.planner).replan_hook is not None
+            if not self._store.save_tasks(tenant_id, plan_id, token, waves, tasks, has_replan=has_replan):
                 log.warning("planning_lease_lost")
                 return 0
         log.info("plan_planned", tasks=len(tasks), waves=len(waves))
@@ -137,14 +138,7 @@ class PlannerService:
         if job.attempt > MAX_PLANNER_ATTEMPTS:
             message = f"the planner was started {MAX_PLANNER_ATTEMPTS} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
-        if threading.current_thread() is not threading.main_thread():
-            return self._drafts(job)  # in the threads pool nothing can end it
-        try:
-            with alarm(self._timeout_seconds) as ring, lease.ending_with(ring):
-                return self._drafts(job)
-        except TimeIsUp:
-            message = f"the planner ran longer than {self._timeout_seconds:g} s (CHIMERA_PLANNER_TIMEOUT_SECONDS)"
-            raise PlanRejected("planner_timeout", message) from None
+        return in_time(lambda: self._drafts(job), self._timeout_seconds, lease)
 
     def _drafts(self, job: PlanningJob) -> list[Draft]:
         """The tasks in the planner's order."""
@@ -172,7 +166,7 @@ class PlannerService:
         """What the planner yields, with anything it raises turned into the plan's failure."""
         try:
             for spec in self._catalogue.planner(job.planner).specs(job.goal, job.inputs):
-                yield _checked(spec)
+                yield checked_spec(spec)
         except (PlanRejected, GeneratorExit, TimeIsUp):
             raise
         except UnknownPlanner as exc:
@@ -185,22 +179,11 @@ class PlannerService:
             raise PlanRejected("planner_raised", message) from exc
 
     def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[Draft, ...]) -> Draft:
+        skill, arguments = checked_call(self._catalogue, spec, self._max_input_bytes, f"task {ordinal}")
         try:
-            skill = self._catalogue.skill(spec.skill)
-            arguments = skill.dump_input(spec.input)
             label = None if spec.label is None else canonical_json(spec.label)
-        except UnknownSkill as exc:
-            raise PlanRejected("unknown_skill", f"task {ordinal}: {exc}") from exc
-        except ValidationError as exc:
-            raise PlanRejected("invalid_task", f"task {ordinal} ({spec.skill}): {describe(exc)}") from exc
         except (TypeError, ValueError) as exc:
             raise PlanRejected("invalid_task", f"task {ordinal} ({spec.skill}): {exc}") from exc
-        if len(arguments) > self._max_input_bytes:
-            raise PlanRejected(
-                "input_too_large",
-                f"task {ordinal} ({spec.skill}): {len(arguments)} bytes of input, and at most "
-                f"{self._max_input_bytes} are taken (CHIMERA_MAX_INPUTS_BYTES)",
-            )
         return Draft(
             task_id=self._clock.new_id(),
             ordinal=ordinal,
@@ -213,7 +196,55 @@ class PlannerService:
         )
 
 
-def _checked(spec: object) -> TaskSpec:
+T = TypeVar("T")
+
+
+def in_time(call: Callable[[], T], timeout_seconds: float, lease: Lease) -> T:
+    """What a planner answers within its time, and while its lease is held.
+
+    Raises:
+        PlanRejected: it takes too long.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return call()  # in the threads pool nothing can end it
+    try:
+        with alarm(timeout_seconds) as ring, lease.ending_with(ring):
+            return call()
+    except TimeIsUp:
+        message = f"the planner ran longer than {timeout_seconds:g} s (CHIMERA_PLANNER_TIMEOUT_SECONDS)"
+        raise PlanRejected("planner_timeout", message) from None
+
+
+def checked_call(catalogue: Catalogue, spec: TaskSpec, max_input_bytes: int, what: str) -> tuple[Skill[..., Any], str]:
+    """The skill that a task calls, and the JSON text of its arguments.
+
+    Raises:
+        PlanRejected: there is no such skill, or the arguments do not fit it or are too large.
+    """
+    try:
+        skill = catalogue.skill(spec.skill)
+        arguments = skill.dump_input(spec.input)
+    except UnknownSkill as exc:
+        raise PlanRejected("unknown_skill", f"{what}: {exc}") from exc
+    except ValidationError as exc:
+        raise PlanRejected("invalid_task", f"{what} ({spec.skill}): {describe(exc)}") from exc
+    except (TypeError, ValueError) as exc:
+        raise PlanRejected("invalid_task", f"{what} ({spec.skill}): {exc}") from exc
+    if len(arguments) > max_input_bytes:
+        raise PlanRejected(
+            "input_too_large",
+            f"{what} ({spec.skill}): {len(arguments)} bytes of input, and at most "
+            f"{max_input_bytes} are taken (CHIMERA_MAX_INPUTS_BYTES)",
+        )
+    return skill, arguments
+
+
+def checked_spec(spec: object) -> TaskSpec:
+    """What a planner answered, if it is a task.
+
+    Raises:
+        PlanRejected: it is none.
+    """
     if not isinstance(spec, TaskSpec):
         message = f"the planner yielded a {type(spec).__name__}, not a task: use skill.task(...)"
         raise PlanRejected("not_a_task", message)

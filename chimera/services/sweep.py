@@ -59,7 +59,10 @@ class Sweep:
             self._queue.publish_plan(plan.tenant_id, plan.plan_id)
             failpoint(Failpoint.SWEEP_PLAN_PUBLISHED, plan.tenant_id)
             self._store.mark_published(plan, epoch)
-        return len(stopping) + len(unplanned)
+        unreplanned = self._store.unreplanned()
+        for wave in unreplanned:
+            self._queue.publish_replan(wave)
+        return len(stopping) + len(unplanned) + len(unreplanned)
 
     def _waves(self) -> int:
         sent = 0

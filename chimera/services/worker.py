@@ -1,5 +1,6 @@
 """Running a batch: claim, run, stage."""
 
+import json
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 from chimera.errors import QueueUnavailable, StoreUnavailable, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.agent import AgentWork
+from chimera.models.context import REASONS, TaskContext
 from chimera.models.lease import LEASE_SECONDS
 from chimera.models.record import canonical_json, sha256
 from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
@@ -25,6 +27,7 @@ from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.execution import execute
 from chimera.services.lease_keeper import Lease, LeaseKeeper
+from chimera.services.task_context import running
 
 log = structlog.get_logger(__name__)
 
@@ -121,7 +124,7 @@ class WorkerService:
             if self._draining.is_set() or not lease.may_start:
                 break
             started += 1
-            result = self._run(task, lease)
+            result = self._run(wave, task, lease)
             if not lease.held:
                 break  # the call was ended because nobody wants its result any more
             ready.append(result)
@@ -138,9 +141,9 @@ class WorkerService:
             log.warning("stale_results_refused", refused=len(results) - staged)
         return staged
 
-    def _run(self, task: ClaimedTask, lease: Lease) -> Result:
+    def _run(self, wave: WaveRef, task: ClaimedTask, lease: Lease) -> Result:
         started_at = self._clock.now()
-        outcome, usage = self._outcome(task, lease)
+        outcome, usage = self._outcome(wave, task, lease)
         return Result(
             task_id=task.task_id,
             attempt=task.attempt,
@@ -151,7 +154,7 @@ class WorkerService:
             finished_at=self._clock.now(),
         )
 
-    def _outcome(self, task: ClaimedTask, lease: Lease) -> tuple[str, Usage]:
+    def _outcome(self, wave: WaveRef, task: ClaimedTask, lease: Lease) -> tuple[str, Usage]:
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
             return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
@@ -159,7 +162,22 @@ class WorkerService:
             skill = self._catalogue.skill(task.skill)
         except UnknownSkill as exc:
             return _refusal("unknown_skill", str(exc))
-        return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes, lease.ending_with)
+        with running(_context(wave, task)):
+            return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes, lease.ending_with)
+
+
+def _context(wave: WaveRef, task: ClaimedTask) -> TaskContext:
+    return TaskContext(
+        tenant_id=wave.tenant_id,
+        plan_id=wave.plan_id,
+        task_id=task.task_id,
+        attempt=task.attempt,
+        max_attempts=task.max_attempts,
+        feedback=() if task.feedback is None else REASONS.validate_json(task.feedback, strict=False),
+        state_key=task.state_key,
+        state_value=None if task.state_value is None else json.loads(task.state_value),
+        state_version=task.state_version,
+    )
 
 
 def _refusal(code: str, message: str) -> tuple[str, Usage]:

@@ -1,21 +1,28 @@
-"""chimera.plan: runs a plan's planner."""
+"""chimera.plan: runs a plan's planner. chimera.replan: asks it about tasks that the gate sent back."""
 
 from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
 from chimera.bootstrap import services
+from chimera.models.wave import WaveRef
 from chimera.settings import settings
 from chimera.tasks.base import ChimeraTask, app
 
 # For a planner that does not listen to its own timeout.
 _KILL_AFTER_SECONDS = 90
+_TIME_LIMIT = int(settings().planner_timeout_seconds) + _KILL_AFTER_SECONDS
 
 
-@app.task(
-    name="chimera.plan", base=ChimeraTask, time_limit=int(settings().planner_timeout_seconds) + _KILL_AFTER_SECONDS
-)
+@app.task(name="chimera.plan", base=ChimeraTask, time_limit=_TIME_LIMIT)
 def plan(tenant_id: str, plan_id: str) -> None:
     """Plans a plan and sends its first waves."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
         services().planner.plan(tenant_id, UUID(plan_id))
+
+
+@app.task(name="chimera.replan", base=ChimeraTask, time_limit=_TIME_LIMIT)
+def replan(tenant_id: str, plan_id: str, wave_no: int) -> int:
+    """Asks a plan's planner about tasks of a wave; returns about how many."""
+    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
+        return services().replanner.replan_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))

@@ -12,14 +12,16 @@ from chimera.models.gate import Staged, lease_lost, state_conflict
 from chimera.models.plan import Plan, PlanChange, PlanRequest, PlanState
 from chimera.models.policy import BUILT_IN
 from chimera.models.record import canonical_json, sha256
+from chimera.models.replan import planner_gave_up
 from chimera.models.result import FailureOutcome, Result, SuccessOutcome
 from chimera.models.retry import RetryKind, draft_retry
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.task import ClaimedTask, Task, TaskState
 from chimera.models.wave import Wave, WaveRef
 from chimera.ports.control_store import Retried, Retry
-from chimera.ports.decision_store import CardDecision, LostTask, WaveDecision
+from chimera.ports.decision_store import CardDecision, GivenUpTask, LostTask, WaveDecision
 from chimera.ports.plan_store import Submitted, TaskResult
+from chimera.ports.replan_store import ReplanJob
 from tests.contract.worlds import World
 
 EPOCH = "run/key"
@@ -85,6 +87,7 @@ class Scene:
         dependent: bool = False,
         state_key: str | None = None,
         max_attempts: int = 3,
+        has_replan: bool = False,
         **fields: Any,
     ) -> Planned:
         """A plan that is planned: waves of these sizes; `dependent` makes each task need all of the wave before."""
@@ -107,7 +110,7 @@ class Scene:
             Wave(wave_no=wave_no, task_count=size, has_dependencies=dependent and wave_no > 0)
             for wave_no, size in enumerate(sizes)
         ]
-        assert self.world.plans.save_tasks(self.tenant_id, plan_id, token, waves, tasks)
+        assert self.world.plans.save_tasks(self.tenant_id, plan_id, token, waves, tasks, has_replan=has_replan)
         refs = tuple(self.wave(plan_id, wave.wave_no) for wave in waves)
         return Planned(plan_id, refs, tuple(tasks))
 
@@ -202,7 +205,19 @@ class Scene:
     def judge(self, wave: WaveRef, says: Says) -> int:
         waiting = self.world.decisions.open_wave(wave)
         decisions = [says(staged) for staged in waiting.staged] + [give_up(task) for task in waiting.lost]
+        decisions += [end(task) for task in waiting.given_up]
         return self.world.decisions.decide_wave(wave, decisions)
+
+    def asked(self, size: int = 1, **fields: Any) -> Planned:
+        """A plan of so many tasks, each waiting for its planner."""
+        planned = self.plan(size, has_replan=True, **fields)
+        assert self.judge(self.work_off(planned), replan) == size
+        return planned
+
+    def begin_replan(self, wave: WaveRef, lease_seconds: float = 60.0) -> tuple[ReplanJob | None, UUID]:
+        """Takes the lease of the wave's next task that waits for its planner."""
+        token = self.world.clock.new_id()
+        return self.world.replans.begin(wave, token, lease_seconds), token
 
     def hitl(self, staged: Staged) -> WaveDecision:
         ruling = Ruling(
@@ -278,6 +293,24 @@ def deny(staged: Staged) -> WaveDecision:
 
 def retry(staged: Staged) -> WaveDecision:
     return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.QUEUED))
+
+
+def replan(staged: Staged) -> WaveDecision:
+    """Back to the planner, as the gate sends it."""
+    ruling = Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.QUEUED, to_planner=True)
+    return _decided(staged, ruling)
+
+
+def end(task: GivenUpTask) -> WaveDecision:
+    decision = Decision(
+        task_id=task.task_id,
+        attempt=task.attempt,
+        ruling=planner_gave_up(task.reasons, task.failure),
+        result_sha256=b"",
+        decided_by="policy",
+        policy_version=POLICY,
+    )
+    return WaveDecision(decision=decision, given_up=True)
 
 
 def give_up(task: LostTask) -> WaveDecision:

@@ -11,7 +11,8 @@ from chimera.models.policy import Bands, Policy, SkillPolicy
 from chimera.models.record import canonical_json
 from chimera.models.result import FailureOutcome, SuccessOutcome
 from chimera.ports.decision_store import PolicyChanged
-from tests.contract.scene import Scene, approve, failure, retry, success
+from chimera.ports.replan_store import Replanned
+from tests.contract.scene import Scene, approve, failure, replan, retry, success
 
 STRICT = Policy(name="strict", defaults=SkillPolicy(confidence=Bands(approve=0.9)))
 MILD = Policy(name="mild", defaults=SkillPolicy(confidence=Bands(approve=0.5)))
@@ -123,6 +124,28 @@ def test_what_a_policy_judged_can_be_judged_again(scene: Scene) -> None:
     assert staged.outcome == success("a")
     assert staged.size == len(canonical_json(success("a").model_dump(mode="json")))
     assert {judged.plan_id for judged in found} == {planned.plan_id}
+
+
+def test_a_result_is_judged_again_as_it_was_made_whatever_its_planner_changed_since(scene: Scene) -> None:
+    planned = scene.plan(1, has_replan=True, max_attempts=9)
+    skills = ["first", "second"]
+    for says in (retry, replan, retry, replan, approve):
+        scene.judge(scene.work_off(planned), says)
+        job, token = scene.begin_replan(planned.wave)
+        if job is not None:
+            skill = skills.pop(0)
+            changed = Replanned(skill=skill, input=f'{{"by":"{skill}"}}', timeout_seconds=1.0)
+            assert scene.world.replans.save(planned.wave, planned.ids[0], token, changed)
+    found = scene.world.policies.judged(scene.tenant_id, None, None, (planned.plan_id, 0), 10)
+    made = [(judged.attempt, judged.staged.skill, judged.staged.input) for judged in found if judged.staged]
+    before = {"text": "hello"}
+    assert made == [
+        (1, "echo", before),
+        (2, "echo", before),
+        (3, "first", {"by": "first"}),
+        (4, "first", {"by": "first"}),
+        (5, "second", {"by": "second"}),
+    ]
 
 
 def test_what_was_judged_comes_page_by_page_and_by_plan(scene: Scene) -> None:

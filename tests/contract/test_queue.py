@@ -50,6 +50,7 @@ class FakeBroker(Broker):
         fake = self._fake
         plans = [("chimera.plan", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.plans]
         stops = [("chimera.stop", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.stopped]
+        plans += [("chimera.replan", _place(wave)) for wave in fake.replans]
         return plans + [("chimera.judge", _place(wave)) for wave in fake.judged] + stops + self._work()
 
     def leave(self) -> None:
@@ -121,6 +122,11 @@ def test_a_plan_s_message_names_the_plan(broker: Broker) -> None:
     assert broker.sent() == [("chimera.plan", [tenant_id, plan_id.hex])]
 
 
+def test_a_question_to_the_planner_names_the_wave(broker: Broker, wave: WaveRef) -> None:
+    broker.queue.publish_replan(wave)
+    assert broker.sent() == [("chimera.replan", _place(wave))]
+
+
 def test_a_stop_names_the_plan(broker: Broker) -> None:
     tenant_id, plan_id = new_tenant_id(), uuid4()
     broker.queue.publish_stop(tenant_id, plan_id)
@@ -140,6 +146,7 @@ def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: Wav
 
 PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
     "plan": lambda queue, wave: queue.publish_plan(wave.tenant_id, wave.plan_id),
+    "replan": lambda queue, wave: queue.publish_replan(wave),
     "wave": lambda queue, wave: queue.publish_wave(Dispatch(wave=wave, batches=(_batch(uuid4()),))),
     "judge": lambda queue, wave: queue.publish_judge(wave),
     "stop": lambda queue, wave: queue.publish_stop(wave.tenant_id, wave.plan_id),
@@ -169,17 +176,22 @@ def test_a_tenant_s_batches_go_to_its_own_queue_and_the_judge_follows(
 
 
 def test_plans_and_the_judge_have_queues_of_their_own(celery_broker: CeleryBroker, wave: WaveRef) -> None:
-    for what in ("plan", "judge", "stop"):
+    for what in ("plan", "replan", "judge", "stop"):
         PUBLISH[what](celery_broker.queue, wave)
     queues = {message["headers"]["task"]: message["queue"] for message in celery_broker.messages()}
-    assert queues == {"chimera.plan": "plan", "chimera.judge": "judge", "chimera.stop": "judge"}
+    assert queues == {
+        "chimera.plan": "plan",
+        "chimera.replan": "plan",
+        "chimera.judge": "judge",
+        "chimera.stop": "judge",
+    }
 
 
 def test_no_message_shows_its_arguments_to_who_looks_at_events(celery_broker: CeleryBroker, wave: WaveRef) -> None:
     for publish in PUBLISH.values():
         publish(celery_broker.queue, wave)
     messages = celery_broker.messages()
-    assert len(messages) == 4
+    assert len(messages) == len(PUBLISH)
     assert {message["headers"]["argsrepr"] for message in messages} == {celery_queue.REDACTED}
     assert {message["headers"]["kwargsrepr"] for message in messages} == {celery_queue.REDACTED}
 

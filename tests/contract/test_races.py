@@ -1,22 +1,28 @@
 """Several at once, on the real store: each thing happens once."""
 
+import json
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Barrier
 from typing import TypeVar
+from uuid import UUID
 
 import pytest
 
 from chimera.adapters.postgres.database import Database
-from chimera.errors import CardAlreadyDecided, Conflict
+from chimera.errors import CardAlreadyDecided, Conflict, PlanAlreadyEnded
 from chimera.models.plan import PlanState
 from chimera.models.retry import RetryKind
 from chimera.models.task import TaskState
+from chimera.ports.replan_store import Replanned
 from tests.conftest import POOL_SIZE, new_tenant_id
 from tests.contract.scene import Scene, approve, deny
 from tests.contract.worlds import PostgresWorld
 
 T = TypeVar("T")
+AS_IT_WAS = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 
 
 @pytest.fixture
@@ -90,6 +96,47 @@ def test_waves_that_want_the_same_keys_do_not_block_one_another(scene: Scene) ->
     requeued = at_once(lambda number: scene.judge(plans[number].wave, approve))
     assert sorted(requeued) == [0] + [1] * (POOL_SIZE - 1)
     assert scene.world.shared_state(scene.tenant_id, "k") == ("fine", 1)
+
+
+def test_a_planner_is_asked_once_about_each_task(scene: Scene) -> None:
+    planned = scene.asked(12)
+
+    def ask(_: int) -> list[UUID]:
+        found = []
+        while (begun := scene.begin_replan(planned.wave))[0] is not None:
+            job, token = begun
+            assert job is not None
+            task_id = job.denied.task_id
+            assert scene.world.replans.save(planned.wave, task_id, token, AS_IT_WAS)
+            found.append(task_id)
+        return found
+
+    assert sorted(task_id for found in at_once(ask) for task_id in found) == sorted(planned.ids)
+    assert scene.kinds(planned.plan_id).count("plan.replan_answered") == 12
+
+
+def test_planners_the_judge_and_a_stop_do_not_block_one_another(scene: Scene) -> None:
+    planned = scene.asked(12)
+
+    def act(number: int) -> None:
+        if number == 0:
+            with suppress(PlanAlreadyEnded):
+                scene.stop(planned.plan_id)
+            scene.stop_wave(planned.wave)
+            return
+        for _ in range(4):
+            job, token = scene.begin_replan(planned.wave)
+            if job is not None:
+                scene.world.replans.give_up(planned.wave, job.denied.task_id, token, None)
+            scene.judge(planned.wave, approve)
+
+    at_once(act)
+    scene.stop_wave(planned.wave)
+    states = Counter(scene.states(planned.plan_id))
+    assert set(states) <= {TaskState.DENIED, TaskState.CANCELLED}
+    assert scene.state(planned.plan_id) in {PlanState.CANCELLED, PlanState.COMPLETED}
+    finals = [entry for entry in scene.entries(planned.plan_id) if json.loads(entry.body)["facts"].get("final")]
+    assert len(finals) == len({entry.task_id for entry in finals}) == 12
 
 
 def test_a_card_is_decided_by_one_person(scene: Scene) -> None:

@@ -18,6 +18,7 @@ from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.models.audit import AuditEvent, chain
 from chimera.models.policy import Policy
 from chimera.models.task import TRANSITIONS, TaskState
+from chimera.ports.replan_store import Replanned
 from tests.conftest import new_tenant_id
 from tests.contract.scene import Scene, approve, deny, success
 from tests.contract.worlds import PostgresWorld
@@ -37,6 +38,7 @@ TABLES = (
     "review_card",
     "stale_result",
     "policy",
+    "replanned",
 )
 
 Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
@@ -93,6 +95,10 @@ def history(scene: Scene, owner_database: Database) -> History:
     ran = scene.claim(planned.wave, [running], lease_seconds=3600)
     scene.stage(replace(ran, token=scene.world.clock.new_id()))
     [waiting] = scene.world.decisions.open_wave(planned.wave).staged
+    sent_back = scene.asked()
+    _, token = scene.begin_replan(sent_back.wave)
+    better = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
+    assert scene.world.replans.save(sent_back.wave, sent_back.ids[0], token, better)
     PolicyStore(owner_database).apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     return History(
         scene.tenant_id,
@@ -121,11 +127,12 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys(TABLES, ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "audit"), ALL),
+        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned"), ALL),
         "update": {
-            "plan": "epoch failure finished_at lease_token lease_until paused_at paused_by planner_attempt "
+            "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
-            "wave": "epoch publish_count published_at state touched_at",
+            "wave": "epoch publish_count published_at replan_at state touched_at",
+            "task": "input lease_token lease_until replan replan_failure replan_tries skill timeout_seconds",
             "audit_head": "hash seq",
         },
     },
@@ -142,15 +149,15 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
     },
     "judge": {
         "select": {
-            "plan": "deadline epoch finished_at lease_until paused_at plan_id planner planner_attempt priority "
-            "published_at state stop_state stopped_by submitted_at task_count tenant_id trace_id",
+            "plan": "deadline epoch finished_at has_replan lease_until paused_at plan_id planner planner_attempt "
+            "priority published_at state stop_state stopped_by submitted_at task_count tenant_id trace_id",
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(("audit", "decision", "commit", "state", "review_card"), ALL),
         "update": {
             "plan": "epoch finished_at lease_token lease_until published_at state stop_state stopped_by",
             "wave": ALL,
-            "task": "feedback lease_token lease_until lost state",
+            "task": "feedback lease_token lease_until lost replan replan_tries replans state",
             "audit_head": "hash seq",
             "state": ALL,
             "review_card": ALL,
@@ -580,12 +587,13 @@ def test_a_task_goes_only_where_the_code_says_it_may(session: Session, history: 
         for before, after in product(TaskState, TaskState):
             with connection.transaction(force_rollback=True):
                 task_id = uuid4()
+                replan = "given_up" if (before, after) == (TaskState.QUEUED, TaskState.DENIED) else None
                 # A row may begin anywhere; the rule is on changes.
                 connection.execute(
                     "insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, priority, "
-                    "timeout_seconds, max_attempts, state, lease_token, lease_until) "
-                    "values (%s, %s, 0, 1000, %s, 'echo', '{}', 1, 1, 1, %s, gen_random_uuid(), now())",
-                    [history.tenant_id, history.plan_id, task_id, before],
+                    "timeout_seconds, max_attempts, state, replan, lease_token, lease_until) "
+                    "values (%s, %s, 0, 1000, %s, 'echo', '{}', 1, 1, 1, %s, %s, gen_random_uuid(), now())",
+                    [history.tenant_id, history.plan_id, task_id, before, replan],
                 )
                 try:
                     with connection.transaction():
@@ -595,6 +603,40 @@ def test_a_task_goes_only_where_the_code_says_it_may(session: Session, history: 
                 if before is not after:
                     allowed.add((before, after))
     assert allowed == {(before, after) for before, states in TRANSITIONS.items() for after in states}
+
+
+@pytest.mark.parametrize("replan", [None, "asked"])
+def test_what_waits_is_denied_only_where_its_planner_gave_it_up(
+    session: Session, history: History, replan: str | None
+) -> None:
+    with session("judge", history.tenant_id) as connection:
+        connection.execute("update task set replan = %s where task_id = %s", [replan, history.queued])
+        with pytest.raises(errors.CheckViolation):
+            connection.execute("update task set state = 'denied' where task_id = %s", [history.queued])
+
+
+def test_who_plans_changes_a_task_only_while_it_waits_for_its_planner(session: Session, history: History) -> None:
+    with session("app", history.tenant_id) as connection:
+        changed = connection.execute("update task set input = '{}' where true")
+        assert changed.rowcount == 0
+
+
+def test_no_agent_runs_what_waits_for_its_planner(session: Session, history: History) -> None:
+    with session("owner", history.tenant_id) as connection:
+        connection.execute("update task set replan = 'asked' where task_id = %s", [history.queued])
+        with pytest.raises(errors.CheckViolation):
+            connection.execute(
+                "update task set state = 'running', lease_token = gen_random_uuid(), lease_until = now() "
+                "where task_id = %s",
+                [history.queued],
+            )
+
+
+def test_nothing_is_sent_back_more_often_than_five_times(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection:
+        connection.execute("update task set replans = 5 where task_id = %s", [history.staged])
+        with pytest.raises(errors.CheckViolation):
+            connection.execute("update task set replans = replans + 1 where task_id = %s", [history.staged])
 
 
 def stage(connection: "Connection[TupleRow]", history: History, outcome: str, hashed: str, attempt: int = 1) -> None:

@@ -13,6 +13,7 @@ from chimera.models.policy import Policy
 from chimera.models.retry import RetryKind
 from chimera.models.wave import WaveRef
 from chimera.ports.decision_store import CardDecision
+from chimera.ports.replan_store import Replanned
 from chimera.ports.sweep_store import PlanRef
 from tests.contract.scene import Scene
 from tests.contract.worlds import FakeWorld, PostgresWorld, World
@@ -22,6 +23,7 @@ ID = UUID(int=1)
 WAVE = WaveRef(tenant_id=TENANT, plan_id=ID, wave_no=0)
 CARD = CardDecision(card_id=ID, version=1, approve=True, decided_by="ann", note=None)
 FAILURE = PlanFailure(code="a", message="b")
+REPLANNED = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 
 ASK: dict[str, Callable[[World], object]] = {
     "tenants.add": lambda world: world.tenants.add(TENANT, "ann"),
@@ -72,6 +74,15 @@ ASK: dict[str, Callable[[World], object]] = {
     "plans.renew_planning": lambda world: world.plans.renew_planning(TENANT, ID, ID, 1.0),
     "work.renew": lambda world: world.work.renew(WAVE, ID, 1.0),
     "work.release": lambda world: world.work.release(WAVE, ID, [ID]),
+    "sweep.unreplanned": lambda world: world.sweep.unreplanned(),
+    "replans.begin": lambda world: world.replans.begin(WAVE, ID, 1.0),
+    "replans.renew": lambda world: world.replans.renew(WAVE, ID, ID, 1.0),
+    "replans.save": lambda world: world.replans.save(WAVE, ID, ID, REPLANNED),
+    "replans.give_up": lambda world: world.replans.give_up(WAVE, ID, ID, None),
+    "replans.postpone": lambda world: world.replans.postpone(WAVE, ID, ID, "it broke", 1.0),
+    "states.get": lambda world: world.states.get(TENANT, "k"),
+    "states.list_entries": lambda world: world.states.list_entries(TENANT, "", 1),
+    "states.history": lambda world: world.states.history(TENANT, "k", 1),
     "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
 }
 
@@ -95,6 +106,18 @@ def test_a_store_that_does_not_answer_says_so(away: World, what: str) -> None:
 
 
 def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None:
-    stores = ("tenants", "plans", "control", "waves", "work", "decisions", "reviews", "sweep", "policies")
+    stores = (
+        "tenants",
+        "plans",
+        "control",
+        "waves",
+        "work",
+        "decisions",
+        "reviews",
+        "sweep",
+        "policies",
+        "replans",
+        "states",
+    )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

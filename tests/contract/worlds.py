@@ -10,7 +10,9 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.policy_store import PolicyStore
+from chimera.adapters.postgres.replan_store import ReplanStore
 from chimera.adapters.postgres.review_store import ReviewStore
+from chimera.adapters.postgres.state_store import StateStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.postgres.wave_store import WaveStore
@@ -23,7 +25,9 @@ from chimera.ports import (
     decision_store,
     plan_store,
     policy_store,
+    replan_store,
     review_store,
+    state_store,
     sweep_store,
     tenant_store,
     wave_store,
@@ -36,7 +40,9 @@ from tests.fakes import (
     FakeDecisionStore,
     FakePlanStore,
     FakePolicyStore,
+    FakeReplanStore,
     FakeReviewStore,
+    FakeStateStore,
     FakeSweepStore,
     FakeTenantStore,
     FakeWaveStore,
@@ -60,6 +66,8 @@ class World(ABC):
     sweep: sweep_store.SweepStore
     policies: policy_store.PolicyStore
     policy_changes: policy_store.PolicyStore
+    replans: replan_store.ReplanStore
+    states: state_store.StateStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -96,13 +104,15 @@ class FakeWorld(World):
             sweep=FakeSweepStore(self.database),
             policies=FakePolicyStore(self.database),
             policy_changes=FakePolicyStore(self.database),
+            replans=FakeReplanStore(self.database),
+            states=FakeStateStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         self.time.advance(seconds)
 
     def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
-        shared = self.database.state.get((tenant_id, key))
+        shared = self.database.shared(tenant_id, key)
         return (shared.value, shared.version) if shared else None
 
     def committed(self, tenant_id: str) -> set[UUID]:
@@ -124,7 +134,10 @@ _OLDER = (
     update plan set submitted_at = submitted_at - %(by)s, published_at = published_at - %(by)s,
                     lease_until = lease_until - %(by)s, deadline = deadline - %(by)s
     """,
-    "update wave set touched_at = touched_at - %(by)s, published_at = published_at - %(by)s",
+    """
+    update wave set touched_at = touched_at - %(by)s, published_at = published_at - %(by)s,
+                    replan_at = replan_at - %(by)s
+    """,
     "update task set lease_until = lease_until - %(by)s where lease_until is not null",
 )
 
@@ -145,6 +158,8 @@ class PostgresWorld(World):
             sweep=SweepStore(judge),
             policies=PolicyStore(app),
             policy_changes=PolicyStore(owner),
+            replans=ReplanStore(app),
+            states=StateStore(app),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

@@ -9,7 +9,9 @@ from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
 from tests.fakes.policy_store import FakePolicyStore
 from tests.fakes.queue import FakeQueue
+from tests.fakes.replan_store import FakeReplanStore
 from tests.fakes.review_store import FakeReviewStore
+from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.tenant_store import FakeTenantStore
 from tests.fakes.wave_store import FakeWaveStore
@@ -25,7 +27,9 @@ __all__ = [
     "FakePlanStore",
     "FakePolicyStore",
     "FakeQueue",
+    "FakeReplanStore",
     "FakeReviewStore",
+    "FakeStateStore",
     "FakeSweepStore",
     "FakeTenantStore",
     "FakeWaveStore",

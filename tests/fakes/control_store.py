@@ -158,6 +158,7 @@ class FakeControlStore(port.ControlStore):
             state=PlanState.RUNNING if made.placed else PlanState.SUBMITTED,
             task_count=len(made.placed),
             retry_of=row.plan_id,
+            has_replan=row.has_replan,
         )
         database.plans[tenant_id, made.plan_id] = new
         for wave in made.waves:

@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from chimera.errors import PlanNotFound, StoreUnavailable, UnknownTenant
@@ -14,6 +13,7 @@ from chimera.models.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.policy import BUILT_IN, PolicyInForce
 from chimera.models.result import Result
 from chimera.models.review import ReviewCard
+from chimera.models.state import StateEntry
 from chimera.models.task import Task, TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports.tenant_store import Tenant
@@ -48,6 +48,7 @@ class PlanRow:
     paused_at: datetime | None = None
     paused_by: str | None = None
     retry_of: UUID | None = None
+    has_replan: bool = False
 
     @property
     def goes_on(self) -> bool:
@@ -65,6 +66,7 @@ class WaveRow:
     published_at: datetime | None = None
     publish_count: int = 0
     epoch: str | None = None
+    replan_at: datetime | None = None
 
 
 @dataclass
@@ -76,16 +78,37 @@ class TaskRow:
     agent_id: UUID | None = None
     lease: Lease | None = None
     state_version: int | None = None
+    feedback: str | None = None
+    replans: int = 0
+    replan: str | None = None  # asked, given_up, failed
+    replan_tries: int = 0
+    replan_failure: str | None = None
+    # What attempts up to these were made from, where the task was changed after them.
+    earlier: dict[int, Task] = field(default_factory=dict)
+
+    def made_from(self, attempt: int) -> Task:
+        """The task as this attempt ran it."""
+        later = [number for number in self.earlier if number >= attempt]
+        return self.earlier[min(later)] if later else self.task
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for an agent."""
+        return self.state is TaskState.QUEUED and self.replan is None
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it waits for its planner."""
+        return self.state is TaskState.QUEUED and self.replan == "asked"
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it waits for the Judge to end it."""
+        return self.state is TaskState.QUEUED and self.replan in {"given_up", "failed"}
 
     @property
     def runs_alone(self) -> bool:
         return self.lost > 0 or 0 < self.attempt == self.task.max_attempts - 1
-
-
-@dataclass
-class Shared:
-    value: Any
-    version: int
 
 
 @dataclass
@@ -112,7 +135,8 @@ class FakeDatabase:
     stale: dict[tuple[str, UUID, UUID], Result] = field(default_factory=dict)
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
     final: dict[tuple[str, UUID], Decision] = field(default_factory=dict)
-    state: dict[tuple[str, str], Shared] = field(default_factory=dict)
+    # Every version of every entry of shared state, the latest last.
+    state: dict[tuple[str, str], list[StateEntry]] = field(default_factory=dict)
     # Every decision, final or not, in order.
     decided: list[tuple[WaveRef, Decision]] = field(default_factory=list)
     # By tenant, and "*" for all; the latest last.
@@ -147,6 +171,11 @@ class FakeDatabase:
     def plan_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRow]:
         rows = [row for row in self.waves.values() if (row.ref.tenant_id, row.ref.plan_id) == (tenant_id, plan_id)]
         return sorted(rows, key=lambda row: row.ref.wave_no)
+
+    def shared(self, tenant_id: str, key: str | None) -> StateEntry | None:
+        """An entry of shared state as it is now."""
+        versions = [] if key is None else self.state.get((tenant_id, key), [])
+        return versions[-1] if versions else None
 
     def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:
         """Adds to the tenant's audit."""

@@ -7,16 +7,19 @@ from uuid import UUID
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
 from chimera.models.audit import AuditEvent
+from chimera.models.context import REASONS
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, stopped
 from chimera.models.plan import PlanState
+from chimera.models.record import canonical_json
 from chimera.models.result import OUTCOME, Result
 from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.state import StateEntry
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import CardDecision, LostTask, OpenWave, PolicyChanged, WaveDecision
-from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, Shared, TaskRow
+from chimera.ports.decision_store import CardDecision, GivenUpTask, LostTask, OpenWave, PolicyChanged, WaveDecision
+from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow
 
 _JUDGE = "judge"
 
@@ -28,11 +31,14 @@ class FakeDecisionStore(port.DecisionStore):
 
     def open_wave(self, wave: WaveRef) -> OpenWave:
         tasks = self._database.opened().wave_tasks(wave)
+        plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
         return OpenWave(
             staged=tuple(self._staged(row) for row in tasks if row.state is TaskState.STAGED),
             lost=tuple(
                 LostTask(task_id=row.task.task_id, attempt=row.attempt) for row in tasks if self._is_given_up(row)
             ),
+            given_up=tuple(_given_up(row) for row in tasks if row.is_given_up),
+            has_replan=plan is not None and plan.has_replan,
             policy=self._database.policy(wave.tenant_id),
         )
 
@@ -56,9 +62,10 @@ class FakeDecisionStore(port.DecisionStore):
             self._write(wave, item.decision)
             if item.card_id is not None:
                 self._open_card(wave, item, item.card_id)
-        requeued = sum(item.decision.ruling.next_state is TaskState.QUEUED for item in found)
-        self._settle(wave, requeued=requeued > 0)
-        return requeued
+        back = [item for item in found if item.decision.ruling.next_state is TaskState.QUEUED]
+        rows = [self._database.tasks[wave.tenant_id, item.decision.task_id] for item in back]
+        self._settle(wave, requeued=any(row.waits for row in rows), asked=any(row.is_asked for row in rows))
+        return len(back)
 
     def open_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRef]:
         database = self._database.opened()
@@ -129,6 +136,8 @@ class FakeDecisionStore(port.DecisionStore):
         row = tasks.get(decision.task_id)
         if row is None or row.attempt != decision.attempt:
             return False
+        if item.given_up:
+            return row.is_given_up
         return row.state is TaskState.STAGED if decision.result_sha256 else self._is_given_up(row)
 
     def _with_state(self, wave: WaveRef, item: WaveDecision) -> WaveDecision:
@@ -139,30 +148,46 @@ class FakeDecisionStore(port.DecisionStore):
         if self._state_has_changed(row):
             fallen = item.decision.model_copy(update={"ruling": item.on_conflict})
             return item.model_copy(update={"decision": fallen})
-        self._write_state(row)
+        self._write_state(row, item.decision)
         return item
 
     def _state_has_changed(self, row: TaskRow) -> bool:
         if row.task.state_key is None:
             return False
-        shared = self._database.state.get((row.task.tenant_id, row.task.state_key))
+        shared = self._database.shared(row.task.tenant_id, row.task.state_key)
         return (shared.version if shared else 0) != row.state_version
 
-    def _write_state(self, row: TaskRow) -> None:
-        if row.task.state_key is not None:
-            value = json.loads(self._result(row)[0])["output"]
-            shared = Shared(value, (row.state_version or 0) + 1)
-            self._database.state[row.task.tenant_id, row.task.state_key] = shared
+    def _write_state(self, row: TaskRow, decision: Decision) -> None:
+        task = row.task
+        if task.state_key is None:
+            return
+        outcome, sha256 = self._result(row)
+        entry = StateEntry(
+            tenant_id=task.tenant_id,
+            key=task.state_key,
+            value=json.loads(outcome)["output"],
+            version=(row.state_version or 0) + 1,
+            plan_id=task.plan_id,
+            task_id=task.task_id,
+            attempt=row.attempt,
+            decided_by=decision.decided_by,
+            committed_at=self._database.now(),
+            result_sha256=sha256.hex(),
+            result_size=len(outcome),
+        )
+        self._database.state.setdefault((task.tenant_id, task.state_key), []).append(entry)
 
     def _write(self, wave: WaveRef, decision: Decision) -> None:
         """Moves the task, and writes the decision with its audit entry."""
         row = self._database.tasks[wave.tenant_id, decision.task_id]
         ruling = decision.ruling
         if row.state is TaskState.IN_REVIEW and ruling.verdict is Verdict.APPROVE:
-            self._write_state(row)
+            self._write_state(row, decision)
         self._database.decided.append((wave, decision))
         row.state = ruling.next_state
         row.lease = None
+        if ruling.next_state is TaskState.QUEUED:
+            self._send_back(row, ruling)
         facts = {
             "attempt": decision.attempt,
             "verdict": ruling.verdict,
@@ -177,7 +202,15 @@ class FakeDecisionStore(port.DecisionStore):
             assert (wave.tenant_id, decision.task_id) not in self._database.final
             self._database.final[wave.tenant_id, decision.task_id] = decision
 
-    def _settle(self, wave: WaveRef, *, requeued: bool = False) -> None:
+    def _send_back(self, row: TaskRow, ruling: Ruling) -> None:
+        row.feedback = canonical_json([reason.model_dump(mode="json") for reason in ruling.reasons])
+        if ruling.to_planner:
+            row.replans += 1
+            row.replan_tries = 0
+            plan = self._database.plan(row.task.tenant_id, row.task.plan_id)
+            row.replan = "asked" if plan.has_replan else None
+
+    def _settle(self, wave: WaveRef, *, requeued: bool = False, asked: bool = False) -> None:
         """Closes the wave where none of its tasks is open, and its plan where none of its waves is."""
         database = self._database
         row = database.waves[wave]
@@ -186,6 +219,8 @@ class FakeDecisionStore(port.DecisionStore):
         row.touched_at = LONG_AGO if requeued else database.now()
         if requeued:
             row.published_at = None
+        if asked:
+            row.replan_at = database.now() + timedelta(seconds=2)
         plan = database.plan(wave.tenant_id, wave.plan_id)
         waves = database.plan_waves(wave.tenant_id, wave.plan_id)
         if any(each.state != "closed" for each in waves):
@@ -241,15 +276,25 @@ class FakeDecisionStore(port.DecisionStore):
         return result.outcome, result.sha256
 
     def _staged(self, row: TaskRow) -> Staged:
-        return staged(row, row.attempt, self._database.results[row.task.tenant_id, row.task.task_id, row.attempt])
+        result = self._database.results[row.task.tenant_id, row.task.task_id, row.attempt]
+        return staged(row, row.attempt, result).model_copy(update={"replans": row.replans})
+
+
+def _given_up(row: TaskRow) -> GivenUpTask:
+    return GivenUpTask(
+        task_id=row.task.task_id,
+        attempt=row.attempt,
+        reasons=REASONS.validate_json(row.feedback or "[]", strict=False),
+        failure=row.replan_failure if row.replan == "failed" else None,
+    )
 
 
 def staged(row: TaskRow, attempt: int, result: Result) -> Staged:
     """A result with what the gate needs to know of its task."""
     return Staged(
         task_id=row.task.task_id,
-        skill=row.task.skill,
-        input=json.loads(row.task.input),
+        skill=row.made_from(attempt).skill,
+        input=json.loads(row.made_from(attempt).input),
         attempt=attempt,
         max_attempts=row.task.max_attempts,
         outcome=OUTCOME.validate_python(json.loads(result.outcome), strict=False),

@@ -76,7 +76,14 @@ class FakePlanStore(port.PlanStore):
         )
 
     def save_tasks(
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+        self,
+        tenant_id: str,
+        plan_id: UUID,
+        lease_token: UUID,
+        waves: Sequence[Wave],
+        tasks: Sequence[Task],
+        *,
+        has_replan: bool = False,
     ) -> bool:
         database = self._database.opened()
         row = self._held(tenant_id, plan_id, lease_token)
@@ -84,6 +91,7 @@ class FakePlanStore(port.PlanStore):
             return False
         row.lease = None
         row.task_count = len(tasks)
+        row.has_replan = has_replan
         self._record(tenant_id, plan_id, "planner", "plan.planned")
         if not tasks:
             self._end(tenant_id, row, PlanState.COMPLETED, "planner")

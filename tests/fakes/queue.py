@@ -15,6 +15,7 @@ class FakeQueue(port.Queue):
 
     def __init__(self) -> None:
         self.plans: list[PlanRef] = []
+        self.replans: list[WaveRef] = []
         self.dispatches: list[Dispatch] = []
         self.judged: list[WaveRef] = []
         self.stopped: list[PlanRef] = []
@@ -27,6 +28,10 @@ class FakeQueue(port.Queue):
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()
         self.plans.append(PlanRef(tenant_id=tenant_id, plan_id=plan_id))
+
+    def publish_replan(self, wave: WaveRef) -> None:
+        self._take()
+        self.replans.append(wave)
 
     def publish_wave(self, dispatch: Dispatch) -> None:
         self._take()

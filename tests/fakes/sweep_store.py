@@ -41,10 +41,14 @@ class FakeSweepStore(port.SweepStore):
             row.published_at = None
             if isinstance(row, WaveRow):
                 row.touched_at = LONG_AGO
+                row.replan_at = LONG_AGO if row.replan_at is not None else None
         return len(forgotten)
 
     def unplanned(self) -> list[PlanRef]:
         return [_ref(row) for row in self._database.opened().plans.values() if self._waits_for_a_planner(row)]
+
+    def unreplanned(self) -> list[WaveRef]:
+        return [row.ref for row in self._database.opened().waves.values() if self._waits_for_its_planner(row)]
 
     def mark_published(self, plan: PlanRef, epoch: str) -> None:
         self._plans.mark_published(plan.tenant_id, plan.plan_id, epoch)
@@ -99,6 +103,17 @@ class FakeSweepStore(port.SweepStore):
             return again or (row.published_at is not None and row.published_at < row.lease.until)
         return again and row.state is PlanState.SUBMITTED and row.submitted_at < now - _QUICK
 
+    def _waits_for_its_planner(self, row: WaveRow) -> bool:
+        database, now = self._database, self._database.now()
+        if row.state != "in_flight" or row.replan_at is None or row.replan_at >= now:
+            return False
+        if not database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on:
+            return False
+        asked = [task for task in database.wave_tasks(row.ref) if task.is_asked]
+        free = any(task.lease is None or database.is_lost(task.lease) for task in asked)
+        row.replan_at = now + (_AGAIN if free else _QUICK) if asked else None
+        return free
+
     def _is_untouched(self, row: WaveRow) -> bool:
         in_flight = row.state == "in_flight" and row.published_at is not None
         return in_flight and row.touched_at < self._database.now() - _UNTOUCHED
@@ -117,9 +132,9 @@ class FakeSweepStore(port.SweepStore):
                     task.lost += 1
                 else:
                     judge = True
-        judge = judge or any(task.state is TaskState.STAGED for task in tasks)
+        judge = judge or any(task.state is TaskState.STAGED or task.is_given_up for task in tasks)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
-        publish = not paused and (taken_back or (lost and any(task.state is TaskState.QUEUED for task in tasks)))
+        publish = not paused and (taken_back or (lost and any(task.waits for task in tasks)))
         row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=0.7)
         if publish:
             row.published_at = None

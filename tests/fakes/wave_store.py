@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from chimera.models.task import TaskState
 from chimera.models.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
@@ -55,7 +54,7 @@ class FakeWaveStore(port.WaveStore):
         )
 
     def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:
-        rows = [row for row in self._database.wave_tasks(wave) if row.state is TaskState.QUEUED]
+        rows = [row for row in self._database.wave_tasks(wave) if row.waits]
         return tuple(
             QueuedTask(
                 task_id=row.task.task_id,

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chimera.models.lease import Renewal
 from chimera.models.plan import PlanState
+from chimera.models.record import canonical_json
 from chimera.models.result import Result
 from chimera.models.task import ClaimedTask, TaskState
 from chimera.models.wave import WaveRef
@@ -78,24 +79,28 @@ class FakeWorkStore(port.WorkStore):
         return plan.request.deadline is not None and plan.request.deadline <= self._database.now()
 
     def _is_free(self, row: TaskRow) -> bool:
-        return (
-            row.state is TaskState.QUEUED and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
-        )
+        return row.waits and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
 
     def _version_of(self, row: TaskRow) -> int | None:
         """The version of the shared state that the task will change; 0 where there is none yet."""
         if row.task.state_key is None:
             return None
-        shared = self._database.state.get((row.task.tenant_id, row.task.state_key))
+        shared = self._database.shared(row.task.tenant_id, row.task.state_key)
         return shared.version if shared else 0
 
     def _claimed(self, row: TaskRow) -> ClaimedTask:
+        shared = self._database.shared(row.task.tenant_id, row.task.state_key)
         return ClaimedTask(
             task_id=row.task.task_id,
             skill=row.task.skill,
             input=row.task.input,
             attempt=row.attempt,
+            max_attempts=row.task.max_attempts,
             timeout_seconds=row.task.timeout_seconds,
+            feedback=row.feedback,
+            state_key=row.task.state_key,
+            state_value=None if shared is None else canonical_json(shared.value),
+            state_version=row.state_version,
             unmet_dependencies=self._database.unmet(row.task),
         )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from chimera import Skill, SkillFailed, Success, TaskSpec, planner, skill
+from chimera import DeniedTask, Skill, SkillFailed, Success, TaskSpec, current_task, planner, skill
 
 # Stands in inputs, outputs and exceptions, and must not come up in any log or in Flower.
 CANARY = "canary-5e1f0c"
@@ -146,6 +146,80 @@ def steps(steps: list[Step]) -> Iterator[TaskSpec]:
 def journals(folder: str, names: list[str]) -> Iterator[TaskSpec]:
     for name in names:
         yield journal.task(folder, name)
+
+
+@skill(name="test.guess", max_batch=5, max_attempts=8)
+def guess(text: str) -> Success[str]:
+    """Is sure of a text that says so; otherwise of one that was sent back twice."""
+    feedback = current_task().feedback
+    sure = "sure" in text or current_task().attempt > 2
+    return Success(" ".join([text, *(reason.rule for reason in feedback)]), confidence=0.9 if sure else 0.2)
+
+
+@planner(name="test.guesses")
+def guesses(texts: list[str]) -> Iterator[TaskSpec]:
+    for text in texts:
+        yield guess.task(text)
+
+
+@planner(name="test.guesses_again")
+def guesses_again(texts: list[str]) -> Iterator[TaskSpec]:
+    yield from guesses(texts)
+
+
+@guesses_again.replan
+def guess_again(denied: DeniedTask) -> TaskSpec | None:
+    text = denied.input["text"]
+    if text == "hopeless":
+        return None
+    if text == "broken":
+        raise RuntimeError(f"no answer {CANARY}")
+    return denied.task(text=f"{text} {denied.depth}" if text.startswith("deep") else f"{text}, surely")
+
+
+@planner(name="test.dies_replanning")
+def dies_replanning(texts: list[str], folder: str) -> Iterator[TaskSpec]:
+    for text in texts:
+        yield guess.task(text)
+
+
+@dies_replanning.replan
+def die_once(denied: DeniedTask) -> TaskSpec:
+    """Ends its process the first time that it is asked about a task that is to die, and is well after that."""
+    died = Path(denied.inputs["folder"]) / "died"
+    if denied.input["text"] == "die" and not died.exists():
+        died.touch()
+        os._exit(7)
+    return denied.task(text=f"{denied.input['text']}, surely")
+
+
+@skill(name="test.stubborn", max_batch=5, max_attempts=8)
+def stubborn(text: str) -> Success[str]:
+    return Success(text, confidence=0.2)
+
+
+@planner(name="test.stubborn")
+def all_stubborn(count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield stubborn.task(str(number))
+
+
+@all_stubborn.replan
+def insist(denied: DeniedTask) -> TaskSpec:
+    return denied.task(text=f"{denied.input['text']}.{denied.depth}")
+
+
+@skill(name="test.append", max_batch=1, max_attempts=5)
+def append(text: str, seconds: float = 0.0) -> Success[list[str]]:
+    """Adds to the list that the task's entry of shared state holds."""
+    known = current_task().state_value or []
+    time.sleep(seconds)
+    return Success([*known, text], confidence=1.0)
+
+
+@planner(name="test.append")
+def appends(key: str, text: str, seconds: float) -> Iterator[TaskSpec]:
+    yield append.task(text, seconds).options(state_key=key)
 
 
 @planner(name="test.raises")

@@ -45,6 +45,7 @@ def test_the_registered_tasks_and_their_options(this_process: Celery) -> None:
 
     assert set(tasks) == {
         "chimera.plan",
+        "chimera.replan",
         "chimera.work",
         "chimera.judge",
         "chimera.stop",

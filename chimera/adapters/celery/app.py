@@ -35,6 +35,7 @@ _NEEDED: Mapping[str, Any] = {
     "task_create_missing_queues": True,
     "task_routes": {
         "chimera.plan": PLAN_QUEUE,
+        "chimera.replan": PLAN_QUEUE,
         "chimera.submit": PLAN_QUEUE,
         "chimera.judge": JUDGE_QUEUE,
         "chimera.stop": JUDGE_QUEUE,

@@ -78,6 +78,7 @@ _ARGUMENTS: dict[str, TypeAdapter[Any]] = {
     "chimera.judge": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
     "chimera.stop": TypeAdapter(tuple[TenantId, HexId]),
     "chimera.plan": TypeAdapter(tuple[TenantId, HexId]),
+    "chimera.replan": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
     "chimera.sweep": TypeAdapter(tuple[()]),
 }
 _QUEUES = {
@@ -85,6 +86,7 @@ _QUEUES = {
     "chimera.stop": JUDGE_QUEUE,
     "chimera.sweep": JUDGE_QUEUE,
     "chimera.plan": PLAN_QUEUE,
+    "chimera.replan": PLAN_QUEUE,
     "chimera.submit": PLAN_QUEUE,
 }
 _IDS = re.compile(r"[0-9a-f-]{32,36}")

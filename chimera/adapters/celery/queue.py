@@ -36,6 +36,10 @@ class Queue(port.Queue):
             roster.note_tenant(tenant_id)
             self._send("chimera.plan", (tenant_id, plan_id.hex))
 
+    def publish_replan(self, wave: WaveRef) -> None:  # noqa: D102
+        with self._broker():
+            self._send("chimera.replan", (wave.tenant_id, wave.plan_id.hex, wave.wave_no))
+
     def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
         wave = dispatch.wave
         place = (wave.tenant_id, wave.plan_id.hex, wave.wave_no)

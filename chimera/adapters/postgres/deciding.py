@@ -46,6 +46,8 @@ class Writing:
         self._scope = scope_of(wave)
         self._events: list[AuditEvent] = []
         self._state_versions: dict[UUID, tuple[str, int]] = {}
+        # How many tasks wait for their planner now.
+        self._asked = 0
 
     def write_state(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Changes shared state; where it was not at the version that the task saw, its approval falls."""
@@ -75,23 +77,25 @@ class Writing:
 
     def move_tasks(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Moves the tasks; returns the decisions whose task was still where it was found."""
-        groups: dict[tuple[TaskState, int, str | None, TaskState], list[UUID]] = {}
+        groups: dict[tuple[str, TaskState, int, str | None, TaskState], list[UUID]] = {}
         for item in decisions:
             ruling, attempt = item.decision.ruling, item.decision.attempt
             feedback = reasons_text(ruling) if ruling.next_state is TaskState.QUEUED else None
             # Given up without a result only where there still is none.
             found = TaskState.STAGED if item.decision.result_sha256 else TaskState.RUNNING
-            groups.setdefault((ruling.next_state, attempt, feedback, found), []).append(item.decision.task_id)
+            key = (_moving(item), ruling.next_state, attempt, feedback, found)
+            groups.setdefault(key, []).append(item.decision.task_id)
         updates = [
             self._connection.execute(
-                _SQL["move_tasks"],
+                _SQL[statement],
                 self._scope
                 | {"state": state, "attempt": attempt, "feedback": feedback, "found": found}
                 | {"task_ids": task_ids},
             )
-            for (state, attempt, feedback, found), task_ids in groups.items()
+            for (statement, state, attempt, feedback, found), task_ids in groups.items()
         ]
-        moved = {row["task_id"] for update in updates for row in update}
+        moved = {row["task_id"]: row["asked"] for update in updates for row in update}
+        self._asked = sum(moved.values())
         return [item for item in decisions if item.decision.task_id in moved]
 
     def open_cards(self, decisions: Sequence[WaveDecision]) -> None:
@@ -120,7 +124,8 @@ class Writing:
         for state, number in moved.items():
             if state is not TaskState.QUEUED:
                 counts[_COUNTERS[state]] += number
-        values = {name: counts[name] for name in {*_COUNTERS.values()}} | {"requeued": moved[TaskState.QUEUED] > 0}
+        values: dict[str, Any] = {name: counts[name] for name in {*_COUNTERS.values()}}
+        values |= {"requeued": moved[TaskState.QUEUED] > self._asked, "asked": self._asked > 0}
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return
@@ -216,6 +221,14 @@ class Writing:
 def scope_of(wave: WaveRef) -> dict[str, Any]:
     """Which wave, as the statements name it."""
     return {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+
+
+def _moving(item: WaveDecision) -> str:
+    """The statement that moves the decision's task."""
+    ruling = item.decision.ruling
+    if item.given_up:
+        return "end_given_up"
+    return "send_back" if ruling.to_planner else "move_tasks"
 
 
 def reasons_text(ruling: Ruling) -> str:

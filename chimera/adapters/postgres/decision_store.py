@@ -21,7 +21,7 @@ from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import CardDecision, LostTask, OpenWave, WaveDecision
+from chimera.ports.decision_store import CardDecision, GivenUpTask, LostTask, OpenWave, WaveDecision
 
 _SQL = statements("decision_store")
 
@@ -36,10 +36,15 @@ class DecisionStore(port.DecisionStore):
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], scope_of(wave))
             lost = connection.execute(_SQL["lost"], scope_of(wave))
+            plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
+            has_replan = plan is not None and plan["has_replan"]
+            given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
                 lost=tuple(LostTask.model_validate(row) for row in lost),
                 policy=in_force(connection, wave.tenant_id),
+                given_up=tuple(GivenUpTask.model_validate(row, strict=False) for row in given_up),
+                has_replan=has_replan,
             )
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:  # noqa: D102

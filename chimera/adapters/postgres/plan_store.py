@@ -82,12 +82,21 @@ class PlanStore(port.PlanStore):
         return Renewal(held=held, may_start=held)
 
     def save_tasks(  # noqa: D102
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, waves: Sequence[Wave], tasks: Sequence[Task]
+        self,
+        tenant_id: str,
+        plan_id: UUID,
+        lease_token: UUID,
+        waves: Sequence[Wave],
+        tasks: Sequence[Task],
+        *,
+        has_replan: bool = False,
     ) -> bool:
         scope = {"tenant": tenant_id, "plan": plan_id}
         state = PlanState.RUNNING if tasks else PlanState.COMPLETED
         with self._database.transaction(tenant_id) as connection:
-            plan = self._end_planning(connection, scope, lease_token, state, task_count=len(tasks))
+            plan = self._end_planning(
+                connection, scope, lease_token, state, task_count=len(tasks), has_replan=has_replan
+            )
             if plan is None:
                 return False
             scope["priority"] = plan["priority"]
@@ -202,9 +211,10 @@ class PlanStore(port.PlanStore):
         state: PlanState,
         *,
         task_count: int = 0,
+        has_replan: bool = False,
         failure: PlanFailure | None = None,
     ) -> DictRow | None:
-        values = {"token": lease_token, "state": state, "task_count": task_count}
+        values = {"token": lease_token, "state": state, "task_count": task_count, "has_replan": has_replan}
         values["failure"] = canonical_json(failure.model_dump()) if failure else None
         return connection.execute(_SQL["end_planning"], scope | values).fetchone()
 

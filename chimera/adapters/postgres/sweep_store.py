@@ -17,6 +17,10 @@ from chimera.ports.sweep_store import OverdueWave, PlanRef
 _SQL = statements("sweep_store")
 _SWEEP = "sweep"
 
+# A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.
+AGAIN_SECONDS = 10.0
+SOON_SECONDS = 2.0
+
 
 class SweepStore(port.SweepStore):
     """In the role `judge`: finds work of all tenants, and speaks for one tenant at a time to change it."""
@@ -52,6 +56,23 @@ class SweepStore(port.SweepStore):
 
     def unplanned(self) -> list[PlanRef]:  # noqa: D102
         return self._refs("unplanned")
+
+    def unreplanned(self) -> list[WaveRef]:  # noqa: D102
+        with self._database.transaction() as connection:
+            waves = [WaveRef.model_validate(row) for row in connection.execute(_SQL["unreplanned"])]
+        return [wave for wave in waves if self._waits_for_planner(wave)]
+
+    def _waits_for_planner(self, wave: WaveRef) -> bool:
+        scope = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+        with self._database.transaction(wave.tenant_id) as connection:
+            if connection.execute(_SQL["take_unreplanned"], scope).fetchone() is None:
+                return False
+            # Asked with the wave locked: what the Judge sends back meanwhile comes after it.
+            needs = connection.execute(_SQL["replan_needs"], scope).fetchone()
+            assert needs is not None
+            seconds = None if not needs["asked"] else AGAIN_SECONDS if needs["free"] else SOON_SECONDS
+            connection.execute(_SQL["look_for_replans"], scope | {"seconds": seconds})
+        return bool(needs["free"])
 
     def mark_published(self, plan: PlanRef, epoch: str) -> None:  # noqa: D102
         self._plans.mark_published(plan.tenant_id, plan.plan_id, epoch)

@@ -39,7 +39,12 @@ class WorkStore(port.WorkStore):
                 skill=row["skill"],
                 input=row["input"],
                 attempt=row["attempt"],
+                max_attempts=row["max_attempts"],
                 timeout_seconds=row["timeout_seconds"],
+                feedback=row["feedback"],
+                state_key=row["state_key"],
+                state_value=row["state_value"],
+                state_version=row["state_version"],
                 unmet_dependencies=tuple(row["unmet_dependencies"] or ()),
             )
             for row in rows

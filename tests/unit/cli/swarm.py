@@ -9,6 +9,7 @@ from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.policy_service import PolicyService
+from chimera.services.replanner import ReplannerService
 from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings
@@ -21,7 +22,9 @@ from tests.fakes import (
     FakePlanStore,
     FakePolicyStore,
     FakeQueue,
+    FakeReplanStore,
     FakeReviewStore,
+    FakeStateStore,
     FakeTenantStore,
     FakeWaveStore,
     FakeWorkStore,
@@ -36,6 +39,10 @@ class InlineQueue(FakeQueue):
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         super().publish_plan(tenant_id, plan_id)
         self._services.planner.plan(tenant_id, plan_id)
+
+    def publish_replan(self, wave: WaveRef) -> None:
+        super().publish_replan(wave)
+        self._services.replanner.replan_wave(wave)
 
     def publish_wave(self, dispatch: Dispatch) -> None:
         super().publish_wave(dispatch)
@@ -77,6 +84,22 @@ class FakeServices(Services):
     @cached_property
     def reviews(self) -> ReviewService:
         return ReviewService(FakeReviewStore(self.database), self._decisions)
+
+    @cached_property
+    def states(self) -> FakeStateStore:
+        return FakeStateStore(self.database)
+
+    @cached_property
+    def replanner(self) -> ReplannerService:
+        return ReplannerService(
+            FakeReplanStore(self.database),
+            self._dispatcher(None),
+            self._keeper,
+            self._catalogue,
+            self.clock,
+            timeout_seconds=10.0,
+            max_input_bytes=1_000_000,
+        )
 
     @cached_property
     def policies(self) -> PolicyService:

@@ -150,6 +150,22 @@ def test_changed_shared_state_is_tried_again_too(attempt: int, end: TaskState) -
     assert (ruling.reasons[0].rule, ruling.reasons[0].value) == ("state.changed", "k")
 
 
+@pytest.mark.parametrize(("replans", "asks"), [(0, True), (1, True), (2, False), (5, False)])
+def test_changed_shared_state_asks_the_planner_as_often_as_it_may(replans: int, *, asks: bool) -> None:
+    outcome = SuccessOutcome(output="fine", confidence=1.0)
+    ruling = state_conflict(staged(outcome, attempt=1, state_key="k", replans=replans), max_replans=2)
+    assert (ruling.next_state, ruling.to_planner) == (TaskState.QUEUED, asks)
+
+
+def test_the_planner_is_asked_about_what_a_result_says_and_not_about_failures() -> None:
+    sent_back = gate(staged(SuccessOutcome(output="fine", confidence=0.4)), BANDS, None)
+    assert (sent_back.next_state, sent_back.to_planner) == (TaskState.QUEUED, True)
+    last = gate(staged(SuccessOutcome(output="fine", confidence=0.4), attempt=3), BANDS, None)
+    assert (last.next_state, last.to_planner) == (TaskState.EXHAUSTED, False)
+    failed = gate(staged(FailureOutcome(code="broken", message="it broke", retryable=True)), BANDS, None)
+    assert (failed.next_state, failed.to_planner) == (TaskState.QUEUED, False)
+
+
 def test_a_lost_last_attempt_exhausts_the_task() -> None:
     ruling = lease_lost(3)
     assert (ruling.verdict, ruling.next_state, ruling.final) == (Verdict.DENY, TaskState.EXHAUSTED, True)

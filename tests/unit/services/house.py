@@ -21,6 +21,7 @@ from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.planner import PlannerService
+from chimera.services.replanner import ReplannerService
 from chimera.services.review_service import ReviewService
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
@@ -33,6 +34,7 @@ from tests.fakes import (
     FakePlanStore,
     FakePolicyStore,
     FakeQueue,
+    FakeReplanStore,
     FakeReviewStore,
     FakeSweepStore,
     FakeTenantStore,
@@ -89,6 +91,25 @@ class House:
             wave_size=wave_size,
             max_tasks=max_tasks,
             max_input_bytes=max_input_bytes,
+        )
+
+    def replanner(
+        self,
+        *,
+        catalogue: Catalogue | None = None,
+        timeout_seconds: float = 10.0,
+        turn_seconds: float = 5.0,
+        max_input_bytes: int = 1000,
+    ) -> ReplannerService:
+        return ReplannerService(
+            FakeReplanStore(self.database),
+            self.dispatcher(),
+            self.keeper,
+            catalogue or self.catalogue,
+            self.clock,
+            timeout_seconds=timeout_seconds,
+            max_input_bytes=max_input_bytes,
+            turn_seconds=turn_seconds,
         )
 
     def dispatcher(self, window: int = 8) -> Dispatcher:
@@ -159,7 +180,8 @@ class House:
 
     def run_all(self) -> None:
         """Delivers what was published, and what is published thereby, until there is nothing left."""
-        while self.queue.plans or self.queue.dispatches or self.queue.judged or self.queue.stopped:
+        queue = self.queue
+        while queue.plans or queue.dispatches or queue.judged or queue.stopped or queue.replans:
             for plan in taken(self.queue.plans):
                 self.planner().plan(plan.tenant_id, plan.plan_id)
             for dispatch in taken(self.queue.dispatches):
@@ -167,6 +189,8 @@ class House:
                 self.judge().judge_wave(dispatch.wave)
             for wave in taken(self.queue.judged):
                 self.judge().judge_wave(wave)
+            for wave in taken(self.queue.replans):
+                self.replanner().replan_wave(wave)
             for plan in taken(self.queue.stopped):
                 self.judge().stop_plan(plan.tenant_id, plan.plan_id)
 

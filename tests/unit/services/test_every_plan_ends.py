@@ -8,9 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chimera.models.plan import ENDED, PlanState
+from chimera.models.policy import Bands, SkillPolicy
+from chimera.models.replan import DeniedTask
 from chimera.models.skill import SkillFailed, Success
 from chimera.models.task import TERMINAL, TaskSpec
 from chimera.models.wave import Batch, WaveRef
+from tests.fakes import FakeReplanStore
 from tests.unit import strategies  # noqa: F401  its profile
 from tests.unit.services.house import TENANT, House, taken
 
@@ -23,7 +26,7 @@ ROUNDS = 400
 def work(number: int) -> Success[int]:
     if number % 4 == 0:
         raise SkillFailed("no", retryable=number % 8 == 0)
-    return Success(number, confidence=0.9)
+    return Success(number, confidence=0.9 if number % 3 else 0.5)
 
 
 class Post:
@@ -42,6 +45,8 @@ class Post:
                 run = partial(house.worker().run_batch, dispatch.wave, batch.task_ids, batch.timeout_seconds)
                 self._deliver(run, dies=partial(self._claim_and_die, dispatch.wave, batch))
             self._deliver(partial(house.judge().judge_wave, dispatch.wave))
+        for wave in taken(queue.replans):
+            self._deliver(partial(house.replanner().replan_wave, wave), dies=partial(self._ask_and_die, wave))
         for wave in taken(queue.judged):
             self._deliver(partial(house.judge().judge_wave, wave))
         for plan in taken(queue.stopped):
@@ -56,19 +61,40 @@ class Post:
         new_id = self._house.clock.new_id
         self._house.work.claim(wave, batch.task_ids, new_id(), new_id(), 60)
 
+    def _ask_and_die(self, wave: WaveRef) -> None:
+        FakeReplanStore(self._house.database).begin(wave, self._house.clock.new_id(), 8)
 
-@given(st.integers(0, 9), st.lists(FATES, max_size=60), st.none() | st.integers(0, 5))
+
+def plan_again(denied: DeniedTask) -> TaskSpec | None:
+    number = denied.input["number"]
+    if number % 5 == 1:
+        raise RuntimeError("the model is away")
+    return None if number % 5 == 2 else denied.task(number=number + 1)
+
+
+@given(
+    count=st.integers(0, 9),
+    fates=st.lists(FATES, max_size=60),
+    cancelled_in_round=st.none() | st.integers(0, 5),
+    has_hook=st.booleans(),
+)
 @settings(max_examples=60)
-def test_a_plan_ends_and_each_task_once(count: int, fates: list[str], cancelled_in_round: int | None) -> None:
+def test_a_plan_ends_and_each_task_once(
+    count: int, fates: list[str], cancelled_in_round: int | None, *, has_hook: bool
+) -> None:
     house = House()
-    skill = house.skill(work, max_batch=2, max_attempts=2)
+    # What is in the middle goes back to where it came from.
+    house.apply(defaults=SkillPolicy(confidence=Bands(hitl=0.7, retry=0.0)), max_replans=3)
+    skill = house.skill(work, max_batch=2, max_attempts=4)
 
     def specs() -> list[TaskSpec]:
         first = [skill.task(number) for number in range(count)]
         # Some need others, and want one entry of shared state.
         return first + [skill.task(99).options(depends_on=tuple(first[:2]), state_key="k") for _ in first[:2]]
 
-    house.plans_with(specs)
+    planner = house.plans_with(specs)
+    if has_hook:
+        planner.replan(plan_again)
     plan_id = house.submit()
     post = Post(house, fates)
     for number in range(ROUNDS):

@@ -151,7 +151,7 @@ def test_a_task_whose_last_lease_ran_out_is_given_up(house: House, spec: TaskSpe
 def test_an_approved_output_becomes_shared_state(house: House, spec: TaskSpec) -> None:
     house.planned(of("new").options(state_key="k"))
     house.run_all()
-    shared = house.database.state[TENANT, "k"]
+    shared = house.database.state[TENANT, "k"][-1]
     assert (shared.value, shared.version) == ("new", 1)
 
 
@@ -159,7 +159,7 @@ def test_two_tasks_that_want_one_key_get_it_one_after_the_other(house: House, sp
     plan_id = house.planned(of("one").options(state_key="k"), of("two").options(state_key="k"))
     house.run_all()
     assert house.states(plan_id) == [TaskState.APPROVED] * 2
-    shared = house.database.state[TENANT, "k"]
+    shared = house.database.state[TENANT, "k"][-1]
     assert (shared.value, shared.version) == ("two", 2)
 
 

@@ -113,9 +113,9 @@ select p.plan_id, p.state, p.task_count
 -- A plan like another, to try again what that failed at; the request's identity stays that of the first. Where it
 -- waits for a planner, that one's message is sent next.
 insert into plan (tenant_id, plan_id, session_id, planner, goal, inputs, priority, deadline, request_sha256, trace_id,
-                  state, task_count, first_audit_seq, submitted_at, published_at, retry_of)
+                  state, task_count, first_audit_seq, submitted_at, published_at, retry_of, has_replan)
 select tenant_id, %(new_plan)s, session_id, planner, goal, inputs, priority, %(deadline)s, request_sha256, trace_id,
-       %(state)s, %(task_count)s, %(first_audit_seq)s, clock_timestamp(), clock_timestamp(), plan_id
+       %(state)s, %(task_count)s, %(first_audit_seq)s, clock_timestamp(), clock_timestamp(), plan_id, has_replan
   from plan
  where tenant_id = %(tenant)s and plan_id = %(plan)s
 returning planner, priority, trace_id, request_sha256

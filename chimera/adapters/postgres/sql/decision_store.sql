@@ -4,8 +4,8 @@ select state from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and w
 
 -- name: staged
 -- What the wave has staged.
-select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.state_key, t.state_version, r.outcome, r.sha256,
-       octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
+select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
+       r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
   from task t
   join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged'
@@ -26,6 +26,37 @@ select task_id, attempt
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'running'
    and attempt >= max_attempts and lease_until < clock_timestamp() - interval '3 seconds'
 
+-- name: given_up
+-- Its tasks that their planner gave up.
+select task_id, attempt, coalesce(feedback, '[]') as reasons, case when replan = 'failed' then replan_failure end as failure
+  from task
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'queued'
+   and replan in ('given_up', 'failed')
+
+-- name: has_replan
+-- Whether the planner is asked about what the gate sends back.
+select has_replan from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
+
+-- name: send_back
+-- Staged tasks back to the queue by a ruling of the gate: to be done as they are, or as their planner says.
+update task t
+   set state = 'queued', feedback = %(feedback)s::json, lease_token = null, lease_until = null,
+       replans = t.replans + 1, replan_tries = 0, replan = case when p.has_replan then 'asked' end
+  from plan p
+ where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
+   and t.task_id = any (%(task_ids)b::uuid[]) and t.attempt = %(attempt)s and t.state = 'staged'
+   and p.tenant_id = t.tenant_id and p.plan_id = t.plan_id
+returning t.task_id, t.replan is not null as asked
+
+-- name: end_given_up
+-- Tasks that their planner gave up to their end.
+update task
+   set state = %(state)s
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s and state = 'queued'
+   and replan in ('given_up', 'failed')
+returning task_id, false as asked
+
 -- name: move_tasks
 -- Tasks to where their decisions send them, if they are still where the decisions found them. By plan and wave
 -- first: an index that holds a wave together, and the planner needs no statistics to choose it.
@@ -34,7 +65,7 @@ update task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s
    and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())
-returning task_id
+returning task_id, false as asked
 
 -- name: outputs
 -- The results of open tasks, for those that change shared state.
@@ -69,7 +100,8 @@ select %(tenant)s, r.card_id, %(plan)s, r.task_id, r.attempt, r.skill, r.result_
 
 -- name: count_wave
 -- The wave's counts after decisions; it closes when none of its tasks is open. A task that goes back to the
--- queue makes the wave one that is to be sent again, now.
+-- queue makes the wave one that is to be sent again, now; one that waits for its planner, one that the sweep asks about
+-- when the message to the planner was lost.
 update wave
    set approved = approved + %(approved)s, denied = denied + %(denied)s, exhausted = exhausted + %(exhausted)s,
        cancelled = cancelled + %(cancelled)s, in_review = in_review + %(in_review)s,
@@ -77,7 +109,8 @@ update wave
                          + %(approved)s + %(denied)s + %(exhausted)s + %(cancelled)s + %(in_review)s = task_count
                     then 'closed' else 'in_flight' end,
        published_at = case when %(requeued)s then null else published_at end,
-       touched_at = case when %(requeued)s then '-infinity' else clock_timestamp() end
+       touched_at = case when %(requeued)s then '-infinity' else clock_timestamp() end,
+       replan_at = case when %(asked)s then clock_timestamp() + interval '2 seconds' else replan_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 returning state
 

@@ -33,7 +33,8 @@ returning plan_id
 -- name: end_planning
 -- What the plan becomes after planning, for the one that holds its lease.
 update plan
-   set state = %(state)s, task_count = %(task_count)s, failure = %(failure)s::json, lease_token = null, lease_until = null,
+   set state = %(state)s, task_count = %(task_count)s, failure = %(failure)s::json,
+       has_replan = %(has_replan)s, lease_token = null, lease_until = null,
        finished_at = case when %(state)s = 'running' then null else clock_timestamp() end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and state = 'planning' and lease_token = %(token)s
 returning priority

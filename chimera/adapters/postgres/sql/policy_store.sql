@@ -37,12 +37,17 @@ select not exists (select from policy where tenant_id = %(tenant)s) as follows
 select set_config('chimera.tenant', %(tenant)s, true)
 
 -- name: judged
--- Results that a policy ruled on, with the ruling. Of a result that a person decided later this is the referral.
-select d.task_id, d.attempt, d.verdict, d.final, t.plan_id, t.skill, t.input, t.max_attempts, t.state_key, t.state_version,
+-- Results that a policy ruled on, with the ruling. Of a result that a person decided later this is the referral. Skill
+-- and input are those that the result was made from: a planner may have changed the task since.
+select d.task_id, d.attempt, d.verdict, d.final, t.plan_id, coalesce(o.skill, t.skill) as skill,
+       coalesce(o.input, t.input) as input, t.max_attempts, t.state_key, t.state_version,
        r.outcome, r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
   from decision d
   join task t on t.tenant_id = d.tenant_id and t.task_id = d.task_id
   join result r on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt and r.sha256 = d.result_sha256
+  left join lateral (select skill, input from replanned
+                      where tenant_id = d.tenant_id and task_id = d.task_id and attempt >= d.attempt
+                      order by attempt limit 1) o on true
  where d.tenant_id = %(tenant)s and (d.decided_by = 'policy' or d.decided_by like 'policy and %%')
    and (d.task_id, d.attempt) > (%(task)s, %(attempt)s)
    and (%(plan)s::uuid is null or t.plan_id = %(plan)s)

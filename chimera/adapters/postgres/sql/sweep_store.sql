@@ -19,7 +19,8 @@ returning plan_id
 -- name: forget_waves
 -- A tenant's waves whose chord was sent in another epoch, with what is left in them. Locked in one order, and
 -- those left out that the Judge is writing to: it is then in the next round that they are found.
-update wave w set published_at = null, touched_at = '-infinity'
+update wave w set published_at = null, touched_at = '-infinity',
+                  replan_at = case when replan_at is not null then '-infinity'::timestamptz end
   from (select plan_id, wave_no from wave
          where tenant_id = %(tenant)s and state = 'in_flight' and published_at is not null
            and epoch is distinct from %(epoch)s
@@ -92,8 +93,9 @@ returning task_id
 -- What of the wave waits for the Judge, and what for an agent.
 select count(*) filter (where state = 'staged'
                            or (state = 'running' and lease_until < clock_timestamp() - interval '3 seconds'
-                               and attempt >= max_attempts)) as judge,
-       count(*) filter (where state = 'queued') as queued
+                               and attempt >= max_attempts)
+                           or (state = 'queued' and replan in ('given_up', 'failed'))) as judge,
+       count(*) filter (where state = 'queued' and replan is null) as queued
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
@@ -102,6 +104,35 @@ select count(*) filter (where state = 'staged'
 update wave
    set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() - interval '0.7 seconds' end,
        published_at = case when %(publish)s then null else published_at end
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+
+-- name: unreplanned
+-- Waves with tasks that wait for their planner for longer than a message takes, of all tenants.
+select w.tenant_id, w.plan_id, w.wave_no
+  from wave w
+  join plan p using (tenant_id, plan_id)
+ where w.state = 'in_flight' and w.replan_at < clock_timestamp() and p.state in ('running', 'in_review') and p.paused_at is null
+ order by w.replan_at
+ limit 100
+
+-- name: take_unreplanned
+-- One of them, unless another sweep has it or it was asked about meanwhile.
+select wave_no
+  from wave
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and replan_at < clock_timestamp()
+   for update skip locked
+
+-- name: replan_needs
+-- What of the wave waits for its planner, and what of that no planner works on.
+select count(*) as asked, count(*) filter (where lease_until is null or lease_until < clock_timestamp()) as free
+  from task
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and state = 'queued' and replan = 'asked'
+
+-- name: look_for_replans
+-- When the wave is looked at again; never where nothing waits.
+update wave
+   set replan_at = clock_timestamp() + make_interval(secs => %(seconds)s)
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
 -- name: waiting_tenants

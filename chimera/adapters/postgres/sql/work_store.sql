@@ -2,13 +2,14 @@
 -- The lease of those tasks that are free, one attempt each: a fence that every later write must name.
 -- Rows that another process has locked are being claimed or closed by it: they are left alone. What was lost
 -- with its agent before may be what ends agents: it runs alone, so that it takes no other task with it. So does what
--- was tried before and has one attempt left: a neighbour must not take that.
+-- was tried before and has one attempt left: a neighbour must not take that. What waits for its planner is nobody's. Value
+-- and version of shared state are of one snapshot, the statement's.
 with free as (
     select t.task_id
       from task t
      where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
-       and t.attempt < t.max_attempts and t.state = 'queued'
+       and t.attempt < t.max_attempts and t.state = 'queued' and t.replan is null
        and (cardinality(%(task_ids)b::uuid[]) = 1 or (t.lost = 0 and (t.attempt = 0 or t.attempt < t.max_attempts - 1)))
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')
@@ -27,7 +28,11 @@ update task t
            (select s.version from state s where s.tenant_id = t.tenant_id and s.key = t.state_key), 0) end
   from free
  where t.tenant_id = %(tenant)s and t.task_id = free.task_id
-returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.timeout_seconds,
+returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.max_attempts, t.timeout_seconds,
+          t.feedback::text as feedback, t.state_key, t.state_version,
+          case when t.state_key is not null then
+              (select s.value::text from state s where s.tenant_id = t.tenant_id and s.key = t.state_key)
+          end as state_value,
           case when t.depends_on is not null then array(
               select d.task_id from task d
                where d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on) and d.state <> 'approved')

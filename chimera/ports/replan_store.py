@@ -1,0 +1,63 @@
+"""Tasks that wait for their planner: the store in the role `app`."""
+
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.lease import Renewal
+from chimera.models.record import Record
+from chimera.models.replan import DeniedTask
+from chimera.models.wave import WaveRef
+
+# After a planner was asked about a task, no other is for so long about those of the same wave that wait behind it.
+UNDER_WAY_SECONDS = 10.0
+
+
+class ReplanJob(Record):
+    """A task that its planner is asked about, for the one that holds its lease."""
+
+    planner: str
+    denied: DeniedTask
+    # From 1: how often the hook was started for this denial.
+    tries: int
+    # What the task keeps, whatever its planner says.
+    state_key: str | None
+    timeout_seconds: float
+
+
+class Replanned(Record):
+    """How a task is done from now on."""
+
+    skill: str
+    input: str  # JSON text, as the skill's input schema has it
+    timeout_seconds: float
+
+
+class ReplanStore(Protocol):
+    """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable.
+
+    What the planner is asked, and what it answers, goes on record in the same transaction. Those that name a
+    lease change nothing, and return False, where it was lost or the plan was stopped.
+    """
+
+    def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:
+        """Takes the lease of the wave's next task that waits for its planner and that nobody asks about.
+
+        None where there is none, or nothing of the plan may start.
+        """
+        ...
+
+    def renew(self, wave: WaveRef, task_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:
+        """Prolongs the lease."""
+        ...
+
+    def save(self, wave: WaveRef, task_id: UUID, lease_token: UUID, replanned: Replanned) -> bool:
+        """Puts the task, as it is done from now on, back among those that wait for an agent."""
+        ...
+
+    def give_up(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str | None) -> bool:
+        """Has the Judge end the task: its planner gave it up, or failed at it for this reason."""
+        ...
+
+    def postpone(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str, seconds: float) -> bool:
+        """Lets the planner, which failed for this reason, be asked again after so long."""
+        ...

@@ -1,0 +1,141 @@
+"""Asking a plan's planner about tasks whose results the gate sent back."""
+
+import traceback
+from functools import partial
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from chimera.errors import UnknownPlanner
+from chimera.models.lease import PLANNING_LEASE_SECONDS
+from chimera.models.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
+from chimera.models.skill import Catalogue
+from chimera.models.task import TaskSpec
+from chimera.models.wave import WaveRef
+from chimera.ports.clock import Clock
+from chimera.ports.replan_store import ReplanJob, Replanned, ReplanStore
+from chimera.services.dispatcher import Dispatcher
+from chimera.services.lease_keeper import Lease, LeaseKeeper
+from chimera.services.planner import STORE_SECONDS, PlanRejected, checked_call, checked_spec, in_time
+from chimera.services.time_limit import TimeIsUp
+
+log = structlog.get_logger(__name__)
+
+# After so long the rest of a wave waits behind other plans.
+TURN_SECONDS = 5.0
+# A hook that failed is asked again after so long: what it calls may be back by then.
+AGAIN_SECONDS = 2.0
+
+
+class ReplannerService:
+    """Runs replan hooks, one task after the other. Any number of them may work on a wave: each task is one's."""
+
+    def __init__(
+        self,
+        store: ReplanStore,
+        dispatcher: Dispatcher,
+        keeper: LeaseKeeper,
+        catalogue: Catalogue,
+        clock: Clock,
+        *,
+        timeout_seconds: float,
+        max_input_bytes: int,
+        turn_seconds: float = TURN_SECONDS,
+    ) -> None:
+        self._store = store
+        self._dispatcher = dispatcher
+        self._keeper = keeper
+        self._catalogue = catalogue
+        self._clock = clock
+        self._timeout_seconds = timeout_seconds
+        self._max_input_bytes = max_input_bytes
+        self._turn_seconds = turn_seconds
+
+    def replan_wave(self, wave: WaveRef) -> int:
+        """Asks about the wave's tasks that wait for their planner; returns about how many.
+
+        A hook that raises, overruns or answers what is no task is asked again, and its task is denied when that
+        was so three times.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer; asked again, it goes on.
+        """
+        end = monotonic() + self._turn_seconds
+        asked, given_up = 0, False
+        while monotonic() < end:
+            token = self._clock.new_id()
+            job = self._store.begin(wave, token, PLANNING_LEASE_SECONDS)
+            if job is None:
+                break
+            asked += 1
+            given_up = self._replan(wave, job, token) or given_up
+        else:
+            self._dispatcher.ask_planner(wave)
+        if given_up:
+            self._dispatcher.ask_judge(wave)
+        if asked:
+            self._dispatcher.dispatch(wave.tenant_id)
+        return asked
+
+    def _replan(self, wave: WaveRef, job: ReplanJob, token: UUID) -> bool:
+        """Asks about one task; returns whether the Judge is to end it."""
+        task_id = job.denied.task_id
+        renew = partial(self._store.renew, wave, task_id, token, PLANNING_LEASE_SECONDS)
+        with self._keeper.keeping(renew, self._timeout_seconds + STORE_SECONDS) as lease:
+            try:
+                replanned = self._replanned_in_time(job, lease)
+            except PlanRejected as exc:
+                log.warning("replan_failed", task_id=task_id.hex, code=exc.failure.code, tries=job.tries)
+                failure = f"{exc.failure.code}: {exc.failure.message}"
+                if job.tries < MAX_REPLAN_TRIES:
+                    self._store.postpone(wave, task_id, token, failure, AGAIN_SECONDS)
+                    return False
+                return self._store.give_up(wave, task_id, token, failure)
+            if replanned is None:
+                return self._store.give_up(wave, task_id, token, None)
+            if not self._store.save(wave, task_id, token, replanned):
+                log.warning("replanning_lease_lost", task_id=task_id.hex)
+        return False
+
+    def _replanned_in_time(self, job: ReplanJob, lease: Lease) -> Replanned | None:
+        if job.tries > MAX_REPLAN_TRIES:
+            message = f"the replan hook was started {MAX_REPLAN_TRIES} times and never finished: its process was ended"
+            raise PlanRejected("planner_lost", message)
+        try:
+            hook = self._catalogue.planner(job.planner).replan_hook or _as_it_is
+        except UnknownPlanner as exc:
+            raise PlanRejected("unknown_planner", str(exc)) from exc
+        answer = in_time(lambda: _answer(hook, job.denied), self._timeout_seconds, lease)
+        return None if answer is None else self._checked(job, checked_spec(answer))
+
+    def _checked(self, job: ReplanJob, spec: TaskSpec) -> Replanned:
+        """The task that the hook answered, as it is stored."""
+        denied = job.denied
+        kept = {"state_key": job.state_key, "max_attempts": denied.max_attempts}
+        changed = [name for name, value in kept.items() if getattr(spec, name) not in {None, value}]
+        changed += ["depends_on"] if spec.depends_on else []
+        if changed:
+            what = " and ".join(changed)
+            message = f"the task keeps its {what}: a replan hook changes skill, input and timeout_seconds"
+            raise PlanRejected("not_replannable", message)
+        skill, arguments = checked_call(self._catalogue, spec, self._max_input_bytes, "the replanned task")
+        known = job.timeout_seconds if spec.skill == denied.skill else skill.timeout_seconds
+        return Replanned(skill=spec.skill, input=arguments, timeout_seconds=spec.timeout_seconds or known)
+
+
+def _as_it_is(denied: DeniedTask) -> TaskSpec:
+    """What is done where the planner of this process has no hook any more."""
+    return denied.task()
+
+
+def _answer(hook: ReplanHook, denied: DeniedTask) -> object:
+    """What the hook answers, with anything it raises turned into the failure that says where."""
+    try:
+        return hook(denied)
+    except TimeIsUp:
+        raise
+    except BaseException as exc:
+        # Without its message: that may quote what the task handles, and reasons are on the record.
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        raise PlanRejected("hook_raised", f"{type(exc).__name__} ({where.name}, line {where.lineno})") from exc
