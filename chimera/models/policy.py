@@ -9,7 +9,7 @@ import jsonschema_rs
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from chimera.models.record import Record, Text, canonical_json, sha256
-from chimera.models.rules import Rule, TextRules
+from chimera.models.rules import DEFAULT_RULES, Rule, TextRules
 
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -144,7 +144,7 @@ class Policy(Record):
     description: Text = ""
     defaults: SkillPolicy = SkillPolicy()
     skills: dict[str, SkillPolicy] = Field(default_factory=dict)
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] = DEFAULT_RULES
     # How often a result may be sent back with the reasons.
     max_replans: int = Field(default=MAX_REPLANS, ge=0, le=MAX_REPLANS)
     llm_judge: LlmJudge | None = None
@@ -160,7 +160,9 @@ class Policy(Record):
 
     def of_skill(self, skill: str) -> SkillPolicy:
         """What is asked of a skill's results, with nothing left to defaults; the confidence bands are never None."""
-        return self._by_skill.setdefault(skill, self._merged(skill))
+        if skill not in self._by_skill:
+            self._by_skill[skill] = self._merged(skill)
+        return self._by_skill[skill]
 
     def output_fault(self, skill: str, output: Any) -> str | None:
         """Where an output does not fit the policy's schema for the skill, and why, without its text.

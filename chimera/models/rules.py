@@ -1,19 +1,27 @@
-"""Rules on text: keywords, personal data and topics that a person must look at, whatever the confidence."""
+"""Rules on text: keywords, patterns, personal data and topics, whatever the confidence."""
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from chimera.models.decision import Reason, Span
+from chimera.models.decision import Span
+from chimera.models.detectors import Detected, Detector
+from chimera.models.engine import Expression, any_of, pattern
+from chimera.models.finders import Finder, Keywords, Pattern
+from chimera.models.folding import Folded, fold
+from chimera.models.keywords import has_letters
 from chimera.models.record import Record
+from chimera.models.texts import strings, texts
+from chimera.models.topics import TOPICS, Topic
 
-_NEVER = r"(?!)"
-_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,63}")
-_DIGITS = re.compile(r"\d+")
-_DIGIT_RUN = re.compile(r"(?<![^\W_])\d+(?:[ -]\d+)*(?![^\W_])")
+# Places of one rule in one result that are told; who looks at it needs no more, and what is written stays small.
+MOST_SPANS = 100
+# All keywords of a rule together: each takes memory, and time to be made ready.
+MOST_CHARACTERS = 20_000
 
 
 class Part(StrEnum):
@@ -33,160 +41,163 @@ class Then(StrEnum):
     DENY = "deny"  # denied
 
 
-class Detector(StrEnum):
-    """What is found by more than a pattern."""
-
-    CARD_NUMBER = "card_number"
-    SSN = "ssn"
-    IBAN = "iban"
-    EMAIL = "email"
-    PHONE = "phone"
-    CREDENTIAL = "credential"
-
-
-class Topic(StrEnum):
-    """What people must look at."""
-
-    POLITICS = "politics"
-    HEALTH_ADVICE = "health_advice"
-    FINANCIAL_ADVICE = "financial_advice"
-    LEGAL_CLAIMS = "legal_claims"
+Keyword = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class Rule(Record):
     """A rule on text: exactly one of keywords, pattern, detector and topic."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)*$", max_length=100)
-    keywords: tuple[str, ...] | None = None
+    # Whole words and phrases, found however they are written.
+    keywords: tuple[Keyword, ...] | None = Field(default=None, min_length=1, max_length=1000)
+    # An expression of RE2, for any place in a text; `(?i)` in front ignores case.
     pattern: str | None = None
     detector: Detector | None = None
     topic: Topic | None = None
-    within: tuple[Part, ...] = tuple(Part)
-    skills: tuple[str, ...] | None = None  # None: all
+    within: tuple[Part, ...] = Field(default=tuple(Part), min_length=1)
+    skills: tuple[str, ...] | None = Field(default=None, min_length=1)  # None: all
     then: Then = Then.HITL
 
+    @field_validator("keywords")
+    @classmethod
+    def _can_be_found(cls, keywords: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for keyword in keywords or ():
+            if not has_letters(keyword):
+                raise ValueError(f"{keyword!r} has no letter or digit to be found by; a `pattern` can look for signs")
+        if (characters := sum(map(len, keywords or ()))) > MOST_CHARACTERS:
+            raise ValueError(
+                f"are {characters} characters together; the keywords of a rule have at most {MOST_CHARACTERS}"
+            )
+        return keywords
 
-class TextRule(Record):
-    """A named pattern. Patterns are matched without regard to case, at word boundaries."""
+    @field_validator("pattern")
+    @classmethod
+    def _can_be_used(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            pattern(expression)
+        return expression
 
-    name: str
-    pattern: str
+    @model_validator(mode="after")
+    def _is_about_one_thing(self) -> "Rule":
+        about = ("keywords", "pattern", "detector", "topic")
+        given = [field for field in about if getattr(self, field) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"a rule has exactly one of {', '.join(about)}; this one has {' and '.join(given) or 'none'}"
+            )
+        return self
+
+    @cached_property
+    def finder(self) -> Finder:
+        """What looks for it."""
+        if self.pattern is not None:
+            return Pattern(self.pattern)
+        if self.detector is not None:
+            return Detected(self.detector)
+        return Keywords(self.keywords or TOPICS[self.topic or Topic.POLITICS])
 
 
-# The default policy of docs/architecture.md, "The gate". Narrow on purpose: each hit costs a person's time.
-DEFAULT_RULES = (
-    TextRule(name="keyword.password", pattern=r"pass(?:word|phrase|code)s?"),
-    TextRule(name="keyword.secret_key", pattern=r"(?:secret|private|api)[ _-]keys?"),
-    TextRule(name="keyword.delete_all", pattern=r"delete all"),
-    TextRule(name="keyword.override_security", pattern=r"override security"),
-    TextRule(name="pii.ssn", pattern=r"\d{3}-\d{2}-\d{4}"),
-    TextRule(
-        name="topic.politics",
-        pattern=r"elections?|presidential|parliament|political part(?:y|ies)|politicians?",
-    ),
-    TextRule(
-        name="topic.health_advice",
-        pattern=r"diagnos(?:is|ed)|symptoms?|dosages?|prescriptions?|medications?|allerg(?:y|ies|ic)|pregnan(?:t|cy)",
-    ),
-    TextRule(
-        name="topic.financial_advice",
-        pattern=r"invest(?:ment|ing)? advice|should i invest|stock tips?|tax advice|mortgage advice",
-    ),
-    TextRule(
-        name="topic.legal_claims",
-        pattern=r"lawyers?|attorneys?|lawsuits?|legal action|sue you|small claims|in court|solicitors?",
-    ),
+def _words(name: str, *keywords: str) -> Rule:
+    return Rule(name=f"keyword.{name}", keywords=keywords)
+
+
+# What applies where a policy does not say otherwise. Narrow on purpose: each hit costs a person's time.
+DEFAULT_RULES: tuple[Rule, ...] = (
+    _words("password", "password", "passwords", "passphrase", "passphrases", "passcode", "passcodes"),
+    _words("secret_key", "secret key", "secret keys", "private key", "private keys", "API key", "API keys"),
+    _words("delete_all", "delete all"),
+    _words("override_security", "override security"),
+    Rule(name="secret.credential", detector=Detector.CREDENTIAL),
+    Rule(name="pii.card_number", detector=Detector.CARD_NUMBER),
+    Rule(name="pii.ssn", detector=Detector.SSN),
+    Rule(name="pii.iban", detector=Detector.IBAN),
+    # People write theirs into what they send; only what is sent to others must not hold them.
+    Rule(name="pii.email", detector=Detector.EMAIL, within=(Part.OUTPUT,)),
+    Rule(name="pii.phone", detector=Detector.PHONE, within=(Part.OUTPUT,)),
+    *(Rule(name=f"topic.{topic}", topic=topic) for topic in Topic),
 )
 
 
 class Fired(Record):
+    """A rule that fired, and where."""
+
     rule: str
     then: Then
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = Field(min_length=1)
 
 
 class TextRules:
+    """Rules, ready to be asked; in the order that they are given in."""
+
     def __init__(self, rules: tuple[Rule, ...]) -> None:
-        self._old = OldRules()
+        self._rules = rules
+        self._named = frozenset(skill for rule in rules for skill in rule.skills or ())
+        self._by_skill: dict[str | None, tuple[_Looked, ...]] = {}
 
-    def fired(self, skill: str, record: dict[str, object]) -> tuple[Fired, ...]:
-        return tuple(Fired(rule=r.rule, then=Then.HITL, spans=r.spans) for r in self._old.fired(record))
-
-
-class OldRules(Record):
-    """Rules applied together."""
-
-    rules: tuple[TextRule, ...] = DEFAULT_RULES
-    card_numbers: bool = True
-
-    @cached_property
-    def _pattern(self) -> re.Pattern[str]:
-        alternatives = "|".join(f"(?P<r{number}>{rule.pattern})" for number, rule in enumerate(self.rules))
-        return re.compile(rf"(?<![^\W_])(?:{alternatives or _NEVER})(?![^\W_])", re.IGNORECASE)
-
-    def fired(self, record: dict[str, object]) -> tuple[Reason, ...]:
-        """A reason for each rule that matches a text anywhere in the record, with the places."""
+    def fired(self, skill: str, record: Mapping[str, object]) -> tuple[Fired, ...]:
+        """The rules that fire on a record of a skill: by the name of a part, any JSON-compatible value."""
         spans: dict[str, list[Span]] = {}
-        for path, text in texts(record):
-            for match in self._pattern.finditer(text):
-                rule = self.rules[int((match.lastgroup or "r0")[1:])].name
-                spans.setdefault(rule, []).append(Span(path=path, start=match.start(), end=match.end()))
-            if self.card_numbers:
-                for start, end in card_numbers(text):
-                    spans.setdefault("pii.card_number", []).append(Span(path=path, start=start, end=end))
-        return tuple(Reason(rule=rule, spans=tuple(found)) for rule, found in spans.items())
+        for looked in self._of(skill):
+            looked.into(spans, record)
+        if not spans:
+            return ()
+        return tuple(
+            Fired(rule=rule.name, then=rule.then, spans=tuple(spans[rule.name]))
+            for rule in self._rules
+            if rule.name in spans
+        )
+
+    def _of(self, skill: str) -> "tuple[_Looked, ...]":
+        known = skill if skill in self._named else None
+        if known not in self._by_skill:
+            self._by_skill[known] = tuple(_looked(self._rules, known))
+        return self._by_skill[known]
 
 
-def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in JSON-compatible values, with its path: `output.reply`, `evidence.0`; keys count as texts too.
-
-    A key that is no plain name stands in a path by its number (`output.#3`): a path is shown where texts are not.
-    """
-    if isinstance(value, str):
-        yield path, value
-    elif isinstance(value, int) and not isinstance(value, bool):
-        yield path, str(value)
-    elif isinstance(value, dict):
-        for number, (key, item) in enumerate(value.items()):
-            yield path, str(key)
-            name = key if isinstance(key, str) and _PLAIN_NAME.fullmatch(key) else f"#{number}"
-            yield from texts(item, f"{path}.{name}" if path else name)
-    elif isinstance(value, list | tuple):
-        for number, item in enumerate(value):
-            yield from texts(item, f"{path}.{number}" if path else str(number))
+def _looked(rules: tuple[Rule, ...], skill: str | None) -> "Iterator[_Looked]":
+    """Parts that the same rules look at are looked at together."""
+    by_rules: dict[tuple[Rule, ...], list[Part]] = {}
+    for part in Part:
+        of_part = tuple(
+            rule for rule in rules if part in rule.within and (rule.skills is None or (skill or "") in rule.skills)
+        )
+        by_rules.setdefault(of_part, []).append(part)
+    return (_Looked(tuple(parts), of_parts) for of_parts, parts in by_rules.items() if of_parts)
 
 
-def card_numbers(text: str) -> Iterator[tuple[int, int]]:
-    """Where payment card numbers stand: 13 to 19 digits that pass Luhn's check, in groups as people write them.
+class _Looked:
+    """Rules that look at the same parts of a record."""
 
-    Numbers beside it (an expiry date, an order number) are tried with it and without.
-    """
-    for run in _DIGIT_RUN.finditer(text):
-        groups = [(run.start() + group.start(), run.start() + group.end()) for group in _DIGITS.finditer(run.group())]
-        first = 0
-        while first < len(groups):
-            last = _card_ends(text, groups, first)
-            if last is None:
-                first += 1
-            else:
-                yield groups[first][0], groups[last][1]
-                first = last + 1
+    def __init__(self, parts: tuple[Part, ...], rules: tuple[Rule, ...]) -> None:
+        self._parts = tuple(str(part) for part in parts)
+        self._rules = [(rule.name, rule.finder, any_of(rule.finder.signs)) for rule in rules]
+        # One pass over all texts tells that no rule with signs can fire, which is the rule.
+        self._signs = any_of([sign for rule in rules for sign in rule.finder.signs])
+        self._always = any(not signs for _, _, signs in self._rules)
+
+    def into(self, spans: dict[str, list[Span]], record: Mapping[str, object]) -> None:
+        """Adds where rules fire, by their names."""
+        found: list[str] = []
+        for part in self._parts:
+            if part in record:
+                strings(record[part], found)
+        # No sign reaches over the end of a line that a text ends with, and each matches beside one as it does alone.
+        data = fold("\n".join(found)).encode()
+        if not self._always and not _match(self._signs, data):
+            return
+        may = [(name, finder) for name, finder, signs in self._rules if not signs or _match(signs, data)]
+        folded = [
+            (path, Folded(text)) for part in self._parts if part in record for path, text in texts(record[part], part)
+        ]
+        for name, finder in may:
+            places = (
+                Span(path=path, start=start, end=end)
+                for path, text in folded
+                for start, end in sorted(set(islice(finder.find(text), MOST_SPANS)))
+            )
+            if first := list(islice(places, MOST_SPANS)):
+                spans.setdefault(name, []).extend(first)
 
 
-def _card_ends(text: str, groups: list[tuple[int, int]], first: int) -> int | None:
-    """The last of the groups that are a card number together with the first."""
-    digits = ""
-    for last in range(first, len(groups)):
-        digits += text[slice(*groups[last])]
-        if len(digits) > 19:
-            return None
-        if len(digits) >= 13 and luhn(digits):
-            return last
-    return None
-
-
-def luhn(number: str) -> bool:
-    """Whether the digits pass the check of ISO/IEC 7812-1 annex B, as every payment card number does."""
-    digits = [int(char) for char in number if char.isdigit()]
-    doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
-    return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0
+def _match(expressions: tuple[Expression, ...], data: bytes) -> bool:
+    return any(expression.search(data) is not None for expression in expressions)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from chimera import SkillFailed, Success
 from chimera.errors import InvalidInput
-from chimera.models.rules import TextRules
+from chimera.models.rules import DEFAULT_RULES, TextRules
 from examples.tickets import tasks
 
 TRAINING = b"text,category\nlittle green men,aliens\nbig red bus,traffic\n"
@@ -46,7 +46,8 @@ def test_the_reply_never_quotes_the_message() -> None:
 
 
 def test_no_reply_makes_a_rule_of_the_gate_fire() -> None:
-    assert TextRules().fired({"replies": tasks.REPLIES, "other": tasks.REPLY}) == ()
+    replies = {"output": [tasks.REPLIES, tasks.REPLY]}
+    assert TextRules(DEFAULT_RULES).fired("tickets.triage", replies) == ()
 
 
 def test_there_is_a_reply_for_each_category_of_the_sample() -> None:

@@ -1,0 +1,63 @@
+"""Letters of other alphabets that look like one of ASCII, where normalisation (NFKD) and names do not lead there.
+
+Data: the confusables of Unicode Technical Standard 39 (Unicode License v3) that are one letter beside one letter of
+ASCII, as confusable-homoglyphs 3.3.1 has them, with the small forms that look like ASCII's capitals (`в`, `н`, `т`).
+docs/rules.md says why it is a table.
+"""
+
+_BY_LETTER = {
+    "A": "ΑАᎪᗅꓮ𐊠𖽀",
+    "B": "ΒВᏴᗷꓐꞴ𐊂𐊡𐌁",
+    "C": "ϹСᏟⲤꓚ𐊢𐌂𐐕𐔜𑣲",
+    "D": "Ꭰᗞᗪꓓ",
+    "E": "ΕЕᎬⴹꓰ𐊆𑢦𑢮",
+    "F": "ϜᖴꓝꞘ𐊇𐊥𐔥𑢢𑣂",
+    "G": "ԌᏀᏳꓖ",
+    "H": "ΗНᎻᕼⲎꓧ𐋏",
+    "I": "ΙІӀⲒ",
+    "J": "ͿЈᎫᒍꓙꞲ",
+    "K": "ΚКᏦᛕⲔꓗ𐔘",
+    "L": "ᏞᒪⳐꓡ𐐛𐔦𑢣𑢲𖼖",
+    "M": "ΜϺМᎷᗰᛖⲘꓟ𐊰𐌑",
+    "N": "ΝⲚꓠ𐔓",
+    "O": "ΟОՕଠዐⲞⵔ〇ꓳ𐊒𐊫𐐄𐓂𐔖𑢵",
+    "P": "ΡРᏢᑭⲢꓑ𐊕",
+    "Q": "ⵕ",
+    "R": "ƦᎡᏒᖇꓣ𐒴𖼵",
+    "S": "ЅՏᏕᏚꓢ𐊖𐐠𖼺",
+    "T": "ΤТᎢⲦꓔ𐊗𐊱𐌕𑢼𖼊",
+    "U": "Սሀᑌꓴ𐓎𑢸𖽂",
+    "V": "ѴᏙᐯⴸꓦꛟ𐔝𑢠𖼈",
+    "W": "ԜᎳᏔꓪ𑣯",
+    "X": "ΧХᚷⲬⵝꓫꞳ𐊐𐊴𐌗𐌢𐔧𑣬",
+    "Y": "ΥУҮᎩᎽⲨꓬ𐊲𑢤𖽃",
+    "Z": "ΖᏃꓜ𐋵𑢩",
+    "a": "ɑαа",
+    "b": "ƄβЬвᏏᑲᖯ",
+    "c": "ϲсᴄⲥꮯ𐐽",
+    "d": "ԁᏧᑯꓒ",
+    "e": "εеҽꬲ",
+    "f": "քẝꞙꬵ",
+    "g": "ƍɡցᶃ",
+    "h": "нһհᏂ",
+    "i": "ıɩɪιіӏᎥꙇꭵ𑣃",
+    "j": "ϳј",
+    "k": "κк",
+    "l": "Ɩǀᛁⵏꓲ𐊊𐌉𐌠𖼨",
+    "m": "м",
+    "n": "ηոռ",
+    "o": "οσоօഠဝჿᴏᴑⲟꬽ𐐬𐓪𑣈𑣗",
+    "p": "ρрⲣ",
+    "q": "ԛգզ",
+    "r": "гᴦⲅꭇꭈꮁ",
+    "s": "ƽѕꜱꮪ𐑈𑣁",
+    "t": "τт",
+    "u": "ʋμυսᴜꞟꭎꭒ𐓶𑣘",
+    "v": "νѵᴠꮩ𑜆𑣀",
+    "w": "ɯωѡԝաᴡꮃ𑜊𑜎𑜏",
+    "x": "χхᕁᕽ",
+    "y": "ɣʏγуүყᶌỿꭚ𑣜",
+    "z": "ᴢꮓ𑣄",
+}
+
+LOOK_ALIKES = {other: letter for letter, others in _BY_LETTER.items() for other in others}
