@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import log2
 
-from chimera.models.engine import compiled
+from chimera.models.engine import standing
 
 _KEYS = "|".join(
     (
@@ -61,17 +61,17 @@ _CHANGES = {b"0A", b"0a", b"A0", b"a0", b"aA"}
 
 def credentials(data: bytes) -> Iterator[tuple[int, int]]:
     """Where credentials stand in UTF-8, in bytes."""
-    for found in compiled(_KEYS).finditer(data):
+    for found in standing(_KEYS).finditer(data):
         yield found.span()
-    for found in compiled(_AMAZON).finditer(data):
+    for found in standing(_AMAZON).finditer(data):
         yield found.span(1)
-    for found in compiled(_ADDRESS).finditer(data):
+    for found in standing(_ADDRESS).finditer(data):
         if not _PLACEHOLDER.match(found.group(1)):
             yield found.span(1)
-    for found in compiled(_BEARER).finditer(data):
+    for found in standing(_BEARER).finditer(data):
         if len(_DIGIT.findall(found.group(1))) >= 2:
             yield found.span(1)
-    for found in compiled(_GIVEN).finditer(data):
+    for found in standing(_GIVEN).finditer(data):
         if looks_random(found.group(1)[:_LOOKED_AT]):
             yield found.span(1)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from stdnum import iban, luhn, numdb
 
 from chimera.models.credentials import CREDENTIALS, credentials
-from chimera.models.engine import compiled
+from chimera.models.engine import standing
 from chimera.models.finders import Place
 from chimera.models.folding import Folded
 
@@ -87,7 +87,7 @@ def card_numbers(data: bytes) -> Iterator[Bytes]:
 
     Numbers beside it (an expiry date, an order number) are tried with it and without.
     """
-    for run in compiled(_CARD).finditer(data):
+    for run in standing(_CARD).finditer(data):
         groups = _groups(data, *run.span())
         first = 0
         while first < len(groups):
@@ -141,7 +141,7 @@ def ssns(data: bytes) -> Iterator[Bytes]:
     Those that were withdrawn because they were printed (078-05-1120) are found as well: people still send them.
     """
     for sign in _SSN, _CALLED_SSN:
-        for found in compiled(sign).finditer(data):
+        for found in standing(sign).finditer(data):
             start, end = found.span(1)
             number = b"".join(_DIGITS.findall(found.group(1))).decode()
             if _ends_before(data, start) and _begins_behind(data, end) and not _NEVER_ISSUED.match(number):
@@ -150,7 +150,7 @@ def ssns(data: bytes) -> Iterator[Bytes]:
 
 def ibans(data: bytes) -> Iterator[Bytes]:
     """Account numbers of ISO 13616: the country's length and form, and the check digits modulo 97."""
-    expression, position = compiled(_IBAN), 0
+    expression, position = standing(_IBAN), 0
     while (found := expression.search(data, position)) is not None:
         start, end = found.span()
         end = _iban_ends(data, start, end) if _ends_before(data, start) else start
@@ -181,7 +181,7 @@ def _iban_length(country: str) -> int | None:
 
 def emails(data: bytes) -> Iterator[Bytes]:
     """E-mail addresses as they are given (RFC 5321, without quoting and comments)."""
-    for found in compiled(_EMAIL).finditer(data):
+    for found in standing(_EMAIL).finditer(data):
         start, end = found.span()
         before = data[max(0, start - _ADDRESS_LOOKED_AT) : start].split()
         of_an_address = before and not data[start - 1 : start].isspace() and b"://" in before[-1]
@@ -193,7 +193,7 @@ def phones(data: bytes) -> Iterator[Bytes]:
     """Telephone numbers that a country gives out: with `+` or `00` any country's, else North America's."""
     from phonenumbers import PhoneNumberMatcher
 
-    for found in compiled(_PHONE).finditer(data):
+    for found in standing(_PHONE).finditer(data):
         start, _ = found.span()
         if data[start : start + 1].isdigit() and not _ends_before(data, start):
             continue

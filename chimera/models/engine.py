@@ -1,7 +1,7 @@
 """Regular expressions on RE2: time linear in the text, memory bounded, whoever wrote the expression."""
 
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
+from functools import cache
 from typing import Protocol
 
 import re2
@@ -40,11 +40,15 @@ class Expression(Protocol):
         ...
 
 
-@lru_cache(maxsize=256)
 def compiled(expression: str) -> Expression:
-    """One of the package's own expressions."""
-    found: Expression = re2.compile(expression, _options(_MEMORY))
-    return found
+    """An expression that is made here."""
+    return _compiled(expression, _MEMORY)
+
+
+@cache
+def standing(expression: str) -> Expression:
+    """One of the package's own expressions, of which there are few; compiled once in a process."""
+    return compiled(expression)
 
 
 def any_of(expressions: Iterable[str]) -> tuple[Expression, ...]:
@@ -67,7 +71,7 @@ def pattern(expression: str) -> Expression:
     if len(expression) > LONGEST_PATTERN:
         raise ValueError(f"is {len(expression)} characters long; a pattern has at most {LONGEST_PATTERN}")
     try:
-        found: Expression = re2.compile(expression, _options(_MEMORY_OF_A_PATTERN))
+        found = _compiled(expression, _MEMORY_OF_A_PATTERN)
     except re2.error as exc:
         raise ValueError(
             f"is no expression of RE2 ({_said(exc)}); RE2 has no look-around and no back-references, so that its time"
@@ -80,11 +84,14 @@ def pattern(expression: str) -> Expression:
     return found
 
 
-def _options(memory: int) -> re2.Options:
+def _compiled(expression: str, memory: int) -> Expression:
     options = re2.Options()
     options.max_mem = memory
     options.log_errors = False
-    return options
+    found: Expression = re2.compile(expression, options)
+    # It keeps the last 128, which may be large, and of policies that are no longer in force.
+    re2.purge()
+    return found
 
 
 def _said(exc: re2.error) -> str:
