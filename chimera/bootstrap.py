@@ -11,6 +11,7 @@ from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
@@ -21,6 +22,7 @@ from chimera.adapters.postgres.review_store import ReviewStore
 from chimera.adapters.postgres.state_store import StateStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.verdict_store import VerdictStore
 from chimera.adapters.postgres.wave_store import WaveStore
 from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.redis.agent_registry import AgentRegistry
@@ -37,6 +39,7 @@ from chimera.ports.state_store import StateStore as StateStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.calibration_report import CalibrationReports
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
@@ -170,7 +173,14 @@ class Services:
     @cached_property
     def reviews(self) -> ReviewService:
         """Cards and people's decisions; roles app and judge."""
-        return ReviewService(ReviewStore(self._app_database), self._decisions)
+        limit = self._settings.max_output_bytes
+        cards = CardStore(self._judge_database)
+        return ReviewService(ReviewStore(self._app_database), cards, self._catalogue, max_output_bytes=limit)
+
+    @cached_property
+    def calibration(self) -> CalibrationReports:
+        """What confidences are worth; role app."""
+        return CalibrationReports(VerdictStore(self._app_database))
 
     @cached_property
     def sweep(self) -> Sweep:

@@ -60,6 +60,10 @@ class StateNotFound(NotFound):
     """The tenant has no such entry of shared state."""
 
 
+class NoCardWaits(NotFound):
+    """No review card waits for this person."""
+
+
 class AgentNotFound(NotFound):
     """There is no such agent."""
 
@@ -76,6 +80,14 @@ class IdempotencyConflict(Conflict):
 
 class CardAlreadyDecided(Conflict):
     """The review card has been decided already."""
+
+
+class CardClaimed(Conflict):
+    """Somebody else has claimed the review card."""
+
+
+class EditRefused(InvalidInput):
+    """The policy in force denies the edited output."""
 
 
 class PlanAlreadyEnded(Conflict):

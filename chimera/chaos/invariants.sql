@@ -63,7 +63,9 @@ select c.task_id as id, encode(c.result_sha256, 'hex') as what from commit c
  where c.tenant_id = %(tenant)s and not exists (
        select from decision d
          join audit a on a.tenant_id = d.tenant_id and a.seq = d.audit_seq and a.task_id = d.task_id
-         join result r on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt
+         join (select tenant_id, task_id, attempt, sha256, outcome from result
+                union all select tenant_id, task_id, attempt, sha256, outcome from revision) r
+           on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt
         where d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.verdict = 'approve' and d.attempt = c.attempt
           and d.result_sha256 = c.result_sha256 and r.sha256 = c.result_sha256
           and r.sha256 = sha256(convert_to(r.outcome::text, 'UTF8'))
@@ -113,7 +115,10 @@ having count(c.task_id) <> s.version or count(distinct c.state_version) <> s.ver
 -- class: broken
 select s.key as id, s.value::text as what from state s
  where s.tenant_id = %(tenant)s and not exists (
-       select from commit c join result r on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt
+       select from commit c
+         join (select tenant_id, task_id, attempt, sha256, outcome from result
+                union all select tenant_id, task_id, attempt, sha256, outcome from revision) r
+           on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt and r.sha256 = c.result_sha256
         where c.tenant_id = s.tenant_id and c.state_key = s.key and c.state_version = s.version
           and c.task_id = s.task_id and (r.outcome -> 'output')::text = s.value::text)
 
@@ -171,3 +176,13 @@ select c.card_id as id, c.status || ', task ' || t.state as what
  where c.tenant_id = %(tenant)s and c.attempt = t.attempt
    and ((c.status in ('approved', 'edited') and t.state <> 'approved') or (c.status = 'denied' and t.state <> 'denied')
      or (c.status = 'pending' and p.state in ('completed', 'failed', 'cancelled', 'expired')))
+
+-- name: commit_without_quorum
+-- What a card asked several people about is committed with as many approvals of the very result.
+-- class: broken
+select c.task_id as id, 'asked for ' || r.approvals_needed as what
+  from commit c
+  join review_card r on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt
+ where c.tenant_id = %(tenant)s and r.approvals_needed > 1
+   and r.approvals_needed > (select count(*) from review_approval a where a.tenant_id = c.tenant_id
+                                and a.card_id = r.card_id and a.result_sha256 = c.result_sha256)

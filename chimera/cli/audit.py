@@ -75,4 +75,4 @@ def _row(entry: "AuditEntry") -> list[str]:
     ]
 
 
-_SHORT = ("planner", "tasks", "waves", "code")
+_SHORT = ("planner", "tasks", "waves", "code", "revision", "approvals", "approvals_needed", "until")

@@ -32,6 +32,9 @@ def show_card(card: "ReviewCard") -> None:
             ("card", format_id(IdKind.CARD, card.card_id)),
             ("status", _status(card)),
             ("note", card.note or ""),
+            ("approvals", _approvals(card)),
+            ("claimed", f"{card.claimed_by}, until {moment(card.claim_expires_at)}" if card.claimed_by else ""),
+            ("edited", f"by {card.edited_by}, revision {card.revision}" if card.revision else ""),
             ("plan", format_id(IdKind.PLAN, card.plan_id)),
             ("task", f"{format_id(IdKind.TASK, card.task_id)}, attempt {card.attempt}"),
             ("skill", card.skill),
@@ -75,6 +78,17 @@ def _spans(card: "ReviewCard") -> dict[str, list[tuple[int, int]]]:
 def _status(card: "ReviewCard") -> str:
     by = f" by {card.decided_by}" if card.decided_by else ""
     return f"{card.status}{by}" + (f", {moment(card.decided_at)}" if card.decided_at else "")
+
+
+def _approvals(card: "ReviewCard") -> str:
+    """`1 of 2: ann`; nothing where one person decides."""
+    if card.approvals_needed == 1:
+        return ""
+    return (
+        f"{len(card.approvals)} of {card.approvals_needed}"
+        + (": " if card.approvals else "")
+        + ", ".join(card.approvals)
+    )
 
 
 def _heading(name: str) -> None:

@@ -19,6 +19,7 @@ from chimera.cli import (
     database,
     demo,
     doctor,
+    judge,
     plan,
     policy,
     review,
@@ -53,6 +54,7 @@ app.add_typer(plan.app, name="plan")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")
 app.add_typer(state.app, name="state")
+app.add_typer(judge.app, name="judge")
 app.add_typer(agents.app, name="agents")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")

@@ -1,11 +1,14 @@
 """`chimera review`: what waits for people, and what they decide."""
 
+import json
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, services
-from chimera.cli.output import Format, Limit, Output, age, document, number, say, table
+from chimera.cli.context import Actor, Tenant, actor, choice, command, load_user_code, services
+from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id, parse_id
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="See what waits for people, and decide it.", no_args_is_help=True)
 
 CardId = Annotated[str, typer.Argument(metavar="CARD", help="A review card id: rc_...")]
+Minutes = Annotated[float, typer.Option("--minutes", help="How long nobody else decides on it; at most a day.")]
 
 
 @app.command("list")
@@ -36,7 +40,7 @@ def list_cards(
     if not cards:
         say(f"no {'' if status == 'all' else f'{status} '}review cards of {tenant}")
         return
-    table(["CARD", "SKILL", "STATUS", "CONF", "WHY", "AGE"], map(_row, cards))
+    table(["CARD", "SKILL", "STATUS", "CONF", "WHY", "AGE", "CLAIMED"], map(_row, cards))
     if len(cards) == limit:
         say(f"the first {limit}; --limit shows more")
     card = format_id(IdKind.CARD, cards[0].card_id)
@@ -44,18 +48,49 @@ def list_cards(
 
 
 @app.command()
-def show(card: CardId, tenant: Tenant, output: Output = Format.TABLE) -> None:
+def show(
+    card: CardId,
+    tenant: Tenant,
+    revision: Annotated[
+        int | None, typer.Option("--revision", min=0, help="A version of its result: 0 is what the agent staged.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
     """A card: what went in, what came out, and why a person is asked."""
-    from chimera.cli.card_view import card_contents, show_card
+    reviews = services().reviews
+    found = reviews.card(tenant, parse_id(IdKind.CARD, card))
+    if revision is not None:
+        found = found.showing(reviews.revision(found, revision))
+    _show(found, output, tenant)
 
-    found = services().reviews.card(tenant, parse_id(IdKind.CARD, card))
-    if output is Format.JSON:
-        document(card_json(found) | card_contents(found))
-        return
-    show_card(found)
-    if found.status == "pending":
-        say(f"next: {command('review', 'approve', card, '--tenant', tenant)}")
-        say(f"or:   {command('review', 'deny', card, '--tenant', tenant, '--reason', 'what is wrong with it')}")
+
+@app.command("next")
+def next_card(
+    tenant: Tenant,
+    skill: Annotated[str | None, typer.Option("--skill", help="Only cards of this skill.")] = None,
+    minutes: Minutes = 15.0,
+    by: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Claim the oldest card that nobody has claimed, and show it."""
+    who = actor(by)
+    _show(services().reviews.claim_next(tenant, who, minutes * 60, skill=skill), output, tenant)
+
+
+@app.command()
+def claim(
+    card: CardId, tenant: Tenant, minutes: Minutes = 15.0, by: Actor = None, output: Output = Format.TABLE
+) -> None:
+    """Keep a card for yourself: until then nobody else decides on it."""
+    who, reviews = actor(by), services().reviews
+    _told(reviews.claim(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, minutes * 60), output)
+
+
+@app.command()
+def release(card: CardId, tenant: Tenant, by: Actor = None, output: Output = Format.TABLE) -> None:
+    """Give a claim back."""
+    who, reviews = actor(by), services().reviews
+    _told(reviews.release(reviews.card(tenant, parse_id(IdKind.CARD, card)), who), output)
 
 
 @app.command()
@@ -66,9 +101,9 @@ def approve(
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Commit the result on a card."""
+    """Approve the result on a card: with the last approval that it needs it is committed."""
     who, reviews = actor(by), services().reviews
-    _decided(reviews.approve(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
+    _told(reviews.approve(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
 
 
 @app.command()
@@ -83,7 +118,32 @@ def deny(
     if not reason.strip():
         raise InvalidInput("--reason: a denial needs one")
     who, reviews = actor(by), services().reviews
-    _decided(reviews.deny(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
+    _told(reviews.deny(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
+
+
+@app.command()
+def edit(
+    card: CardId,
+    tenant: Tenant,
+    new: Annotated[
+        str, typer.Option("--to", metavar="FILE|JSON", help="The output as it should be; - reads standard input.")
+    ],
+    note: Annotated[str | None, typer.Option("--note", help="Why, for the audit.")] = None,
+    by: Actor = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Put another output in the place of the card's; the policy gates it again, and it counts as your approval."""
+    value, who = _json(new), actor(by)
+    load_user_code()
+    reviews = services().reviews
+    before = reviews.card(tenant, parse_id(IdKind.CARD, card))
+    after = reviews.edit(before, value, who, note)
+    _told(after, output)
+    if after.status == "pending" and who not in after.approvals:
+        say("nothing was committed: the policy found what the card has not shown before")
+        for reason in after.reasons:
+            say(f"  {reason}")
+        say(f"look at it: {command('review', 'show', card, '--tenant', tenant)}, and approve it or edit it again")
 
 
 def card_json(card: "ReviewCard") -> dict[str, Any]:
@@ -107,14 +167,61 @@ def _status(text: str) -> "CardStatus | None":
     return None if text == "all" else choice(CardStatus, text, "--status")
 
 
-def _decided(card: "ReviewCard", output: Format) -> None:
+def _json(text: str) -> Any:
+    """What the option holds, or the file that it names does.
+
+    Raises:
+        InvalidInput: it is neither JSON nor a file with JSON.
+    """
+    if text == "-":
+        return _parsed(sys.stdin.read(), "standard input")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        file = Path(text)
+    try:
+        return _parsed(file.read_text(encoding="utf-8-sig"), text)
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
+        raise InvalidInput(f"--to {text}: it is no JSON, and as a file it cannot be read: {reason}") from exc
+
+
+def _parsed(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInput(f"--to: {where} does not hold JSON: {exc}") from exc
+
+
+def _show(card: "ReviewCard", output: Format, tenant: str) -> None:
+    from chimera.cli.card_view import card_contents, show_card
+
+    if output is Format.JSON:
+        document(card_json(card) | card_contents(card))
+        return
+    show_card(card)
+    if card.status == "pending":
+        name = format_id(IdKind.CARD, card.card_id)
+        say(f"next: {command('review', 'approve', name, '--tenant', tenant)}")
+        say(f"or:   {command('review', 'edit', name, '--tenant', tenant, '--to', 'better.json')}")
+        say(f"or:   {command('review', 'deny', name, '--tenant', tenant, '--reason', 'what is wrong with it')}")
+
+
+def _told(card: "ReviewCard", output: Format) -> None:
+    """How the card stands now."""
     if output is Format.JSON:
         document(card_json(card))
         return
+    by = card.decided_by or ", ".join(card.approvals)
+    claimed = f"{card.claimed_by} until {moment(card.claim_expires_at)}" if card.claimed_by else ""
+    approvals = f"{len(card.approvals)} of {card.approvals_needed}"
     table(
-        ["CARD", "STATUS", "BY", "NOTE"],
-        [[format_id(IdKind.CARD, card.card_id), card.status, card.decided_by or "", card.note or ""]],
+        ["CARD", "STATUS", "APPROVALS", "BY", "CLAIMED", "NOTE"],
+        [[format_id(IdKind.CARD, card.card_id), card.status, approvals, by, claimed, card.note or ""]],
     )
+    if card.status == "pending" and card.approvals:
+        missing = card.approvals_needed - len(card.approvals)
+        say(f"not committed yet: {missing} more {'person' if missing == 1 else 'people'} must approve it")
 
 
 def _row(card: "ReviewCard") -> list[str]:
@@ -125,4 +232,5 @@ def _row(card: "ReviewCard") -> list[str]:
         number(card.confidence),
         "; ".join(map(str, card.reasons)),
         age(card.opened_at),
+        card.claimed_by or "",
     ]

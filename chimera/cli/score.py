@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chimera.models.label import is_right
+
 if TYPE_CHECKING:
     from chimera.ports.plan_store import TaskResult
 
@@ -52,13 +54,3 @@ def score(results: Iterable["TaskResult"]) -> dict[str, Tally]:
             tallies[group].add(result.label, output)
             tallies[ALL].add(result.label, output)
     return tallies
-
-
-def is_right(label: Mapping[str, Any], output: Any) -> bool:
-    """Whether the output is an object that has all of the label's keys with the same values."""
-    return isinstance(output, dict) and all(key in output and _same(value, output[key]) for key, value in label.items())
-
-
-def _same(one: Any, other: Any) -> bool:
-    # To Python True is 1; to JSON it is not.
-    return isinstance(one, bool) is isinstance(other, bool) and bool(one == other)

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from uuid import UUID
 
+from pydantic import Field
+
 from chimera.models.decision import Reason
 from chimera.models.record import Instant, Record, TenantId
 
@@ -18,6 +20,19 @@ class CardStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+class Revision(Record):
+    """A version of a card's result."""
+
+    number: int = Field(ge=0)  # 0 is what the agent staged
+    outcome: str  # JSON text
+    sha256: bytes
+    reasons: tuple[Reason, ...]
+    policy_version: str
+    edited_by: str | None = None
+    edited_at: Instant | None = None
+    note: str | None = None
+
+
 class ReviewCard(Record):
     """A result shown to a person, with the rules that fired."""
 
@@ -28,14 +43,23 @@ class ReviewCard(Record):
     attempt: int
     skill: str
     input: str  # JSON text of the task's input
-    outcome: str  # JSON text of the staged outcome
+    # JSON text of the outcome that is shown: the agent's, or a person's version of it; and the hash of that text.
+    outcome: str
     result_sha256: bytes
+    # 0 is what the agent staged, 1 the first version of a person's.
+    revision: int = Field(default=0, ge=0)
+    edited_by: str | None = None
+    # What the policy found in what is shown.
     reasons: tuple[Reason, ...]
     confidence: float | None
     policy_version: str
     status: CardStatus
-    # Rises with every change: a decision names the version that was seen.
+    # Rises with what is shown and with the status: a decision names the version that was seen.
     version: int
+    # How many different people must approve what is shown, and who has.
+    approvals_needed: int = Field(default=1, ge=1, le=9)
+    approvals: tuple[str, ...] = ()
+    # Whose the card is for now, and until when; none where nobody has it.
     claimed_by: str | None = None
     claim_expires_at: Instant | None = None
     due_at: Instant | None = None
@@ -43,3 +67,9 @@ class ReviewCard(Record):
     decided_at: Instant | None = None
     note: str | None = None
     opened_at: Instant
+
+    def showing(self, revision: Revision) -> "ReviewCard":
+        """The card with another version of its result shown: to be read, not to be decided on."""
+        shown = {"outcome": revision.outcome, "result_sha256": revision.sha256, "revision": revision.number}
+        found = {"reasons": revision.reasons, "policy_version": revision.policy_version}
+        return self.model_copy(update=shown | found | {"edited_by": revision.edited_by})

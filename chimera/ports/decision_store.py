@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
+from pydantic import Field
+
 from chimera.models.decision import Decision, Reason, Ruling
 from chimera.models.gate import Staged
 from chimera.models.policy import PolicyInForce
@@ -45,8 +47,9 @@ class WaveDecision(Record):
     """A decision of the Judge, with what writing it needs."""
 
     decision: Decision
-    # The card that a hitl opens.
+    # The card that a hitl opens, and how many different people must approve it.
     card_id: UUID | None = None
+    approvals_needed: int = Field(default=1, ge=1, le=9)
     confidence: float | None = None
     skill: str = ""
     # The entry of shared state that an approval changes, and what is ruled where that is not at this version.
@@ -55,16 +58,6 @@ class WaveDecision(Record):
     on_conflict: Ruling | None = None
     # Its planner gave the task up: it is in the queue, and no agent gets it any more.
     given_up: bool = False
-
-
-class CardDecision(Record):
-    """A person's decision on a card."""
-
-    card_id: UUID
-    version: int  # the version of the card that the person saw
-    approve: bool
-    decided_by: str
-    note: str | None
 
 
 class PolicyChanged(Exception):
@@ -100,15 +93,4 @@ class DecisionStore(Protocol):
 
     def stop_wave(self, wave: WaveRef) -> None:
         """Ends every open task of a wave whose plan stops, its cards with it."""
-        ...
-
-    def decide_card(self, tenant_id: str, decision: CardDecision) -> None:
-        """Writes a person's decision as `decide_wave` writes the Judge's.
-
-        Raises:
-            CardNotFound: the tenant has no such card.
-            CardAlreadyDecided: somebody was first; the message names who.
-            Conflict: the card has changed since it was seen, shared state since the result was made, or the plan
-                was stopped.
-        """
         ...

@@ -3,7 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.review import CardStatus, ReviewCard, Revision
 
 
 class ReviewStore(Protocol):
@@ -15,6 +15,14 @@ class ReviewStore(Protocol):
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
         """One card.
+
+        Raises:
+            CardNotFound: the tenant has no such card.
+        """
+        ...
+
+    def revisions(self, tenant_id: str, card_id: UUID) -> list[Revision]:
+        """Every version of a card's result: number 0 is what the agent staged, the others are people's.
 
         Raises:
             CardNotFound: the tenant has no such card.

@@ -125,6 +125,7 @@ class Judge:
                 policy_version=policy.version,
             ),
             card_id=self._clock.new_id() if asks else None,
+            approvals_needed=policy.policy.of_skill(staged.skill).quorum or 1,
             confidence=staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None,
             skill=staged.skill,
             state_key=staged.state_key if commits_state else None,

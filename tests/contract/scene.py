@@ -18,8 +18,9 @@ from chimera.models.retry import RetryKind, draft_retry
 from chimera.models.review import CardStatus, ReviewCard
 from chimera.models.task import ClaimedTask, Task, TaskState
 from chimera.models.wave import Wave, WaveRef
+from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.control_store import Retried, Retry
-from chimera.ports.decision_store import CardDecision, GivenUpTask, LostTask, WaveDecision
+from chimera.ports.decision_store import GivenUpTask, LostTask, WaveDecision
 from chimera.ports.plan_store import Submitted, TaskResult
 from chimera.ports.replan_store import ReplanJob
 from tests.contract.worlds import World
@@ -219,22 +220,45 @@ class Scene:
         token = self.world.clock.new_id()
         return self.world.replans.begin(wave, token, lease_seconds), token
 
-    def hitl(self, staged: Staged) -> WaveDecision:
+    def hitl(self, staged: Staged, approvals_needed: int = 1) -> WaveDecision:
         ruling = Ruling(
             verdict=Verdict.HITL, reasons=(Reason(rule="confidence.missing"),), next_state=TaskState.IN_REVIEW
         )
         card_id = self.world.clock.new_id()
-        return _decided(staged, ruling, card_id=card_id, skill=staged.skill, confidence=0.5)
+        return _decided(
+            staged,
+            ruling,
+            card_id=card_id,
+            approvals_needed=approvals_needed,
+            skill=staged.skill,
+            confidence=0.5,
+        )
 
-    def in_review(self, size: int = 1, state_key: str | None = None) -> tuple[Planned, list[ReviewCard]]:
-        """A plan of so many tasks, each waiting for a person."""
+    def in_review(
+        self, size: int = 1, state_key: str | None = None, approvals_needed: int = 1
+    ) -> tuple[Planned, list[ReviewCard]]:
+        """A plan of so many tasks, each waiting for a person, or for several."""
         planned = self.plan(size, state_key=state_key)
-        self.judge(self.work_off(planned), self.hitl)
+        self.judge(self.work_off(planned), lambda staged: self.hitl(staged, approvals_needed))
         return planned, self.cards(planned.plan_id)
+
+    def card(self, card: ReviewCard) -> ReviewCard:
+        """The card as it is now."""
+        return self.world.reviews.card(self.tenant_id, card.card_id)
 
     def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> None:
         decision = CardDecision(card_id=card.card_id, version=card.version, approve=approve, decided_by=by, note=note)
-        self.world.decisions.decide_card(self.tenant_id, decision)
+        self.world.cards.decide(self.tenant_id, decision)
+
+    def edit(self, card: ReviewCard, output: Any, *, approve: bool = True, by: str = "ann", **fields: Any) -> CardEdit:
+        """Puts another output in the card's place, as if the policy found nothing new, or what `reasons` say."""
+        text = canonical_json(success(output, confidence=None).model_dump(mode="json"))
+        values: dict[str, Any] = {"version": card.version, "reasons": (), "policy_version": POLICY, "note": "better"}
+        edit = CardEdit(
+            card_id=card.card_id, edited_by=by, outcome=text, sha256=sha256(text), approve=approve, **values | fields
+        )
+        self.world.cards.edit(self.tenant_id, edit)
+        return edit
 
     def stop_wave(self, wave: WaveRef) -> None:
         self.world.decisions.stop_wave(wave)

@@ -10,7 +10,7 @@ from chimera.models.plan import PlanState
 from chimera.models.record import canonical_json, sha256
 from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
-from chimera.ports.decision_store import CardDecision
+from chimera.ports.card_store import CardDecision
 from tests.contract.scene import POLICY, Scene, approve, deny, failure, give_up, retry, success
 
 # What waits for the Judge.
@@ -508,7 +508,7 @@ def test_a_card_that_is_not_the_tenant_s_is_not_found(scene: Scene, stranger: Sc
         card = card.model_copy(update={"card_id": scene.world.clock.new_id()})
     decision = CardDecision(card_id=card.card_id, version=1, approve=True, decided_by="eve", note=None)
     with pytest.raises(CardNotFound):
-        stranger.world.decisions.decide_card(stranger.tenant_id, decision)
+        stranger.world.cards.decide(stranger.tenant_id, decision)
 
 
 def test_a_person_s_approval_writes_shared_state(scene: Scene) -> None:

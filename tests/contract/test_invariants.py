@@ -63,6 +63,7 @@ do $$ declare name text; begin
     end loop;
 end $$
 """
+_KEPT = "alter table review_card disable trigger review_card_kept"
 VIOLATIONS = {
     "plan_not_ended": ("update plan set state = 'running', finished_at = null where state = 'completed'",),
     "task_without_decision": ("delete from decision where final and verdict = 'deny'",),
@@ -106,7 +107,8 @@ VIOLATIONS = {
     ),
     "wave_not_sent": (_LOOSE_WAVE, "update wave set state = 'in_flight', published_at = null"),
     "wave_counts_wrong": (_LOOSE_WAVE, "update wave set approved = approved + 1"),
-    "card_and_task_differ": ("update review_card set status = 'denied' where status = 'approved'",),
+    "card_and_task_differ": (_KEPT, "update review_card set status = 'denied' where status = 'approved'"),
+    "commit_without_quorum": (_KEPT, "update review_card set approvals_needed = 9 where status = 'approved'"),
     "audit_chain_broken": (_FREE, "update audit set body = replace(body, 'ann', 'eve') where kind = 'review.decided'"),
 }
 

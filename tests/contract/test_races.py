@@ -12,9 +12,10 @@ from uuid import UUID
 import pytest
 
 from chimera.adapters.postgres.database import Database
-from chimera.errors import CardAlreadyDecided, Conflict, PlanAlreadyEnded
+from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded
 from chimera.models.plan import PlanState
 from chimera.models.retry import RetryKind
+from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.ports.replan_store import Replanned
 from tests.conftest import POOL_SIZE, new_tenant_id
@@ -239,3 +240,64 @@ def test_a_key_that_is_used_again_does_not_wait_for_its_plan_s_planner(scene: Sc
         planning.execute("select").fetchall()
         again = scene.submitted(idempotency_key="k")
     assert (again.plan_id, again.created) == (first.plan_id, False)
+
+
+def test_everybody_gets_a_next_card_of_their_own(scene: Scene) -> None:
+    _, cards = scene.in_review(POOL_SIZE)
+    given = at_once(lambda number: scene.world.cards.claim_next(scene.tenant_id, f"person {number}", 60, None))
+    assert {*given} == {card.card_id for card in cards}
+    assert {card.claimed_by for card in scene.cards()} == {f"person {number}" for number in range(POOL_SIZE)}
+
+
+def test_a_card_is_claimed_by_one_person(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+
+    def claim(number: int) -> bool:
+        with suppress(CardClaimed):
+            scene.world.cards.claim(scene.tenant_id, card.card_id, f"person {number}", 60)
+            return True
+        return False
+
+    assert sum(at_once(claim)) == 1
+    assert scene.kinds(planned.plan_id).count("review.claimed") == 1
+
+
+def test_every_approval_of_several_people_counts_and_the_last_commits(scene: Scene) -> None:
+    planned, [card] = scene.in_review(approvals_needed=POOL_SIZE)
+    at_once(lambda number: scene.decide(card, approve=True, by=f"person {number}"))
+    assert scene.card(card).status is CardStatus.APPROVED
+    assert len(scene.card(card).approvals) == POOL_SIZE
+    assert scene.world.committed(scene.tenant_id) == set(planned.ids)
+    assert Counter(scene.kinds(planned.plan_id))["review.approved"] == POOL_SIZE - 1
+
+
+def test_one_person_approves_once_however_often_they_try(scene: Scene) -> None:
+    planned, [card] = scene.in_review(approvals_needed=2)
+
+    def approve_it(_: int) -> bool:
+        with suppress(Conflict):
+            scene.decide(card, approve=True, by="ann")
+            return True
+        return False
+
+    assert sum(at_once(approve_it)) == 1
+    assert scene.card(card).approvals == ("ann",)
+    assert scene.world.committed(scene.tenant_id) == set()
+    assert scene.states(planned.plan_id) == [TaskState.IN_REVIEW]
+
+
+def test_of_edits_and_decisions_at_once_one_is_taken(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+
+    def change(number: int) -> bool:
+        with suppress(Conflict):
+            if number % 2:
+                scene.edit(card, f"version {number}", by=f"person {number}")
+            else:
+                scene.decide(card, approve=False, by=f"person {number}", note="no")
+            return True
+        return False
+
+    assert sum(at_once(change)) == 1
+    assert Counter(scene.kinds(planned.plan_id))["task.decided"] == 2
+    assert scene.state(planned.plan_id) is PlanState.COMPLETED

@@ -115,3 +115,12 @@ def test_what_is_sent_back_commits_nothing(scene: Scene) -> None:
     scene.judge(scene.work_off(planned), replan)
     with pytest.raises(StateNotFound):
         scene.world.states.get(scene.tenant_id, "k")
+
+
+def test_what_a_person_made_of_a_result_is_what_the_state_and_its_history_have(scene: Scene) -> None:
+    _, [card] = scene.in_review(state_key="k")
+    edit = scene.edit(card, {"longer": "than before"}, by="bob")
+    [committed] = scene.world.states.history(scene.tenant_id, "k", 10)
+    for entry in (committed, scene.world.states.get(scene.tenant_id, "k")):
+        assert (entry.value, entry.decided_by) == ({"longer": "than before"}, "bob")
+        assert (entry.result_sha256, entry.result_size) == (edit.sha256.hex(), len(edit.outcome))

@@ -12,9 +12,10 @@ from chimera.models.plan import PlanFailure, PlanState
 from chimera.models.policy import Policy
 from chimera.models.retry import RetryKind
 from chimera.models.wave import WaveRef
-from chimera.ports.decision_store import CardDecision
+from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.replan_store import Replanned
 from chimera.ports.sweep_store import PlanRef
+from chimera.ports.verdict_store import Scope
 from tests.contract.scene import Scene
 from tests.contract.worlds import FakeWorld, PostgresWorld, World
 
@@ -22,6 +23,18 @@ TENANT = "acme"
 ID = UUID(int=1)
 WAVE = WaveRef(tenant_id=TENANT, plan_id=ID, wave_no=0)
 CARD = CardDecision(card_id=ID, version=1, approve=True, decided_by="ann", note=None)
+EDIT = CardEdit(
+    card_id=ID,
+    version=1,
+    edited_by="ann",
+    note=None,
+    outcome="{}",
+    sha256=b"",
+    reasons=(),
+    policy_version="p",
+    approve=True,
+)
+SCOPE = Scope(tenant_id=TENANT)
 FAILURE = PlanFailure(code="a", message="b")
 REPLANNED = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 
@@ -55,14 +68,23 @@ ASK: dict[str, Callable[[World], object]] = {
     "decisions.decide_wave": lambda world: world.decisions.decide_wave(WAVE, []),
     "decisions.open_waves": lambda world: world.decisions.open_waves(TENANT, ID),
     "decisions.stop_wave": lambda world: world.decisions.stop_wave(WAVE),
-    "decisions.decide_card": lambda world: world.decisions.decide_card(TENANT, CARD),
+    "cards.claim": lambda world: world.cards.claim(TENANT, ID, "ann", 60),
+    "cards.claim_next": lambda world: world.cards.claim_next(TENANT, "ann", 60, None),
+    "cards.release": lambda world: world.cards.release(TENANT, ID, "ann"),
+    "cards.decide": lambda world: world.cards.decide(TENANT, CARD),
+    "cards.to_edit": lambda world: world.cards.to_edit(TENANT, ID),
+    "cards.edit": lambda world: world.cards.edit(TENANT, EDIT),
     "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
+    "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
+    "verdicts.cards": lambda world: world.verdicts.cards(SCOPE, ID, 1),
+    "verdicts.labelled": lambda world: world.verdicts.labelled(SCOPE, (ID, 1), 1),
     "policies.apply": lambda world: world.policy_changes.apply(TENANT, Policy(), "ann"),
     "policies.in_force": lambda world: world.policies.in_force(TENANT),
     "policies.default": lambda world: world.policies.default(),
     "policies.versions": lambda world: world.policies.versions(TENANT),
     "policies.judged": lambda world: world.policies.judged(TENANT, None, None, (ID, 0), 1),
     "reviews.cards": lambda world: world.reviews.cards(TENANT, plan_id=None, status=None, limit=1),
+    "reviews.revisions": lambda world: world.reviews.revisions(TENANT, ID),
     "reviews.card": lambda world: world.reviews.card(TENANT, ID),
     "sweep.expire_plans": lambda world: world.sweep.expire_plans(),
     "sweep.unplanned": lambda world: world.sweep.unplanned(),
@@ -113,11 +135,13 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "waves",
         "work",
         "decisions",
+        "cards",
         "reviews",
         "sweep",
         "policies",
         "replans",
         "states",
+        "verdicts",
     )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

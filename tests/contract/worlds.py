@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
@@ -15,11 +16,13 @@ from chimera.adapters.postgres.review_store import ReviewStore
 from chimera.adapters.postgres.state_store import StateStore
 from chimera.adapters.postgres.sweep_store import SweepStore
 from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.verdict_store import VerdictStore
 from chimera.adapters.postgres.wave_store import WaveStore
 from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.decision import Verdict
 from chimera.ports import (
+    card_store,
     clock,
     control_store,
     decision_store,
@@ -30,10 +33,12 @@ from chimera.ports import (
     state_store,
     sweep_store,
     tenant_store,
+    verdict_store,
     wave_store,
     work_store,
 )
 from tests.fakes import (
+    FakeCardStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -45,6 +50,7 @@ from tests.fakes import (
     FakeStateStore,
     FakeSweepStore,
     FakeTenantStore,
+    FakeVerdictStore,
     FakeWaveStore,
     FakeWorkStore,
 )
@@ -62,8 +68,10 @@ class World(ABC):
     waves_of_judge: wave_store.WaveStore
     work: work_store.WorkStore
     decisions: decision_store.DecisionStore
+    cards: card_store.CardStore
     reviews: review_store.ReviewStore
     sweep: sweep_store.SweepStore
+    verdicts: verdict_store.VerdictStore
     policies: policy_store.PolicyStore
     policy_changes: policy_store.PolicyStore
     replans: replan_store.ReplanStore
@@ -100,8 +108,10 @@ class FakeWorld(World):
             waves_of_judge=FakeWaveStore(self.database),
             work=FakeWorkStore(self.database),
             decisions=FakeDecisionStore(self.database),
+            cards=FakeCardStore(self.database),
             reviews=FakeReviewStore(self.database),
             sweep=FakeSweepStore(self.database),
+            verdicts=FakeVerdictStore(self.database),
             policies=FakePolicyStore(self.database),
             policy_changes=FakePolicyStore(self.database),
             replans=FakeReplanStore(self.database),
@@ -139,6 +149,7 @@ _OLDER = (
                     replan_at = replan_at - %(by)s
     """,
     "update task set lease_until = lease_until - %(by)s where lease_until is not null",
+    "update review_card set claim_expires_at = claim_expires_at - %(by)s where claim_expires_at is not null",
 )
 
 
@@ -154,8 +165,10 @@ class PostgresWorld(World):
             waves_of_judge=WaveStore(judge),
             work=WorkStore(worker),
             decisions=DecisionStore(judge),
+            cards=CardStore(judge),
             reviews=ReviewStore(app),
             sweep=SweepStore(judge),
+            verdicts=VerdictStore(app),
             policies=PolicyStore(app),
             policy_changes=PolicyStore(owner),
             replans=ReplanStore(app),

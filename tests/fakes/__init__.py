@@ -1,6 +1,7 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
 from tests.fakes.agent_registry import FakeAgentRegistry
+from tests.fakes.card_store import FakeCardStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
@@ -14,11 +15,13 @@ from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.tenant_store import FakeTenantStore
+from tests.fakes.verdict_store import FakeVerdictStore
 from tests.fakes.wave_store import FakeWaveStore
 from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
     "FakeAgentRegistry",
+    "FakeCardStore",
     "FakeClock",
     "FakeControlStore",
     "FakeDatabase",
@@ -32,6 +35,7 @@ __all__ = [
     "FakeStateStore",
     "FakeSweepStore",
     "FakeTenantStore",
+    "FakeVerdictStore",
     "FakeWaveStore",
     "FakeWorkStore",
 ]

@@ -12,7 +12,7 @@ from chimera.models.decision import Decision
 from chimera.models.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.policy import BUILT_IN, PolicyInForce
 from chimera.models.result import Result
-from chimera.models.review import ReviewCard
+from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.models.state import StateEntry
 from chimera.models.task import Task, TaskState
 from chimera.models.wave import WaveRef
@@ -134,6 +134,9 @@ class FakeDatabase:
     # Results that came after their lease was over, by tenant, task and lease.
     stale: dict[tuple[str, UUID, UUID], Result] = field(default_factory=dict)
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
+    # What cards show beside the agent's result, by tenant and card, and who approved which version of it.
+    revisions: dict[tuple[str, UUID], list[Revision]] = field(default_factory=lambda: defaultdict(list))
+    approvals: dict[tuple[str, UUID, bytes], list[str]] = field(default_factory=lambda: defaultdict(list))
     final: dict[tuple[str, UUID], Decision] = field(default_factory=dict)
     # Every version of every entry of shared state, the latest last.
     state: dict[tuple[str, str], list[StateEntry]] = field(default_factory=dict)
@@ -176,6 +179,20 @@ class FakeDatabase:
         """An entry of shared state as it is now."""
         versions = [] if key is None else self.state.get((tenant_id, key), [])
         return versions[-1] if versions else None
+
+    def card_of(self, row: TaskRow) -> ReviewCard | None:
+        """The card of the task's present attempt."""
+        place = (row.task.tenant_id, row.task.task_id, row.attempt)
+        cards = (card for card in self.cards.values() if (card.tenant_id, card.task_id, card.attempt) == place)
+        return next(cards, None)
+
+    def shown(self, row: TaskRow) -> str | None:
+        """The JSON text of the task's outcome; a person's version of it where that waits or is committed."""
+        result = self.results.get((row.task.tenant_id, row.task.task_id, row.attempt))
+        card = self.card_of(row)
+        if card is not None and card.revision and card.status in {CardStatus.PENDING, CardStatus.EDITED}:
+            return card.outcome
+        return result.outcome if result else None
 
     def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:
         """Adds to the tenant's audit."""

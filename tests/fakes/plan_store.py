@@ -227,6 +227,7 @@ class FakePlanStore(port.PlanStore):
     def _result(self, row: TaskRow) -> TaskResult:
         task = row.task
         result = self._database.results.get((task.tenant_id, task.task_id, row.attempt))
+        outcome = self._database.shown(row) if row.state is TaskState.APPROVED else result and result.outcome
         return TaskResult(
             task_id=task.task_id,
             wave_no=task.wave_no,
@@ -234,6 +235,6 @@ class FakePlanStore(port.PlanStore):
             skill=task.skill,
             state=row.state,
             attempt=row.attempt,
-            outcome=OUTCOME.validate_python(json.loads(result.outcome), strict=False) if result else None,
+            outcome=OUTCOME.validate_python(json.loads(outcome), strict=False) if outcome else None,
             label=json.loads(task.label) if task.label else None,
         )

@@ -9,7 +9,7 @@ from chimera.models.policy import Policy, PolicyInForce
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import Judged, PolicyVersion
 from tests.fakes.database import AppliedPolicy, FakeDatabase
-from tests.fakes.decision_store import staged
+from tests.fakes.deciding import staged
 
 
 class FakePolicyStore(port.PolicyStore):

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chimera.errors import CardNotFound
-from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 from tests.fakes.database import FakeDatabase
 
@@ -15,10 +15,33 @@ class FakeReviewStore(port.ReviewStore):
     def cards(self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int) -> list[ReviewCard]:
         cards = [card for (owner, _), card in self._database.opened().cards.items() if owner == tenant_id]
         cards = [card for card in cards if plan_id in {None, card.plan_id} and status in {None, card.status}]
-        return sorted(cards, key=lambda card: card.card_id)[:limit]
+        return [self._shown(card) for card in sorted(cards, key=lambda card: card.card_id)[:limit]]
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
         try:
-            return self._database.opened().cards[tenant_id, card_id]
+            return self._shown(self._database.opened().cards[tenant_id, card_id])
         except KeyError:
             raise CardNotFound from None
+
+    def revisions(self, tenant_id: str, card_id: UUID) -> list[Revision]:
+        card = self._database.opened().cards.get((tenant_id, card_id))
+        if card is None:
+            raise CardNotFound
+        return self._database.revisions[tenant_id, card_id] or [first_revision(card)]
+
+    def _shown(self, card: ReviewCard) -> ReviewCard:
+        """Without a claim that is over."""
+        if card.claim_expires_at is None or card.claim_expires_at > self._database.now():
+            return card
+        return card.model_copy(update={"claimed_by": None, "claim_expires_at": None})
+
+
+def first_revision(card: ReviewCard) -> Revision:
+    """What the agent staged, of a card that nobody has edited."""
+    return Revision(
+        number=0,
+        outcome=card.outcome,
+        sha256=card.result_sha256,
+        reasons=card.reasons,
+        policy_version=card.policy_version,
+    )

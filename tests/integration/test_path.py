@@ -207,4 +207,11 @@ def test_events_tell_the_whole_story_in_order(run: Run) -> None:
     handle = run({"do": "say"}, {"do": "say", "confidence": 0.5})
 
     kinds = [str(event).split()[0] for event in handle.events(timeout=10)]
-    assert kinds == ["plan.submitted", "plan.planned", "task.decided", "task.decided", "plan.in_review"]
+    assert kinds == [
+        "plan.submitted",
+        "plan.planned",
+        "task.decided",
+        "task.decided",
+        "review.opened",
+        "plan.in_review",
+    ]

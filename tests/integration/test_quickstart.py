@@ -33,7 +33,8 @@ def test_the_quickstart_runs(
 
     *events, end, reviews = done.stdout.splitlines()
     assert [event.split()[0] for event in events] == [
-        "plan.submitted", "plan.planned", "task.decided", "task.decided", "task.decided", "plan.in_review",
+        "plan.submitted", "plan.planned", "task.decided", "task.decided", "task.decided", "review.opened",
+        "plan.in_review",
     ]  # fmt: skip
     assert end == "in_review ['Hello Ada!', 'Hello Grace!']"
     assert reviews == "['confidence.below 0.40 < 0.7']"

@@ -1,7 +1,7 @@
 """The steps of a deciding transaction: what every decision writes, whoever decides."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.policy_store import version_in_force
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEvent
+from chimera.models.audit import AuditEntry, AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.record import canonical_json
 from chimera.models.task import TaskState
@@ -110,13 +110,25 @@ class Writing:
                 reasons_text(item.decision.ruling),
                 item.confidence,
                 item.decision.policy_version,
+                item.approvals_needed,
             )
             for item in decisions
             if item.card_id is not None
         ]
         if rows:
-            names = "card_ids task_ids attempts skills hashes reasons confidences policies"
+            names = "card_ids task_ids attempts skills hashes reasons confidences policies quorums"
             self._connection.execute(_SQL["open_cards"], self._scope | columns(rows, names))
+        self._events += [
+            AuditEvent(
+                kind="review.opened",
+                actor=JUDGE,
+                plan_id=self._wave.plan_id,
+                task_id=item.decision.task_id,
+                facts={"card_id": item.card_id.hex, "approvals_needed": item.approvals_needed},
+            )
+            for item in decisions
+            if item.card_id is not None
+        ]
 
     def count(self, moved: Counter[TaskState]) -> None:
         """Counts the wave's tasks anew; where that closes its plan, settles the plan."""
@@ -143,8 +155,11 @@ class Writing:
         *,
         stopping: bool = False,
         gated: bool = False,
+        recorded: Callable[[Sequence[AuditEntry]], None] | None = None,
     ) -> None:
         """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head.
+
+        What the commits need beside the decisions, `recorded` writes: it is called with the entries of `before`.
 
         Raises:
             PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
@@ -160,7 +175,10 @@ class Writing:
             version_in_force(self._connection, self._wave.tenant_id)
         }:
             raise PolicyChanged
-        entries = head.append(events)[len(before) :]
+        entries = head.append(events)
+        if recorded is not None:
+            recorded(entries[: len(before)])
+        entries = entries[len(before) :]
         failpoint(Failpoint.JUDGE_AUDITED, self._wave.tenant_id)
         rows = [
             (

@@ -2,26 +2,19 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NoReturn
 from uuid import UUID
-
-import psycopg
-from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, scope_of
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
 from chimera.adapters.postgres.staged import staged as staged_result
-from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEvent
-from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.decision import Decision
 from chimera.models.gate import stopped
-from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import CardDecision, GivenUpTask, LostTask, OpenWave, WaveDecision
+from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, WaveDecision
 
 _SQL = statements("decision_store")
 
@@ -115,85 +108,3 @@ class DecisionStore(port.DecisionStore):
                 stopping=True,
             )
             failpoint(Failpoint.STOP_WAVE_CLOSING, wave.tenant_id)
-
-    def decide_card(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
-        try:
-            self._decide_card(tenant_id, decision)
-        except PlanStopped:
-            raise Conflict("the plan was stopped: nothing of it is committed any more") from None
-
-    def _decide_card(self, tenant_id: str, decision: CardDecision) -> None:
-        with self._database.transaction(tenant_id) as connection:
-            values = {"tenant": tenant_id, "card": decision.card_id}
-            card = connection.execute(_SQL["card"], values).fetchone()
-            if card is None:
-                raise CardNotFound(f"tenant {tenant_id!r} has no review card rc_{decision.card_id.hex}")
-            wave = WaveRef(tenant_id=tenant_id, plan_id=card["plan_id"], wave_no=card["wave_no"])
-            connection.execute(_SQL["lock_wave"], scope_of(wave))
-            failpoint(Failpoint.REVIEW_LOCKED, tenant_id)
-            status = CardStatus.APPROVED if decision.approve else CardStatus.DENIED
-            values |= {"status": status, "version": decision.version}
-            values |= {"decided_by": decision.decided_by, "note": decision.note}
-            if connection.execute(_SQL["decide_card"], values).fetchone() is None:
-                _lost_race(connection, tenant_id, decision)
-            writing = Writing(connection, wave)
-            item = _reviewed(card, decision, version_in_force(connection, tenant_id))
-            [item] = writing.write_state([item])
-            ruling = item.decision.ruling
-            if ruling.next_state is TaskState.QUEUED:
-                raise Conflict("shared state has changed since this result was made: deny it, or run the plan again")
-            connection.execute(
-                _SQL["move_reviewed_task"],
-                {"tenant": tenant_id, "task": card["task_id"], "state": ruling.next_state},
-            )
-            writing.count(Counter({ruling.next_state: 1, TaskState.IN_REVIEW: -1}))
-            facts = {
-                "card_id": decision.card_id.hex,
-                "status": status,
-                "version": decision.version,
-                "note": decision.note,
-            }
-            event = AuditEvent(
-                kind="review.decided",
-                actor=decision.decided_by,
-                plan_id=card["plan_id"],
-                task_id=card["task_id"],
-                facts=facts,
-            )
-            writing.record([item.decision], before=[event])
-
-
-def _reviewed(card: DictRow, decision: CardDecision, policy_version: str) -> WaveDecision:
-    """What a person decided about a card, as a decision on its task."""
-    approve = decision.approve
-    ruling = Ruling(
-        verdict=Verdict.APPROVE if approve else Verdict.DENY,
-        next_state=TaskState.APPROVED if approve else TaskState.DENIED,
-    )
-    back = Ruling(verdict=Verdict.DENY, next_state=TaskState.QUEUED)
-    commits_state = approve and card["state_key"] is not None
-    return WaveDecision(
-        decision=Decision(
-            task_id=card["task_id"],
-            attempt=card["attempt"],
-            ruling=ruling,
-            result_sha256=card["result_sha256"],
-            decided_by=decision.decided_by,
-            policy_version=policy_version,
-        ),
-        state_key=card["state_key"] if commits_state else None,
-        state_version=card["state_version"] or 0,
-        on_conflict=back if commits_state else None,
-    )
-
-
-def _lost_race(connection: psycopg.Connection[DictRow], tenant_id: str, decision: CardDecision) -> NoReturn:
-    """Says why a card could not be decided."""
-    values = {"tenant": tenant_id, "card": decision.card_id}
-    card = connection.execute(_SQL["card"], values).fetchone()
-    assert card is not None
-    name = f"review card rc_{decision.card_id.hex}"
-    if card["status"] != CardStatus.PENDING:
-        by = f" by {card['decided_by']}" if card["decided_by"] else ""
-        raise CardAlreadyDecided(f"{name} was {card['status']}{by} already")
-    raise Conflict(f"{name} has changed since it was shown (version {card['version']}): look at it again")

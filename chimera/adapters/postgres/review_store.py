@@ -4,7 +4,7 @@ from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import CardNotFound
-from chimera.models.review import CardStatus, ReviewCard
+from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 
 _SQL = statements("review_store")
@@ -24,8 +24,15 @@ class ReviewStore(port.ReviewStore):
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:  # noqa: D102
         cards = self._cards(tenant_id, card_id, None, None, 1)
         if not cards:
-            raise CardNotFound(f"tenant {tenant_id!r} has no review card rc_{card_id.hex}")
+            raise _not_found(tenant_id, card_id)
         return cards[0]
+
+    def revisions(self, tenant_id: str, card_id: UUID) -> list[Revision]:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            rows = connection.execute(_SQL["revisions"], {"tenant": tenant_id, "card": card_id}).fetchall()
+        if not rows:
+            raise _not_found(tenant_id, card_id)
+        return [Revision.model_validate(row, strict=False) for row in rows]
 
     def _cards(
         self,
@@ -39,3 +46,7 @@ class ReviewStore(port.ReviewStore):
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_SQL["cards"], values)
             return [ReviewCard.model_validate(row, strict=False) for row in rows]
+
+
+def _not_found(tenant_id: str, card_id: UUID) -> CardNotFound:
+    return CardNotFound(f"tenant {tenant_id!r} has no review card rc_{card_id.hex}")

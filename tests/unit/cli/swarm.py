@@ -7,6 +7,7 @@ from uuid import UUID
 from chimera.bootstrap import Services
 from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef
+from chimera.services.calibration_report import CalibrationReports
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.policy_service import PolicyService
 from chimera.services.replanner import ReplannerService
@@ -15,6 +16,7 @@ from chimera.services.worker import WorkerService
 from chimera.settings import Settings
 from tests.fakes import (
     FakeAgentRegistry,
+    FakeCardStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -26,6 +28,7 @@ from tests.fakes import (
     FakeReviewStore,
     FakeStateStore,
     FakeTenantStore,
+    FakeVerdictStore,
     FakeWaveStore,
     FakeWorkStore,
 )
@@ -83,7 +86,11 @@ class FakeServices(Services):
 
     @cached_property
     def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), self._decisions)
+        return ReviewService(FakeReviewStore(self.database), FakeCardStore(self.database), self._catalogue)
+
+    @cached_property
+    def calibration(self) -> CalibrationReports:
+        return CalibrationReports(FakeVerdictStore(self.database))
 
     @cached_property
     def states(self) -> FakeStateStore:

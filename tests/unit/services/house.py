@@ -27,6 +27,7 @@ from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
 from tests.fakes import (
     FakeAgentRegistry,
+    FakeCardStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -133,7 +134,7 @@ class House:
         return Judge(self.decisions, self.dispatcher(window), catalogue or self.catalogue, self.clock, opinions)
 
     def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), self.decisions)
+        return ReviewService(FakeReviewStore(self.database), FakeCardStore(self.database), self.catalogue)
 
     def apply(self, **fields: Any) -> None:
         """Puts a policy in force."""

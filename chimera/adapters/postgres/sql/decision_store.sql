@@ -68,10 +68,12 @@ update task
 returning task_id, false as asked
 
 -- name: outputs
--- The results of open tasks, for those that change shared state.
-select t.task_id, r.outcome
+-- The results of open tasks, for those that change shared state; where a person wrote another version, that.
+select t.task_id, coalesce(v.outcome, r.outcome) as outcome
   from task t
   join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
+  left join review_card c on c.tenant_id = t.tenant_id and c.task_id = t.task_id and c.attempt = t.attempt
+  left join revision v on v.tenant_id = c.tenant_id and v.card_id = c.card_id and v.number = c.revision
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
    and t.task_id = any (%(task_ids)b::uuid[]) and t.state in ('staged', 'in_review')
 
@@ -91,12 +93,13 @@ returning key, version, task_id
 -- name: open_cards
 -- Cards for what a person must decide.
 insert into review_card (tenant_id, card_id, plan_id, task_id, attempt, skill, result_sha256, reasons, confidence,
-                         policy_version, opened_at)
+                         policy_version, approvals_needed, opened_at)
 select %(tenant)s, r.card_id, %(plan)s, r.task_id, r.attempt, r.skill, r.result_sha256, r.reasons::json, r.confidence,
-       r.policy_version, clock_timestamp()
+       r.policy_version, r.approvals_needed, clock_timestamp()
   from unnest(%(card_ids)b::uuid[], %(task_ids)b::uuid[], %(attempts)b::smallint[], %(skills)b::text[],
-              %(hashes)b::bytea[], %(reasons)b::text[], %(confidences)b::float8[], %(policies)b::text[])
-       as r (card_id, task_id, attempt, skill, result_sha256, reasons, confidence, policy_version)
+              %(hashes)b::bytea[], %(reasons)b::text[], %(confidences)b::float8[], %(policies)b::text[],
+              %(quorums)b::smallint[])
+       as r (card_id, task_id, attempt, skill, result_sha256, reasons, confidence, policy_version, approvals_needed)
 
 -- name: count_wave
 -- The wave's counts after decisions; it closes when none of its tasks is open. A task that goes back to the
@@ -175,23 +178,3 @@ returning t.task_id, t.attempt, old.state as was
 update review_card
    set status = %(end)s, decided_at = clock_timestamp(), version = version + 1
  where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[]) and status = 'pending'
-
--- name: card
--- A card with the place of its task.
-select c.card_id, c.plan_id, c.task_id, c.attempt, c.status, c.version, c.decided_by, c.result_sha256,
-       t.wave_no, t.state_key, t.state_version
-  from review_card c
-  join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id
- where c.tenant_id = %(tenant)s and c.card_id = %(card)s
-
--- name: decide_card
--- A person's decision, if the card is still as the person saw it.
-update review_card
-   set status = %(status)s, decided_by = %(decided_by)s, note = %(note)s, decided_at = clock_timestamp(), version = version + 1
- where tenant_id = %(tenant)s and card_id = %(card)s and status = 'pending' and version = %(version)s
-returning card_id
-
--- name: move_reviewed_task
--- The card's task to where the person sends it.
-update task set state = %(state)s
- where tenant_id = %(tenant)s and task_id = %(task)s and state = 'in_review'

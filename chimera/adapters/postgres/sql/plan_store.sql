@@ -93,8 +93,15 @@ select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_i
  limit %(limit)s
 
 -- name: results
--- Tasks of a plan, wave by wave and within a wave in the planner's order, with the latest result of each.
-select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label, r.outcome
+-- Tasks of a plan, wave by wave and within a wave in the planner's order, with the latest result of each; where a
+-- person's version of it was committed, that.
+select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label,
+       coalesce((select v.outcome
+                   from commit c
+                   join revision v on v.tenant_id = c.tenant_id and v.task_id = c.task_id and v.attempt = c.attempt
+                                  and v.sha256 = c.result_sha256
+                  where c.tenant_id = t.tenant_id and c.task_id = t.task_id and c.result_sha256 <> r.sha256
+                  limit 1), r.outcome) as outcome
   from task t
   left join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and (t.wave_no, t.ordinal) > (%(wave_no)s, %(ordinal)s)

@@ -1,0 +1,270 @@
+"""Review cards and what people do with them, in PostgreSQL: one transaction each, all or nothing."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.deciding import PlanStopped, Writing, scope_of
+from chimera.adapters.postgres.policy_store import in_force, version_in_force
+from chimera.adapters.postgres.staged import staged as staged_result
+from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
+from chimera.failpoints import Failpoint, failpoint
+from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.record import canonical_json
+from chimera.models.review import CardStatus
+from chimera.models.task import TaskState
+from chimera.models.wave import WaveRef
+from chimera.ports import card_store as port
+from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
+from chimera.ports.decision_store import PolicyChanged, WaveDecision
+
+_SQL = statements("card_store")
+# How a wave is locked is the decisions' matter: both wait for each other.
+_LOCK_WAVE = statements("decision_store")["lock_wave"]
+
+
+class CardStore(port.CardStore):
+    """In the role `judge`. Locks the wave first, where something is decided, then the card, the audit's head last."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:  # noqa: D102  see the port
+        with self._database.transaction(tenant_id) as connection:
+            card = _Card(connection, tenant_id, card_id)
+            card.require_open(who)
+            card.claim(who, seconds)
+
+    def claim_next(self, tenant_id: str, who: str, seconds: float, skill: str | None) -> UUID | None:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            values = {"tenant": tenant_id, "who": who, "skill": skill}
+            row = connection.execute(_SQL["next"], values).fetchone()
+            if row is None:
+                return None
+            card_id: UUID = row["card_id"]
+            _Card(connection, tenant_id, card_id).claim(who, seconds)
+        return card_id
+
+    def release(self, tenant_id: str, card_id: UUID, who: str) -> None:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            card = _Card(connection, tenant_id, card_id)
+            card.require_open(who)
+            if card.row["held_by"] is not None:
+                card.release(who)
+
+    def decide(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
+        try:
+            with self._database.transaction(tenant_id) as connection:
+                card = _Card(connection, tenant_id, decision.card_id, deciding=True)
+                card.require_open(decision.decided_by, decision.version)
+                if decision.approve:
+                    card.require_first_approval(decision.decided_by)
+                    card.approve(decision.decided_by, decision.note, [])
+                else:
+                    card.end(decision.decided_by, decision.note, [], approve=False)
+        except PlanStopped:
+            raise Conflict(_STOPPED) from None
+
+    def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            row = connection.execute(_SQL["staged"], {"tenant": tenant_id, "card": card_id}).fetchone()
+            if row is None:
+                raise _not_found(tenant_id, card_id)
+            return ToEdit(staged=staged_result(row), policy=in_force(connection, tenant_id))
+
+    def edit(self, tenant_id: str, edit: CardEdit) -> None:  # noqa: D102
+        try:
+            with self._database.transaction(tenant_id) as connection:
+                card = _Card(connection, tenant_id, edit.card_id, deciding=True)
+                card.require_open(edit.edited_by, edit.version)
+                edited = card.revise(edit)
+                if edit.approve:
+                    card.approve(edit.edited_by, edit.note, [edited])
+                else:
+                    card.record([edited])
+                if version_in_force(connection, tenant_id) != edit.policy_version:
+                    raise PolicyChanged
+        except PlanStopped:
+            raise Conflict(_STOPPED) from None
+
+
+_STOPPED = "the plan was stopped: nothing of it is committed any more"
+
+
+class _Card:
+    """A card under its lock, and the steps of a transaction on it."""
+
+    def __init__(
+        self, connection: psycopg.Connection[DictRow], tenant_id: str, card_id: UUID, *, deciding: bool = False
+    ) -> None:
+        self._connection = connection
+        self._scope = {"tenant": tenant_id, "card": card_id}
+        place = connection.execute(_SQL["place"], self._scope).fetchone()
+        if place is None:
+            raise _not_found(tenant_id, card_id)
+        self._wave = WaveRef(tenant_id=tenant_id, **place)
+        if deciding:
+            connection.execute(_LOCK_WAVE, scope_of(self._wave))
+            failpoint(Failpoint.REVIEW_LOCKED, tenant_id)
+        connection.execute(_SQL["lock"], self._scope)
+        self.row = self._read()
+
+    def require_open(self, who: str, version: int | None = None) -> None:
+        """Refuses whoever may not change the card, or has seen another version of it."""
+        name, row = _name(self.row["card_id"]), self.row
+        if row["status"] != CardStatus.PENDING:
+            by = f" by {row['decided_by']}" if row["decided_by"] else ""
+            raise CardAlreadyDecided(f"{name} was {row['status']}{by} already")
+        if row["held_by"] not in {None, who}:
+            until = row["claim_expires_at"].isoformat(timespec="seconds")
+            raise CardClaimed(f"{name} is claimed by {row['held_by']} until {until}: wait, or have it released")
+        if version not in {None, row["version"]}:
+            raise Conflict(f"{name} has changed since it was shown (version {row['version']}): look at it again")
+
+    def require_first_approval(self, who: str) -> None:
+        """Refuses the second approval of one person."""
+        row = self.row
+        if who in row["approvals"]:
+            counted = f"{len(row['approvals'])} of {row['approvals_needed']}"
+            raise Conflict(f"{who} has approved {_name(row['card_id'])} already ({counted}): somebody else must, too")
+
+    def claim(self, who: str, seconds: float) -> None:
+        """Keeps the card for a person."""
+        values = self._scope | {"who": who, "seconds": seconds}
+        row = self._connection.execute(_SQL["claim"], values).fetchone()
+        assert row is not None
+        self._append([self._event("review.claimed", who, {"until": row["claim_expires_at"].isoformat()})])
+
+    def release(self, who: str) -> None:
+        """Gives the card back to everybody."""
+        self._connection.execute(_SQL["release"], self._scope)
+        self._append([self._event("review.released", who, {})])
+
+    def revise(self, edit: CardEdit) -> AuditEvent:
+        """Shows another version of the result from now on; returns what is to be recorded."""
+        number = self.row["revision"] + 1
+        values = {
+            "number": number,
+            "task": self.row["task_id"],
+            "attempt": self.row["attempt"],
+            "outcome": edit.outcome,
+            "sha256": edit.sha256,
+            "reasons": canonical_json([reason.model_dump(mode="json") for reason in edit.reasons]),
+            "policy": edit.policy_version,
+            "who": edit.edited_by,
+            "note": edit.note,
+        }
+        before = self.row["result_sha256"]
+        self._connection.execute(_SQL["insert_revision"], self._scope | values)
+        self._connection.execute(_SQL["show_revision"], self._scope | {"number": number})
+        self.row = self._read()
+        facts = {
+            "revision": number,
+            "before_sha256": before.hex(),
+            "reasons": [reason.model_dump(mode="json") for reason in edit.reasons],
+            "policy_version": edit.policy_version,
+            "note": edit.note,
+        }
+        return self._event("review.edited", edit.edited_by, facts)
+
+    def approve(self, who: str, note: str | None, events: Sequence[AuditEvent]) -> None:
+        """Counts a person's approval of what is shown; the last one that is needed ends the card."""
+        approvals = {*self.row["approvals"], who}
+        if len(approvals) >= self.row["approvals_needed"]:
+            self.end(who, note, events, approve=True)
+            return
+        facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], "note": note}
+        self._connection.execute(_SQL["release"], self._scope)  # for the next person
+        self.record([*events, self._event("review.approved", who, facts)], self._approved(who))
+
+    def end(self, who: str, note: str | None, events: Sequence[AuditEvent], *, approve: bool) -> None:
+        """Decides the card, and all that follows for task, wave and plan."""
+        status = CardStatus.DENIED
+        if approve:
+            status = CardStatus.EDITED if self.row["revision"] else CardStatus.APPROVED
+        self._connection.execute(_SQL["decide"], self._scope | {"status": status, "who": who, "note": note})
+        writing = Writing(self._connection, self._wave)
+        policy_version = version_in_force(self._connection, self._wave.tenant_id)
+        [item] = writing.write_state([_reviewed(self.row, who, policy_version, approve=approve)])
+        ruling = item.decision.ruling
+        if ruling.next_state is TaskState.QUEUED:
+            raise Conflict("shared state has changed since this result was made: deny it, or run the plan again")
+        values = {"tenant": self._wave.tenant_id, "task": self.row["task_id"], "state": ruling.next_state}
+        self._connection.execute(_SQL["move_task"], values)
+        writing.count(Counter({ruling.next_state: 1, TaskState.IN_REVIEW: -1}))
+        approvals = [*self.row["approvals"], who] if approve else self.row["approvals"]
+        facts = {"status": status, "version": self.row["version"], "note": note, "approvals": approvals}
+        decided = self._event("review.decided", who, facts)
+        writing.record([item.decision], before=[*events, decided], recorded=self._approved(who) if approve else None)
+
+    def record(
+        self, events: Sequence[AuditEvent], recorded: Callable[[Sequence[AuditEntry]], None] | None = None
+    ) -> None:
+        """Puts on record what does not end the card: the last step, because it holds the tenant's audit head.
+
+        Raises:
+            PlanStopped: see Writing.record.
+        """
+        entries = self._append(events)
+        plan = self._connection.execute(_SQL["plan"], scope_of(self._wave)).fetchone()
+        if plan is None or plan["stop_state"] is not None:
+            raise PlanStopped
+        if recorded is not None:
+            recorded(entries)
+
+    def _approved(self, who: str) -> Callable[[Sequence[AuditEntry]], None]:
+        def write(entries: Sequence[AuditEntry]) -> None:
+            values = {"sha256": self.row["result_sha256"], "who": who, "at": entries[-1].at, "seq": entries[-1].seq}
+            self._connection.execute(_SQL["insert_approval"], self._scope | values)
+
+        return write
+
+    def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
+        return Head(self._connection, self._wave.tenant_id).append(events)
+
+    def _event(self, kind: str, who: str, facts: dict[str, Any]) -> AuditEvent:
+        facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts
+        return AuditEvent(kind=kind, actor=who, plan_id=self.row["plan_id"], task_id=self.row["task_id"], facts=facts)
+
+    def _read(self) -> DictRow:
+        row = self._connection.execute(_SQL["card"], self._scope).fetchone()
+        assert row is not None
+        return row
+
+
+def _reviewed(card: DictRow, who: str, policy_version: str, *, approve: bool) -> WaveDecision:
+    """What a person decided about a card, as a decision on its task."""
+    ruling = Ruling(
+        verdict=Verdict.APPROVE if approve else Verdict.DENY,
+        next_state=TaskState.APPROVED if approve else TaskState.DENIED,
+    )
+    back = Ruling(verdict=Verdict.DENY, next_state=TaskState.QUEUED)
+    commits_state = approve and card["state_key"] is not None
+    return WaveDecision(
+        decision=Decision(
+            task_id=card["task_id"],
+            attempt=card["attempt"],
+            ruling=ruling,
+            result_sha256=card["result_sha256"],
+            decided_by=who,
+            policy_version=policy_version,
+        ),
+        state_key=card["state_key"] if commits_state else None,
+        state_version=card["state_version"] or 0,
+        on_conflict=back if commits_state else None,
+    )
+
+
+def _not_found(tenant_id: str, card_id: UUID) -> CardNotFound:
+    return CardNotFound(f"tenant {tenant_id!r} has no review card {_name(card_id)}")
+
+
+def _name(card_id: UUID) -> str:
+    return f"rc_{card_id.hex}"

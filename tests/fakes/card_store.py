@@ -1,0 +1,161 @@
+"""Review cards and what people do with them, in memory."""
+
+from datetime import timedelta
+from uuid import UUID
+
+from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
+from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.review import CardStatus, ReviewCard, Revision
+from chimera.models.task import TaskState
+from chimera.models.wave import WaveRef
+from chimera.ports import card_store as port
+from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
+from chimera.ports.decision_store import PolicyChanged
+from tests.fakes.deciding import FakeDeciding
+from tests.fakes.review_store import first_revision
+
+
+class FakeCardStore(FakeDeciding, port.CardStore):
+    """Decides on cards with the steps that the decisions of the Judge are made of."""
+
+    def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:
+        self._claim(self._open(tenant_id, card_id, who), who, seconds)
+
+    def claim_next(self, tenant_id: str, who: str, seconds: float, skill: str | None) -> UUID | None:
+        cards = [card for card in self._database.opened().cards.values() if card.tenant_id == tenant_id]
+        for card in sorted(cards, key=lambda card: card.card_id):
+            waits = card.status is CardStatus.PENDING and not self._is_stopped(self._wave(card))
+            if waits and self._held_by(card) is None and who not in card.approvals and skill in {None, card.skill}:
+                self._claim(card, who, seconds)
+                return card.card_id
+        return None
+
+    def release(self, tenant_id: str, card_id: UUID, who: str) -> None:
+        card = self._open(tenant_id, card_id, who)
+        if self._held_by(card) is not None:
+            self._put(card, claimed_by=None, claim_expires_at=None)
+            self._note(card, "review.released", who)
+
+    def decide(self, tenant_id: str, decision: CardDecision) -> None:
+        card = self._open(tenant_id, decision.card_id, decision.decided_by, decision.version)
+        if self._is_stopped(self._wave(card)):
+            raise Conflict
+        if not decision.approve:
+            self._end(card, decision.decided_by, decision.note, approve=False)
+        elif decision.decided_by in card.approvals:
+            raise Conflict(f"{decision.decided_by} has approved it already")
+        else:
+            self._require_state(card)
+            self._approve(card, decision.decided_by, decision.note)
+
+    def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:
+        card = self._found(tenant_id, card_id)
+        staged = self._staged(self._database.tasks[tenant_id, card.task_id])
+        return ToEdit(staged=staged, policy=self._database.policy(tenant_id))
+
+    def edit(self, tenant_id: str, edit: CardEdit) -> None:
+        card = self._open(tenant_id, edit.card_id, edit.edited_by, edit.version)
+        if self._is_stopped(self._wave(card)):
+            raise Conflict
+        if edit.policy_version != self._database.policy(tenant_id).version:
+            raise PolicyChanged
+        if edit.approve:
+            self._require_state(card)
+        revisions = self._database.revisions[tenant_id, card.card_id]
+        if not revisions:
+            revisions.append(first_revision(card))
+        revision = Revision(
+            number=len(revisions),
+            outcome=edit.outcome,
+            sha256=edit.sha256,
+            reasons=edit.reasons,
+            policy_version=edit.policy_version,
+            edited_by=edit.edited_by,
+            edited_at=self._database.now(),
+            note=edit.note,
+        )
+        revisions.append(revision)
+        card = self._put(
+            card,
+            revision=revision.number,
+            outcome=edit.outcome,
+            result_sha256=edit.sha256,
+            edited_by=edit.edited_by,
+            reasons=edit.reasons,
+            policy_version=edit.policy_version,
+            version=card.version + 1,
+            approvals=tuple(self._database.approvals[tenant_id, card.card_id, edit.sha256]),
+        )
+        self._note(card, "review.edited", edit.edited_by, revision=revision.number)
+        if edit.approve:
+            self._approve(card, edit.edited_by, edit.note)
+
+    def _found(self, tenant_id: str, card_id: UUID) -> ReviewCard:
+        card = self._database.opened().cards.get((tenant_id, card_id))
+        if card is None:
+            raise CardNotFound
+        return card
+
+    def _open(self, tenant_id: str, card_id: UUID, who: str, version: int | None = None) -> ReviewCard:
+        card = self._found(tenant_id, card_id)
+        if card.status is not CardStatus.PENDING:
+            raise CardAlreadyDecided(f"the card was {card.status} by {card.decided_by} already")
+        if self._held_by(card) not in {None, who}:
+            raise CardClaimed(f"the card is claimed by {card.claimed_by}")
+        if version not in {None, card.version}:
+            raise Conflict("the card has changed since it was shown")
+        return card
+
+    def _held_by(self, card: ReviewCard) -> str | None:
+        until = card.claim_expires_at
+        return card.claimed_by if until is not None and until > self._database.now() else None
+
+    def _require_state(self, card: ReviewCard) -> None:
+        last = len({*card.approvals}) + 1 >= card.approvals_needed
+        if last and self._state_has_changed(self._database.tasks[card.tenant_id, card.task_id]):
+            raise Conflict("shared state has changed")
+
+    def _claim(self, card: ReviewCard, who: str, seconds: float) -> None:
+        self._put(card, claimed_by=who, claim_expires_at=self._database.now() + timedelta(seconds=seconds))
+        self._note(card, "review.claimed", who)
+
+    def _approve(self, card: ReviewCard, who: str, note: str | None) -> None:
+        approvals = self._database.approvals[card.tenant_id, card.card_id, card.result_sha256]
+        if who not in approvals:
+            approvals.append(who)
+        card = self._put(card, approvals=tuple(approvals))
+        if len(approvals) >= card.approvals_needed:
+            self._end(card, who, note, approve=True)
+        else:
+            self._put(card, claimed_by=None, claim_expires_at=None)
+            self._note(card, "review.approved", who, approvals=len(approvals))
+
+    def _end(self, card: ReviewCard, who: str, note: str | None, *, approve: bool) -> None:
+        wave = self._wave(card)
+        status = (CardStatus.EDITED if card.revision else CardStatus.APPROVED) if approve else CardStatus.DENIED
+        self._note(card, "review.decided", who, status=status)
+        end = TaskState.APPROVED if approve else TaskState.DENIED
+        written = Decision(
+            task_id=card.task_id,
+            attempt=card.attempt,
+            ruling=Ruling(verdict=Verdict.APPROVE if approve else Verdict.DENY, next_state=end),
+            result_sha256=card.result_sha256,
+            decided_by=who,
+            policy_version=self._database.policy(card.tenant_id).version,
+        )
+        self._write(wave, written)
+        self._change_card(card, status, decided_by=who, note=note)
+        self._settle(wave)
+
+    def _put(self, card: ReviewCard, **fields: object) -> ReviewCard:
+        changed = card.model_copy(update=fields)
+        self._database.cards[card.tenant_id, card.card_id] = changed
+        return changed
+
+    def _note(self, card: ReviewCard, kind: str, who: str, **facts: object) -> None:
+        facts = {"card_id": card.card_id.hex, "result_sha256": card.result_sha256.hex()} | facts
+        self._record(self._wave(card), kind, who, card.task_id, facts)
+
+    def _wave(self, card: ReviewCard) -> WaveRef:
+        task = self._database.tasks[card.tenant_id, card.task_id].task
+        return WaveRef(tenant_id=card.tenant_id, plan_id=card.plan_id, wave_no=task.wave_no)
