@@ -11,10 +11,12 @@ from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.postgres.access_log import AccessLog
 from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
+from chimera.adapters.postgres.erasure_store import ErasureStore
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.replan_store import ReplanStore
@@ -29,9 +31,11 @@ from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.skill import Catalogue
+from chimera.ports.access_log import AccessLog as AccessLogPort
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore as ControlStorePort
+from chimera.ports.erasure_store import ErasureStore as ErasureStorePort
 from chimera.ports.llm import Llm
 from chimera.ports.plan_store import PlanStore as PlanStorePort
 from chimera.ports.policy_store import PolicyStore as PolicyStorePort
@@ -82,6 +86,11 @@ class Services:
     def states(self) -> StateStorePort:
         """Shared state to read; role app."""
         return StateStore(self._app_database)
+
+    @cached_property
+    def access(self) -> AccessLogPort:
+        """Who read the audit; role app."""
+        return AccessLog(self._app_database)
 
     @cached_property
     def control(self) -> PlanControl:
@@ -196,6 +205,11 @@ class Services:
     def tenants(self) -> TenantStorePort:
         """Tenants; role owner."""
         return TenantStore(self._database("owner_database_url"))
+
+    @cached_property
+    def erasures(self) -> ErasureStorePort:
+        """Erases a person's data; role owner."""
+        return ErasureStore(self._database("owner_database_url"))
 
     @cached_property
     def _keeper(self) -> LeaseKeeper:

@@ -52,6 +52,10 @@ class PlanNotFound(NotFound):
     """The tenant has no such plan."""
 
 
+class TaskNotFound(NotFound):
+    """The tenant has no such task."""
+
+
 class CardNotFound(NotFound):
     """The tenant has no such review card."""
 

@@ -63,12 +63,12 @@ select c.task_id as id, encode(c.result_sha256, 'hex') as what from commit c
  where c.tenant_id = %(tenant)s and not exists (
        select from decision d
          join audit a on a.tenant_id = d.tenant_id and a.seq = d.audit_seq and a.task_id = d.task_id
-         join (select tenant_id, task_id, attempt, sha256, outcome from result
-                union all select tenant_id, task_id, attempt, sha256, outcome from revision) r
+         join (select tenant_id, task_id, attempt, sha256, outcome, erased_at from result
+                union all select tenant_id, task_id, attempt, sha256, outcome, erased_at from revision) r
            on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt
         where d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.verdict = 'approve' and d.attempt = c.attempt
           and d.result_sha256 = c.result_sha256 and r.sha256 = c.result_sha256
-          and r.sha256 = sha256(convert_to(r.outcome::text, 'UTF8'))
+          and (r.erased_at is not null or r.sha256 = sha256(convert_to(r.outcome::text, 'UTF8')))
           and a.kind = 'task.decided' and a.at <= c.committed_at
           and a.body::json #>> '{facts,verdict}' = 'approve'
           and a.body::json #>> '{facts,result_sha256}' = encode(c.result_sha256, 'hex'))
@@ -116,11 +116,11 @@ having count(c.task_id) <> s.version or count(distinct c.state_version) <> s.ver
 select s.key as id, s.value::text as what from state s
  where s.tenant_id = %(tenant)s and not exists (
        select from commit c
-         join (select tenant_id, task_id, attempt, sha256, outcome from result
-                union all select tenant_id, task_id, attempt, sha256, outcome from revision) r
+         join (select tenant_id, task_id, attempt, sha256, outcome, erased_at from result
+                union all select tenant_id, task_id, attempt, sha256, outcome, erased_at from revision) r
            on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt and r.sha256 = c.result_sha256
         where c.tenant_id = s.tenant_id and c.state_key = s.key and c.state_version = s.version
-          and c.task_id = s.task_id and (r.outcome -> 'output')::text = s.value::text)
+          and c.task_id = s.task_id and (s.erased_at is not null or (r.outcome -> 'output')::text = s.value::text))
 
 -- name: decision_without_entry
 -- Each decision has an audit entry of its own, and each such entry its decision.

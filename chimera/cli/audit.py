@@ -5,14 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Tenant, plan_handle, services
+from chimera.cli import audit_erase
+from chimera.cli.context import Actor, Tenant, actor, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
     from chimera.models.audit import AuditEntry
 
 app = typer.Typer(help="Read the record of what happened and who decided it.", no_args_is_help=True)
+app.command("erase")(audit_erase.erase)
 
 
 @app.command("list")
@@ -20,22 +25,26 @@ def list_entries(
     tenant: Tenant,
     plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Only entries of this plan.")] = None,
     limit: Limit = 50,
+    by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """The tenant's latest entries in order; of a plan, its first ones."""
+    """The tenant's latest entries in order; of a plan, its first ones. That they were read is an entry too."""
     if plan:
         handle = plan_handle(tenant, plan)
         after = handle.plan.first_audit_seq - 1
         entries = services().plans.entries(tenant, handle.plan_id, after, limit)
     else:
         entries = services().plans.last_entries(tenant, limit)
+    facts = {"command": "audit list", "plan": plan, "limit": limit, "rows": len(entries)}
+    services().access.note_read(tenant, actor(by), facts)
+    erased = services().plans.erased(tenant, _about(entries))
     if output is Format.JSON:
-        document([entry_json(entry) for entry in entries])
+        document([entry_json(entry) | {"redacted": bool(_about([entry]) & erased)} for entry in entries])
         return
     if not entries:
         say(f"no entries of {tenant}")
         return
-    table(["SEQ", "AT", "KIND", "ACTOR", "ABOUT", "WHAT"], map(_row, entries))
+    table(["SEQ", "AT", "KIND", "ACTOR", "ABOUT", "WHAT"], _rows(entries, erased))
     if len(entries) == limit:
         say(f"{limit} entries; --limit shows more")
 
@@ -56,7 +65,17 @@ def entry_json(entry: "AuditEntry") -> dict[str, Any]:
     }
 
 
-def _row(entry: "AuditEntry") -> list[str]:
+def _about(entries: "Sequence[AuditEntry]") -> "set[UUID]":
+    """The tasks that the entries are about, and the plans of those about no task."""
+    ids = [entry.task_id or entry.plan_id for entry in entries]
+    return {each for each in ids if each is not None}
+
+
+def _rows(entries: "Sequence[AuditEntry]", erased: "set[UUID]") -> list[list[str]]:
+    return [_row(entry, redacted=bool(_about([entry]) & erased)) for entry in entries]
+
+
+def _row(entry: "AuditEntry", *, redacted: bool) -> list[str]:
     values = entry_json(entry)
     facts: dict[str, Any] = values["facts"]
     rules = ", ".join(reason["rule"] for reason in facts.get("reasons", []))
@@ -71,8 +90,11 @@ def _row(entry: "AuditEntry") -> list[str]:
         entry.kind,
         entry.actor,
         values["task_id"] or values["plan_id"] or "",
-        f"{what}: {rules}" if rules else str(what),
+        (f"{what}: {rules}" if rules else str(what)) + (" (redacted)" if redacted else ""),
     ]
 
 
-_SHORT = ("planner", "tasks", "waves", "code", "revision", "approvals", "approvals_needed", "until")
+_SHORT = (
+    *("planner", "tasks", "waves", "code", "revision", "approvals", "approvals_needed", "until"),
+    *("command", "rows", "asked_for", "to", "more", "reason"),
+)

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from chimera.models.review import ReviewCard
 
 _INDENT = "    "
+# In the place of what was erased.
+REDACTED = "redacted"
 
 
 def card_contents(card: "ReviewCard") -> dict[str, Any]:
     """What the gate judged: `input`, `output`, `reasoning`, `evidence`; spans are paths into it."""
-    outcome = json.loads(card.outcome)
+    outcome = json.loads(card.outcome or "{}")
     return {
-        "input": json.loads(card.input),
+        "input": json.loads(card.input or "null"),
         "output": outcome.get("output"),
         "reasoning": outcome.get("reasoning"),
         "evidence": outcome.get("evidence", []),
@@ -31,7 +33,7 @@ def show_card(card: "ReviewCard") -> None:
         [
             ("card", format_id(IdKind.CARD, card.card_id)),
             ("status", _status(card)),
-            ("note", card.note or ""),
+            ("note", REDACTED if card.erased_at else card.note or ""),
             ("approvals", _approvals(card)),
             ("claimed", f"{card.claimed_by}, until {moment(card.claim_expires_at)}" if card.claimed_by else ""),
             ("edited", f"by {card.edited_by}, revision {card.revision}" if card.revision else ""),
@@ -47,6 +49,10 @@ def show_card(card: "ReviewCard") -> None:
     _heading("why")
     for reason in card.reasons:
         tell(f"  {reason}")
+    if card.erased_at:
+        _heading("contents")
+        tell(f"  {REDACTED} {moment(card.erased_at)}")
+        return
     spans = _spans(card)
     for name, value in card_contents(card).items():
         if value not in (None, []):

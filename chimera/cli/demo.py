@@ -166,7 +166,7 @@ def _show_reasons(cards: list["ReviewCard"]) -> None:
 def _text(card: "ReviewCard") -> str:
     import json
 
-    return str(json.loads(card.input).get("text", ""))
+    return str(json.loads(card.input or "{}").get("text", ""))
 
 
 def _show_next(stack: "BackgroundStack", handle: "PlanHandle", *, keep: bool) -> None:

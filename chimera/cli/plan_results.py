@@ -64,6 +64,7 @@ def result_json(result: "TaskResult") -> dict[str, Any]:
         "output": getattr(outcome, "output", None),
         "confidence": getattr(outcome, "confidence", None),
         "label": result.label,
+        "redacted": result.erased,
         "failure": {"code": failed.code, "message": failed.message} if failed else None,
     }
 
@@ -76,7 +77,7 @@ def _show(chosen: Iterable["TaskResult"]) -> None:
         if not shown:
             tell(_ROW.format("TASK", "STATE", "CONF", "OUTPUT"))
         values = result_json(result)
-        text = values["failure"] or values["output"]
+        text = "redacted" if result.erased else values["failure"] or values["output"]
         tell(
             _ROW.format(
                 values["task_id"],

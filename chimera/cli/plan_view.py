@@ -25,7 +25,7 @@ def plan_json(plan: "Plan") -> dict[str, Any]:
     """The plan's fields, with ids as the command line takes them."""
     values = plan.model_dump(mode="json", exclude={"first_audit_seq"})
     ids = {"plan_id": format_id(IdKind.PLAN, plan.plan_id), "retry_of": _retry_of(plan) or None}
-    return values | ids | {"paused": plan.paused}
+    return values | ids | {"paused": plan.paused, "redacted": plan.erased_at is not None}
 
 
 def event_json(event: "PlanEvent") -> dict[str, Any]:
@@ -51,7 +51,7 @@ def show_plan(plan: "Plan") -> None:
             ("plan", format_id(IdKind.PLAN, plan.plan_id)),
             ("tenant", plan.tenant_id),
             ("planner", plan.planner),
-            ("goal", plan.goal),
+            ("goal", f"redacted {moment(plan.erased_at)}" if plan.erased_at else plan.goal),
             ("state", plan.standing),
             ("paused", f"{moment(plan.paused_at)} by {plan.paused_by}" if plan.paused else ""),
             ("because", f"{plan.failure.code}: {plan.failure.message}" if plan.failure else ""),

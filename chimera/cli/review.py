@@ -156,6 +156,7 @@ def card_json(card: "ReviewCard") -> dict[str, Any]:
         "plan_id": format_id(IdKind.PLAN, card.plan_id),
         "task_id": format_id(IdKind.TASK, card.task_id),
         **values,
+        "redacted": card.erased_at is not None,
         "result_sha256": card.result_sha256.hex(),
         "reasons": [reason.model_dump(mode="json") | {"text": str(reason)} for reason in card.reasons],
     }

@@ -29,7 +29,7 @@ def get(key: Key, tenant: Tenant, output: Output = Format.TABLE) -> None:
     if output is Format.JSON:
         document(entry_json(entry))
         return
-    tell(json.dumps(entry.value, indent=2))
+    tell("redacted" if entry.erased else json.dumps(entry.value, indent=2))
     say(f"version {entry.version}, committed {moment(entry.committed_at)}, decided by {entry.decided_by}")
     say(f"by task {format_id(IdKind.TASK, entry.task_id)} of plan {format_id(IdKind.PLAN, entry.plan_id)}")
     if entry.version > 1:
@@ -71,11 +71,14 @@ def history(key: Key, tenant: Tenant, limit: Limit = 50, output: Output = Format
 def entry_json(entry: "StateEntry") -> dict[str, Any]:
     """The entry; ids as the command line takes them."""
     ids = {"plan_id": format_id(IdKind.PLAN, entry.plan_id), "task_id": format_id(IdKind.TASK, entry.task_id)}
-    return entry.model_dump(mode="json") | ids | {"committed_at": entry.committed_at}
+    values = entry.model_dump(mode="json", exclude={"erased"}) | {"redacted": entry.erased}
+    return values | ids | {"committed_at": entry.committed_at}
 
 
 def _row(entry: "StateEntry") -> list[str]:
-    if entry.value_omitted:
+    if entry.erased:
+        shown = "redacted"
+    elif entry.value_omitted:
         shown = f"(result of {entry.result_size} bytes, SHA-256 {entry.result_sha256[:12]}...)"
     else:
         text = json.dumps(entry.value, ensure_ascii=False)

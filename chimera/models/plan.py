@@ -97,6 +97,8 @@ class Plan(Record):
     paused_by: str | None = None
     # The plan whose failed tasks, or whose request, this one tries again.
     retry_of: UUID | None = None
+    # When its goal and inputs were erased; the goal is empty then.
+    erased_at: Instant | None = None
 
     @property
     def paused(self) -> bool:

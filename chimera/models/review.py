@@ -24,7 +24,7 @@ class Revision(Record):
     """A version of a card's result."""
 
     number: int = Field(ge=0)  # 0 is what the agent staged
-    outcome: str  # JSON text
+    outcome: str | None  # JSON text; None where it was erased
     sha256: bytes
     reasons: tuple[Reason, ...]
     policy_version: str
@@ -42,9 +42,10 @@ class ReviewCard(Record):
     task_id: UUID
     attempt: int
     skill: str
-    input: str  # JSON text of the task's input
-    # JSON text of the outcome that is shown: the agent's, or a person's version of it; and the hash of that text.
-    outcome: str
+    input: str | None  # JSON text of the task's input; None where it was erased
+    # JSON text of the outcome that is shown: the agent's, or a person's version of it; None where it was erased.
+    outcome: str | None
+    # The hash of that text.
     result_sha256: bytes
     # 0 is what the agent staged, 1 the first version of a person's.
     revision: int = Field(default=0, ge=0)
@@ -67,6 +68,8 @@ class ReviewCard(Record):
     decided_at: Instant | None = None
     note: str | None = None
     opened_at: Instant
+    # When what it shows, and its note, were erased.
+    erased_at: Instant | None = None
 
     def showing(self, revision: Revision) -> "ReviewCard":
         """The card with another version of its result shown: to be read, not to be decided on."""

@@ -16,6 +16,8 @@ class StateEntry(Record):
     # None, too, where the value is left out because it is large.
     value: Any
     value_omitted: bool = False
+    # The value was erased, and with it what its size was.
+    erased: bool = False
     version: int = Field(ge=1)
     # The task whose output the value is, and who approved that: `policy`, or a person.
     plan_id: UUID

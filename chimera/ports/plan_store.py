@@ -1,6 +1,6 @@
 """Plans as their submitters see them: the store in the role `app`, which submits, plans and reads."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -41,6 +41,8 @@ class TaskResult(Record):
     attempt: int
     outcome: SuccessOutcome | FailureOutcome | None
     label: dict[str, object] | None
+    # Its input, label and results were erased.
+    erased: bool = False
 
     @property
     def committed(self) -> bool:
@@ -132,6 +134,10 @@ class PlanStore(Protocol):
 
     def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
         """Audit entries with a sequence above `after`, in order; of one plan or of all the tenant's."""
+        ...
+
+    def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:
+        """Of these plans and tasks, those whose contents were erased."""
         ...
 
     def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:

@@ -76,6 +76,10 @@ class SweepStore(Protocol):
         """
         ...
 
+    def keep_audit(self) -> None:
+        """Makes room for the audit's next months, and records refused attempts that were only counted."""
+        ...
+
     def waiting_tenants(self) -> list[str]:
         """Tenants with a wave that may have to be published."""
         ...

@@ -208,7 +208,7 @@ class ReviewService:
 
 
 def _output(card: ReviewCard) -> Any:
-    return json.loads(card.outcome).get("output")
+    return json.loads(card.outcome or "{}").get("output")
 
 
 def _claimable(seconds: float) -> float:

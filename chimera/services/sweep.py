@@ -44,6 +44,7 @@ class Sweep:
             return 0
         for tenant_id in self._store.waiting_tenants():
             sent += self._dispatcher.dispatch(tenant_id)
+        self._store.keep_audit()  # last: if it fails, what waits for messages has them
         if forgotten:
             log.warning("broker_forgot", sent_again=forgotten)
         if sent:

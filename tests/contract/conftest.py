@@ -1,9 +1,15 @@
 """Every contract runs twice: on the fakes, and on the real adapters."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from chimera.adapters.postgres.database import Database
 from tests.conftest import new_tenant_id
+from tests.contract.direct import History, Session, live
 from tests.contract.scene import Scene
 from tests.contract.worlds import FakeWorld, PostgresWorld, World
 
@@ -43,3 +49,34 @@ def stranger(world: World) -> Scene:
     tenant_id = new_tenant_id()
     world.tenants.add(tenant_id, "tests")
     return Scene(world, tenant_id)
+
+
+@pytest.fixture(scope="session")
+def session(servers: dict[str, str]) -> Session:
+    """Opens a connection as a role, for a tenant; whatever it does is rolled back."""
+
+    @contextmanager
+    def opened(role: str, tenant_id: str | None = None) -> Iterator["psycopg.Connection[TupleRow]"]:
+        with psycopg.connect(servers[f"CHIMERA_{role.upper()}_DATABASE_URL"]) as connection:
+            if tenant_id is not None:
+                connection.execute("select set_config('chimera.tenant', %s, true)", [tenant_id])
+            yield connection
+            connection.rollback()
+
+    return opened
+
+
+@pytest.fixture(scope="session")
+def history(postgres_world: PostgresWorld) -> History:
+    """A tenant with at least one row in every table."""
+    tenant_id = new_tenant_id()
+    postgres_world.tenants.add(tenant_id, "tests")
+    return live(Scene(postgres_world, tenant_id))
+
+
+@pytest.fixture(scope="session")
+def other(postgres_world: PostgresWorld) -> str:
+    """A tenant that has nothing."""
+    tenant_id = new_tenant_id()
+    postgres_world.tenants.add(tenant_id, "tests")
+    return tenant_id

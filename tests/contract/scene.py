@@ -1,5 +1,6 @@
 """One tenant's way through the stores, in the steps that a test's story is told in."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -286,6 +287,10 @@ class Scene:
     def cards(self, plan_id: UUID | None = None, status: CardStatus | None = None) -> list[ReviewCard]:
         return self.world.reviews.cards(self.tenant_id, plan_id=plan_id, status=status, limit=1000)
 
+    def recorded(self, kind: str) -> list[AuditEntry]:
+        """The tenant's entries of this kind."""
+        return [entry for entry in self.entries() if entry.kind == kind]
+
     def pass_time(self, seconds: float) -> None:
         self.world.pass_time(self.tenant_id, seconds)
 
@@ -362,6 +367,12 @@ def _decided(staged: Staged, ruling: Ruling, **fields: Any) -> WaveDecision:
         policy_version=POLICY,
     )
     return WaveDecision(decision=decision, **fields)
+
+
+def facts_of(entry: AuditEntry) -> dict[str, Any]:
+    """What the entry says happened."""
+    facts: dict[str, Any] = json.loads(entry.body)["facts"]
+    return facts
 
 
 def now_of(world: World) -> datetime:

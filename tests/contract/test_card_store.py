@@ -265,7 +265,7 @@ def test_an_edit_in_which_the_policy_found_something_waits_for_a_person(scene: S
     shown = scene.card(card)
     assert (shown.status, shown.version, shown.revision) == (CardStatus.PENDING, card.version + 1, 1)
     assert (shown.reasons, shown.approvals) == ((RUDE,), ())
-    assert json.loads(shown.outcome)["output"] == "rude"
+    assert json.loads(shown.outcome or "")["output"] == "rude"
     assert scene.world.committed(scene.tenant_id) == set()
     assert scene.results(planned.plan_id)[0].output == "fine"
     with pytest.raises(Conflict, match="changed"):

@@ -11,7 +11,7 @@ from chimera.models.record import canonical_json, sha256
 from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.ports.card_store import CardDecision
-from tests.contract.scene import POLICY, Scene, approve, deny, failure, give_up, retry, success
+from tests.contract.scene import POLICY, Scene, approve, deny, facts_of, failure, give_up, retry, success
 
 # What waits for the Judge.
 
@@ -159,11 +159,20 @@ def test_every_decision_is_audited_and_then_the_plan_s_end(scene: Scene) -> None
         "verdict": "approve",
         "state": "approved",
         "final": True,
+        "committed": True,
         "reasons": [],
         "policy_version": POLICY,
         "result_sha256": sha256(text).hex(),
     }
     assert facts[1]["reasons"][0]["rule"] == "output.schema"
+    assert facts[1]["committed"] is False
+
+
+def test_the_entry_of_a_referral_names_its_card(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+    [entry] = [entry for entry in scene.entries(planned.plan_id) if entry.kind == "task.decided"]
+    facts = facts_of(entry)
+    assert (facts["verdict"], facts["committed"], facts["card_id"]) == (Verdict.HITL, False, card.card_id.hex)
 
 
 @pytest.mark.parametrize("size", [1, 2])
@@ -455,14 +464,18 @@ def test_a_person_s_denial_commits_nothing(scene: Scene) -> None:
 
 def test_a_person_s_decision_is_audited_under_their_name(scene: Scene) -> None:
     planned, [card] = scene.in_review()
-    scene.decide(card, approve=True, by="ann")
+    scene.decide(card, approve=True, by="ann", note="Ann Smith is right")
     entries = scene.entries(planned.plan_id)[-3:]
     assert [(entry.kind, entry.actor) for entry in entries] == [
         ("review.decided", "ann"),
         ("task.decided", "ann"),
         ("plan.completed", "judge"),
     ]
-    assert json.loads(entries[0].body)["facts"]["card_id"] == card.card_id.hex
+    facts = facts_of(entries[0])
+    assert facts["card_id"] == card.card_id.hex
+    # A note may hold anything: its hash is on record, its text on the card.
+    assert facts["note_sha256"] == sha256("Ann Smith is right").hex()
+    assert "Ann Smith" not in entries[0].body
     assert {entry.task_id for entry in entries[:2]} == set(planned.ids)
 
 

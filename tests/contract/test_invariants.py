@@ -10,6 +10,7 @@ import pytest
 
 from chimera.chaos.evidence import Evidence
 from chimera.chaos.invariants import INVARIANTS, check
+from chimera.models.erasure import Erasure
 from chimera.models.plan import PlanState
 from tests.contract.scene import Scene, approve, deny, failure, retry, success
 from tests.contract.worlds import PostgresWorld
@@ -55,7 +56,16 @@ def owner(servers: dict[str, str], lived: Scene) -> Iterator[psycopg.Connection]
 # What is done to a sound database, and the invariants that this violates. One row is struck: the first there is.
 _ANY_COMMIT = "(select task_id from commit order by task_id limit 1)"
 _OPEN = "alter table task disable trigger task_transition"
-_FREE = "alter table audit disable trigger audit_append_only"
+_FREE = """
+do $$ declare part regclass; begin
+    for part in select relid from pg_partition_tree('audit') loop
+        execute format('alter table %s disable trigger audit_append_only', part);
+    end loop;
+end $$
+"""
+_REWRITE = "alter table {0} disable trigger {0}_stays"
+_DECISIONS, _COMMITS, _CARDS = map(_REWRITE.format, ("decision", "commit", "review_card"))
+_STATE = "alter table state disable trigger state_goes_on"
 _LOOSE_WAVE = """
 do $$ declare name text; begin
     for name in select conname from pg_constraint where conrelid = 'wave'::regclass and contype = 'c' loop
@@ -63,13 +73,18 @@ do $$ declare name text; begin
     end loop;
 end $$
 """
-_KEPT = "alter table review_card disable trigger review_card_kept"
 VIOLATIONS = {
     "plan_not_ended": ("update plan set state = 'running', finished_at = null where state = 'completed'",),
-    "task_without_decision": ("delete from decision where final and verdict = 'deny'",),
+    "task_without_decision": (
+        _DECISIONS,
+        "delete from decision where final and verdict = 'deny'",
+    ),
     "task_left_open": (_OPEN, "update task set state = 'staged' where state = 'denied'"),
     "tasks_missing": ("delete from task where state = 'cancelled'",),
-    "approved_and_not_committed": ("delete from commit where state_key is null",),
+    "approved_and_not_committed": (
+        _COMMITS,
+        "delete from commit where state_key is null",
+    ),
     "task_decided_twice": (
         "drop index decision_final",
         "alter table decision drop constraint decision_pkey",
@@ -84,7 +99,10 @@ VIOLATIONS = {
         "insert into result select tenant_id, task_id, 0, agent_id, outcome, sha256, 0, 0, started_at, finished_at"
         "  from result limit 1",
     ),
-    "commit_without_approval": ("update commit set result_sha256 = sha256('other') where task_id = " + _ANY_COMMIT,),
+    "commit_without_approval": (
+        _COMMITS,
+        "update commit set result_sha256 = sha256('other') where task_id = " + _ANY_COMMIT,
+    ),
     "refused_and_committed": (_OPEN, f"update task set state = 'denied' where task_id = {_ANY_COMMIT}"),
     "state_and_decision_differ": (f"update task set attempt = attempt + 1 where task_id = {_ANY_COMMIT}",),
     "result_of_another_agent": (f"update task set agent_id = gen_random_uuid() where task_id = {_ANY_COMMIT}",),
@@ -92,9 +110,18 @@ VIOLATIONS = {
         "alter table task drop constraint task_check",
         f"update task set attempt = max_attempts + 1 where task_id = {_ANY_COMMIT}",
     ),
-    "state_versions_with_gaps": ("update commit set state_version = 7 where state_version = 1",),
-    "state_is_not_the_last_commit": ("update state set value = '\"forged\"'",),
-    "decision_without_entry": ("delete from decision where final and verdict = 'deny'",),
+    "state_versions_with_gaps": (
+        _COMMITS,
+        "update commit set state_version = 7 where state_version = 1",
+    ),
+    "state_is_not_the_last_commit": (
+        _STATE,
+        "update state set value = '\"forged\"'",
+    ),
+    "decision_without_entry": (
+        _DECISIONS,
+        "delete from decision where final and verdict = 'deny'",
+    ),
     "commit_after_stop": (
         _FREE,
         "alter table audit drop constraint audit_seq_check",
@@ -107,13 +134,25 @@ VIOLATIONS = {
     ),
     "wave_not_sent": (_LOOSE_WAVE, "update wave set state = 'in_flight', published_at = null"),
     "wave_counts_wrong": (_LOOSE_WAVE, "update wave set approved = approved + 1"),
-    "card_and_task_differ": (_KEPT, "update review_card set status = 'denied' where status = 'approved'"),
-    "commit_without_quorum": (_KEPT, "update review_card set approvals_needed = 9 where status = 'approved'"),
+    "card_and_task_differ": (
+        _CARDS,
+        "update review_card set status = 'denied' where status = 'approved'",
+    ),
+    "commit_without_quorum": (_CARDS, "update review_card set approvals_needed = 9 where status = 'approved'"),
     "audit_chain_broken": (_FREE, "update audit set body = replace(body, 'ann', 'eve') where kind = 'review.decided'"),
 }
 
 
 def test_a_sound_database_violates_nothing(owner: psycopg.Connection, lived: Scene) -> None:
+    assert check(owner, [lived.tenant_id]) == []
+
+
+def test_what_was_erased_violates_nothing(owner: psycopg.Connection, lived: Scene) -> None:
+    plans = [row[0] for row in owner.execute("select plan_id from plan where finished_at is not null")]
+    assert plans
+    for plan_id in plans:
+        erasure = Erasure(tenant_id=lived.tenant_id, plan_id=plan_id, task_id=None, actor="ann", reason="asked to")
+        lived.world.erasures.erase(erasure)
     assert check(owner, [lived.tenant_id]) == []
 
 
@@ -133,7 +172,8 @@ def test_a_violation_is_seen(owner: psycopg.Connection, lived: Scene, name: str)
 
 @pytest.mark.parametrize("change", ["delete from audit where seq = 5", "update audit_head set seq = seq + 1"])
 def test_a_gap_and_a_false_head_are_seen(owner: psycopg.Connection, lived: Scene, change: str) -> None:
-    owner.execute("alter table audit disable trigger audit_append_only")
+    owner.execute(_FREE)
+    owner.execute("alter table audit_head disable trigger audit_head_follows")
     owner.execute(change)
     assert "audit_chain_broken" in {violation.invariant for violation in check(owner, [lived.tenant_id])}
 

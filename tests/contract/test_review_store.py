@@ -14,6 +14,8 @@ def test_a_card_shows_the_result_and_why_it_is_asked_about(scene: Scene) -> None
     planned, [card] = scene.in_review()
     assert (card.tenant_id, card.plan_id, card.task_id) == (scene.tenant_id, planned.plan_id, planned.ids[0])
     assert (card.attempt, card.skill, card.confidence, card.policy_version) == (1, "echo", 0.5, POLICY)
+    assert card.input is not None
+    assert card.outcome is not None
     assert json.loads(card.input) == {"text": "hello"}
     assert card.outcome == canonical_json(success().model_dump(mode="json"))
     assert card.result_sha256 == sha256(card.outcome)

@@ -1,31 +1,16 @@
 """What the database itself refuses, whatever the code above it does: by direct SQL, with each role's own login."""
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
-from itertools import product
-from uuid import UUID, uuid4
+from contextlib import suppress
 
 import psycopg
 import pytest
 from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
-from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
-from chimera.adapters.postgres.policy_store import PolicyStore
-from chimera.adapters.postgres.tenant_store import TenantStore
-from chimera.models.audit import AuditEvent, chain
-from chimera.models.gate import Staged
-from chimera.models.policy import Policy
 from chimera.models.task import TRANSITIONS, TaskState
-from chimera.ports.decision_store import WaveDecision
-from chimera.ports.replan_store import Replanned
-from tests.conftest import new_tenant_id
-from tests.contract.scene import Scene, approve, deny, success
-from tests.contract.worlds import PostgresWorld
+from tests.contract.direct import ROLES, History, Session, recorded
 
-ROLES = ("owner", "app", "worker", "judge")
 TABLES = (
     "tenant",
     "plan",
@@ -41,95 +26,10 @@ TABLES = (
     "stale_result",
     "policy",
     "replanned",
+    "refusal",
     "revision",
     "review_approval",
 )
-
-Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
-
-
-@dataclass(frozen=True)
-class History:
-    """A tenant with at least one row in every table."""
-
-    tenant_id: str
-    plan_id: UUID
-    queued: UUID
-    running: UUID
-    staged: UUID
-    in_review: UUID
-    approved: UUID
-    denied: UUID
-    staged_sha256: bytes
-
-
-@pytest.fixture(scope="module")
-def session(servers: dict[str, str]) -> Session:
-    """Opens a connection as a role, for a tenant; whatever it does is rolled back."""
-
-    @contextmanager
-    def opened(role: str, tenant_id: str | None = None) -> Iterator["Connection[TupleRow]"]:
-        with psycopg.connect(servers[f"CHIMERA_{role.upper()}_DATABASE_URL"]) as connection:
-            if tenant_id is not None:
-                connection.execute("select set_config('chimera.tenant', %s, true)", [tenant_id])
-            yield connection
-            connection.rollback()
-
-    return opened
-
-
-@pytest.fixture(scope="module")
-def scene(
-    owner_database: Database, app_database: Database, worker_database: Database, judge_database: Database
-) -> Scene:
-    tenant_id = new_tenant_id()
-    TenantStore(owner_database).add(tenant_id, "tests")
-    return Scene(PostgresWorld(owner_database, app_database, worker_database, judge_database), tenant_id)
-
-
-@pytest.fixture(scope="module")
-def history(scene: Scene, owner_database: Database) -> History:
-    planned = scene.plan(6, state_key="k")
-    scene.send()
-    queued, running, staged, in_review, approved, denied = planned.ids
-
-    def by_two(staged: Staged) -> WaveDecision:
-        return scene.hitl(staged, approvals_needed=2)
-
-    for task_id, says in ((in_review, by_two), (approved, approve), (denied, deny)):
-        scene.stage(scene.claim(planned.wave, [task_id]))
-        scene.judge(planned.wave, says)
-    [card] = scene.cards(planned.plan_id)
-    scene.edit(card, "edited", by="ann")
-    scene.stage(scene.claim(planned.wave, [staged]), success("staged"))
-    ran = scene.claim(planned.wave, [running], lease_seconds=3600)
-    scene.stage(replace(ran, token=scene.world.clock.new_id()))
-    [waiting] = scene.world.decisions.open_wave(planned.wave).staged
-    sent_back = scene.asked()
-    _, token = scene.begin_replan(sent_back.wave)
-    better = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
-    assert scene.world.replans.save(sent_back.wave, sent_back.ids[0], token, better)
-    PolicyStore(owner_database).apply(scene.tenant_id, Policy(name="of-tests"), "tests")
-    return History(
-        scene.tenant_id,
-        planned.plan_id,
-        queued=queued,
-        running=running,
-        staged=staged,
-        in_review=in_review,
-        approved=approved,
-        denied=denied,
-        staged_sha256=waiting.sha256,
-    )
-
-
-@pytest.fixture(scope="module")
-def other(owner_database: Database) -> str:
-    """A tenant that has nothing."""
-    tenant_id = new_tenant_id()
-    TenantStore(owner_database).add(tenant_id, "tests")
-    return tenant_id
-
 
 # Who may do what.
 
@@ -137,13 +37,14 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys(TABLES, ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned"), ALL),
+        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal"), ALL),
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
             "wave": "epoch publish_count published_at replan_at state touched_at",
             "task": "input lease_token lease_until replan replan_failure replan_tries skill timeout_seconds",
             "audit_head": "hash seq",
+            "refusal": ALL,
         },
     },
     "worker": {
@@ -164,7 +65,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(
-            ("audit", "decision", "commit", "state", "review_card", "revision", "review_approval"), ALL
+            ("audit", "decision", "commit", "state", "review_card", "revision", "review_approval", "refusal"), ALL
         ),
         "update": {
             "plan": "epoch finished_at lease_token lease_until published_at state stop_state stopped_by",
@@ -173,6 +74,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "audit_head": "hash seq",
             "state": ALL,
             "review_card": ALL,
+            "refusal": ALL,
         },
     },
 }
@@ -184,7 +86,7 @@ select c.relname,
        bool_and(has_column_privilege(a.attrelid, a.attnum, %(verb)s))
   from pg_class c
   join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
- where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm')
+ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p', 'v', 'm') and not c.relispartition
  group by c.relname
 """
 
@@ -238,6 +140,11 @@ COMMIT_ROW = """insert into commit (tenant_id, task_id, attempt, result_sha256, 
         ("app", AUDIT_ROW.replace("{kind}", "task.decided")),
         ("app", AUDIT_ROW.replace("{kind}", "review.decided")),
         ("app", AUDIT_ROW.replace("{kind}", "tenant.added")),
+        ("app", AUDIT_ROW.replace("{kind}", "audit.erased")),
+        ("app", "update plan set inputs = null, erased_at = now()"),
+        ("worker", "update task set input = null, erased_at = now()"),
+        ("judge", "update review_card set erased_at = now()"),
+        ("judge", "update state set value = null, erased_at = now()"),
         ("app", "update review_card set status = 'approved', decided_by = 'eve', decided_at = now()"),
         ("app", "update task set state = 'approved'"),
         ("app", "update state set value = '1'"),
@@ -249,10 +156,6 @@ COMMIT_ROW = """insert into commit (tenant_id, task_id, attempt, result_sha256, 
         ("judge", "update result set outcome = '1'"),
         ("judge", "update decision set verdict = 'approve'"),
         ("judge", "update commit set attempt = 2"),
-        ("judge", "update revision set outcome = '1'"),
-        ("judge", "update review_approval set approved_by = 'eve'"),
-        ("app", "insert into review_approval select * from review_approval"),
-        ("app", "insert into revision select * from revision"),
         ("judge", "update task set input = '{{}}'"),
         ("judge", "insert into tenant (tenant_id) values ('eve')"),
         ("judge", "insert into plan select * from plan"),
@@ -273,9 +176,12 @@ def test_nobody_changes_the_audit(session: Session, history: History, role: str,
         connection.execute(statement.encode())
 
 
-def test_who_submits_may_record_what_becomes_of_plans(session: Session, history: History) -> None:
+@pytest.mark.parametrize("kind", ["plan.cancelled", "access.refused", "audit.read"])
+def test_who_submits_may_record_what_becomes_of_plans_and_who_asked(
+    session: Session, history: History, kind: str
+) -> None:
     with session("app", history.tenant_id) as connection:
-        connection.execute(AUDIT_ROW.format(tenant=history.tenant_id, kind="plan.cancelled").encode())
+        recorded(connection, history, history.staged, kind)
 
 
 def test_a_worker_ends_no_task(session: Session, history: History) -> None:
@@ -318,6 +224,68 @@ def test_no_role_makes_objects_of_its_own_in_the_schema(session: Session, role: 
         connection.execute("create table mine ()")
 
 
+# The audit's partitions.
+
+PARTITIONS = """
+select c.relname, c.relrowsecurity, c.relforcerowsecurity,
+       not exists (select from aclexplode(c.relacl) a where a.grantee <> c.relowner),
+       (select count(*) from pg_policy p where p.polrelid = c.oid),
+       array(select t.tgname::text from pg_trigger t where t.tgrelid = c.oid and not t.tgisinternal)
+  from pg_class c
+ where c.relispartition and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+ order by c.relname
+"""
+
+
+def test_the_audit_has_a_partition_for_this_month_and_the_next_three(session: Session) -> None:
+    with session("owner") as connection:
+        names = [row[0] for row in connection.execute(PARTITIONS)]
+        months = connection.execute(
+            "select to_char(date_trunc('month', now() at time zone 'UTC') + make_interval(months => n), "
+            "'\"audit_\"YYYY_MM') from generate_series(0, 3) n"
+        ).fetchall()
+    assert names == [*sorted(row[0] for row in months), "audit_default"]
+
+
+def test_a_partition_lets_nobody_in_but_through_the_audit(session: Session) -> None:
+    with session("owner") as connection:
+        found = connection.execute(PARTITIONS).fetchall()
+    assert {row[1:5] for row in found} == {(True, True, True, 0)}
+    assert all(row[5] == ["audit_append_only"] for row in found)
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_reads_or_writes_a_partition(session: Session, history: History, role: str) -> None:
+    with session("owner") as connection:
+        names = [row[0] for row in connection.execute(PARTITIONS)]
+    for name in names:
+        partition = sql.Identifier(name)
+        with session(role, history.tenant_id) as connection:
+            try:
+                rows = connection.execute(sql.SQL("select * from {}").format(partition)).fetchall()
+            except errors.InsufficientPrivilege:
+                rows = []
+            assert rows == []
+        for verb in (
+            "insert into {} select * from audit",
+            "update {} set actor = 'eve'",
+            "delete from {}",
+            "truncate {}",
+        ):
+            with session(role, history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege):
+                connection.execute(sql.SQL(verb).format(partition))
+
+
+def test_only_the_sweep_has_partitions_made_and_nothing_else_comes_of_it(session: Session) -> None:
+    for role in ("app", "worker"):
+        with session(role) as connection, pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("select make_audit_partitions()")
+    with session("judge") as connection:
+        assert connection.execute("select make_audit_partitions()").fetchone() == (0,)
+        with pytest.raises(errors.InsufficientPrivilege):
+            connection.execute("select shut_audit_partition('plan')")
+
+
 # Row-level security.
 
 
@@ -329,7 +297,7 @@ def test_every_table_with_a_tenant_has_row_level_security_that_holds_for_its_own
                    exists (select from pg_policy p where p.polrelid = c.oid)
               from pg_class c
               join pg_attribute a on a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped
-             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p')
+             where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
             """
         ).fetchall()
     assert {row[0] for row in rows} == set(TABLES)
@@ -345,6 +313,7 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
     assert sorted(rows) == [
         ("plan_for_sweep", "r", "{chimera_judge}"),
         ("policy_of_all", "r", "{-}"),
+        ("refusal_for_sweep", "r", "{chimera_judge}"),
         ("tenant_of_owner", "*", "{chimera_owner}"),
         ("wave_for_sweep", "r", "{chimera_judge}"),
     ]
@@ -359,8 +328,8 @@ def readable(role: str) -> set[str]:
     return set(TABLES) if role == "owner" else set(MAY[role]["select"])
 
 
-# The sweep finds work of all tenants, the owner lists tenants.
-ACROSS = {("judge", "plan"), ("judge", "wave"), ("owner", "tenant")}
+# The sweep finds work of all tenants, and refused attempts that were only counted; the owner lists tenants.
+ACROSS = {("judge", "plan"), ("judge", "wave"), ("judge", "refusal"), ("owner", "tenant")}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -403,8 +372,8 @@ UPDATES = [
     ("judge", "update state set value = value where true"),
     ("judge", "update review_card set note = note where true"),
     ("owner", "update plan set goal = goal where true"),
-    ("owner", "update result set outcome = outcome where true"),
-    ("owner", "delete from commit where true"),
+    ("owner", "update task set label = label where true"),
+    ("owner", "delete from stale_result where true"),
 ]
 
 
@@ -443,400 +412,6 @@ def test_a_row_is_not_moved_to_another_tenant(session: Session, history: History
         update = sql.SQL("update {} set tenant_id = {}").format(sql.Identifier(table), sql.Literal(other))
         with session("judge", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege):
             connection.execute(update)
-
-
-# What follows what.
-
-
-def recorded(connection: "Connection[TupleRow]", history: History, task_id: UUID, kind: str = "task.decided") -> int:
-    """The sequence of a fresh audit entry about a task."""
-    head = connection.execute("select seq, hash from audit_head for update").fetchone()
-    assert head is not None
-    event = AuditEvent(kind=kind, actor="eve", task_id=task_id, facts={})
-    now = connection.execute("select now()").fetchone()
-    assert now is not None
-    [entry] = chain(history.tenant_id, head[0], head[1], now[0], [event])
-    connection.execute(
-        "insert into audit (tenant_id, seq, at, kind, actor, task_id, body, hash) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [entry.tenant_id, entry.seq, entry.at, entry.kind, entry.actor, task_id, entry.body, entry.hash],
-    )
-    connection.execute("update audit_head set seq = %s, hash = %s", [entry.seq, entry.hash])
-    return entry.seq
-
-
-def decide(
-    connection: "Connection[TupleRow]",
-    history: History,
-    task_id: UUID,
-    *,
-    verdict: str = "approve",
-    final: bool = True,
-    sha256: bytes | None = None,
-    seq: int | None = None,
-) -> None:
-    audit_seq = recorded(connection, history, task_id) if seq is None else seq
-    sha256 = history.staged_sha256 if sha256 is None else sha256
-    connection.execute(
-        "insert into decision (tenant_id, task_id, attempt, verdict, result_sha256, final, reasons, policy_version, "
-        "decided_by, decided_at, audit_seq) values (%s, %s, 1, %s, %s, %s, '[]', 'p', 'eve', now(), %s)",
-        [history.tenant_id, task_id, verdict, sha256, final, audit_seq],
-    )
-
-
-def commit(
-    connection: "Connection[TupleRow]", history: History, task_id: UUID, sha256: bytes, attempt: int = 1
-) -> None:
-    connection.execute(
-        "insert into commit (tenant_id, task_id, attempt, result_sha256, committed_at) values (%s, %s, %s, %s, now())",
-        [history.tenant_id, task_id, attempt, sha256],
-    )
-
-
-def test_an_approved_result_can_be_committed(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        decide(connection, history, history.staged)
-        commit(connection, history, history.staged, history.staged_sha256)
-        connection.execute("set constraints all immediate")
-
-
-def test_nothing_is_committed_without_a_decision(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
-        commit(connection, history, history.staged, history.staged_sha256)
-
-
-@pytest.mark.parametrize(("verdict", "final"), [("hitl", False), ("deny", False), ("deny", True)])
-def test_nothing_is_committed_without_an_approving_decision(
-    session: Session, history: History, verdict: str, final: bool
-) -> None:
-    with session("judge", history.tenant_id) as connection:
-        decide(connection, history, history.staged, verdict=verdict, final=final)
-        with pytest.raises(errors.ForeignKeyViolation):
-            commit(connection, history, history.staged, history.staged_sha256)
-
-
-def test_nothing_but_the_very_bytes_that_were_approved_is_committed(session: Session, history: History) -> None:
-    for sha256, attempt in ((bytes(32), 1), (history.staged_sha256, 2)):
-        with session("judge", history.tenant_id) as connection:
-            decide(connection, history, history.staged)
-            with pytest.raises(errors.ForeignKeyViolation):
-                commit(connection, history, history.staged, sha256, attempt)
-
-
-def test_a_commit_does_not_call_itself_anything_but_approved(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        decide(connection, history, history.staged, verdict="deny")
-        with pytest.raises(errors.CheckViolation):
-            connection.execute(
-                "insert into commit (tenant_id, task_id, attempt, verdict, result_sha256, committed_at) "
-                "values (%s, %s, 1, 'deny', %s, now())",
-                [history.tenant_id, history.staged, history.staged_sha256],
-            )
-
-
-def test_a_table_of_the_judge_s_own_does_not_stand_in_for_the_decisions(session: Session, history: History) -> None:
-    # Temporary tables come first on the search path, and anybody may make them.
-    with session("judge", history.tenant_id) as connection, suppress(errors.InsufficientPrivilege):
-        connection.execute("create temporary table decision (like public.decision)")
-        connection.execute(
-            "insert into pg_temp.decision (tenant_id, task_id, attempt, verdict, result_sha256, final, reasons, "
-            "policy_version, decided_by, decided_at, audit_seq) "
-            "values (%s, %s, 1, 'approve', %s, true, '[]', 'p', 'eve', now(), 1)",
-            [history.tenant_id, history.staged, history.staged_sha256],
-        )
-        with pytest.raises(errors.ForeignKeyViolation):
-            commit(connection, history, history.staged, history.staged_sha256)
-
-
-def test_a_task_is_committed_once(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        decide(connection, history, history.staged)
-        commit(connection, history, history.staged, history.staged_sha256)
-        with pytest.raises(errors.UniqueViolation):
-            commit(connection, history, history.staged, history.staged_sha256)
-
-
-@pytest.mark.parametrize("verdict", ["approve", "deny"])
-def test_a_task_has_one_final_decision(session: Session, history: History, verdict: str) -> None:
-    with session("judge", history.tenant_id) as connection:
-        decide(connection, history, history.staged, verdict="deny")
-        with pytest.raises(errors.UniqueViolation):
-            decide(connection, history, history.staged, verdict=verdict, sha256=b"")
-
-
-@pytest.mark.parametrize(("verdict", "final"), [("approve", False), ("hitl", True)])
-def test_approving_ends_a_task_and_asking_does_not(
-    session: Session, history: History, verdict: str, final: bool
-) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
-        decide(connection, history, history.staged, verdict=verdict, final=final)
-
-
-def test_a_decision_needs_its_audit_entry(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
-        decide(connection, history, history.staged, seq=10**6)
-    with session("judge", history.tenant_id) as connection:
-        of_another_task = recorded(connection, history, history.denied)
-        with pytest.raises(errors.ForeignKeyViolation):
-            decide(connection, history, history.staged, seq=of_another_task)
-
-
-def test_a_decision_is_on_a_result_that_is_there(session: Session, history: History) -> None:
-    for task_id, sha256 in ((history.staged, bytes(32)), (history.queued, history.staged_sha256)):
-        with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
-            decide(connection, history, task_id, sha256=sha256)
-
-
-# What several people must approve.
-
-
-def commit_edited(connection: "Connection[TupleRow]", history: History, sha256: bytes) -> None:
-    decide(connection, history, history.in_review, sha256=sha256)
-    commit(connection, history, history.in_review, sha256)
-
-
-def approval(
-    connection: "Connection[TupleRow]", history: History, who: str, sha256: bytes, seq: int | None = None
-) -> None:
-    seq = recorded(connection, history, history.in_review, "review.approved") if seq is None else seq
-    connection.execute(
-        "insert into review_approval (tenant_id, card_id, result_sha256, approved_by, approved_at, audit_seq) "
-        "select tenant_id, card_id, %s, %s, now(), %s from review_card where task_id = %s",
-        [sha256, who, seq, history.in_review],
-    )
-
-
-def versions(connection: "Connection[TupleRow]", history: History) -> tuple[bytes, bytes]:
-    """The hashes of what the agent staged and of what a person made of it."""
-    row = connection.execute(
-        "select c.result_sha256, v.sha256 from review_card c join revision v using (card_id) where c.task_id = %s",
-        [history.in_review],
-    ).fetchone()
-    assert row is not None
-    return row[0], row[1]
-
-
-def test_nothing_is_committed_before_enough_people_approved_it(session: Session, history: History) -> None:
-    # Ann's edit is the first of two approvals; eve writes hers herself.
-    with session("judge", history.tenant_id) as connection:
-        _, edited = versions(connection, history)
-        with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
-            commit_edited(connection, history, edited)
-    with session("judge", history.tenant_id) as connection:
-        approval(connection, history, "eve", edited)
-        commit_edited(connection, history, edited)
-
-
-def test_approvals_of_one_version_do_not_commit_another(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        staged, edited = versions(connection, history)
-        approval(connection, history, "eve", edited)
-        with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
-            commit_edited(connection, history, staged)
-
-
-def test_one_person_approves_a_version_once(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        _, edited = versions(connection, history)
-        approval(connection, history, "eve", edited)
-        with pytest.raises(errors.UniqueViolation):
-            approval(connection, history, "eve", edited)
-
-
-def test_an_approval_has_its_audit_entry_by_the_same_person(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        _, edited = versions(connection, history)
-        with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
-            approval(connection, history, "bob", edited)  # the entry is eve's
-    for kind in ("task.decided", "review.claimed"):
-        with session("judge", history.tenant_id) as connection:
-            seq = recorded(connection, history, history.in_review, kind)
-            with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
-                approval(connection, history, "eve", edited, seq)
-    with session("judge", history.tenant_id) as connection:
-        of_another_task = recorded(connection, history, history.denied, "review.approved")
-        with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
-            approval(connection, history, "eve", edited, of_another_task)
-
-
-def test_an_approval_is_of_what_the_card_has_shown(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation, match="version"):
-        approval(connection, history, "eve", bytes(32))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "approvals_needed = 1",
-        "result_sha256 = sha256('')",
-        "attempt = attempt + 1",
-        "task_id = gen_random_uuid()",
-        "plan_id = gen_random_uuid()",
-        "revision = 0",
-    ],
-)
-def test_a_card_asks_what_it_was_opened_for(session: Session, history: History, change: str) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation, match="kept"):
-        connection.execute(f"update review_card set {change}".encode())
-
-
-def test_a_decided_card_stays_decided(session: Session, history: History) -> None:
-    for change in ("status = 'approved'", "decided_by = 'ann'", "note = 'x'", "revision = 9"):
-        with session("judge", history.tenant_id) as connection:
-            connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
-            with pytest.raises(errors.CheckViolation, match="kept"):
-                connection.execute(f"update review_card set {change}".encode())
-
-
-@pytest.mark.parametrize(
-    ("number", "status"), [(1, "pending"), (3, "pending"), (2, "denied")], ids=["old", "gap", "decided"]
-)
-def test_a_revision_is_the_next_of_a_card_that_waits(
-    session: Session, history: History, number: int, status: str
-) -> None:
-    insert = (
-        "insert into revision (tenant_id, card_id, number, task_id, attempt, outcome, sha256, reasons, policy_version, "
-        "edited_by) "
-        "select tenant_id, card_id, %s, task_id, attempt, '{}', sha256('{}'), '[]', 'p', 'eve' from review_card"
-    )
-    with session("judge", history.tenant_id) as connection:
-        connection.execute(insert, [2])
-        connection.rollback()
-    with session("judge", history.tenant_id) as connection:
-        if status == "denied":
-            connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
-        with pytest.raises((errors.ForeignKeyViolation, errors.UniqueViolation)):
-            connection.execute(insert, [number])
-
-
-def test_a_revision_is_stored_under_the_hash_of_its_bytes(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
-        connection.execute(
-            "insert into revision (tenant_id, card_id, number, task_id, attempt, outcome, sha256, reasons, "
-            "policy_version, edited_by) "
-            "select tenant_id, card_id, 2, task_id, attempt, '{}', sha256('{ }'), '[]', 'p', 'eve' from review_card"
-        )
-
-
-def test_shared_state_changes_with_a_commit_only(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        connection.execute(
-            "insert into state (tenant_id, key, value, version, task_id, changed_at) "
-            "values (%s, 'x', '1', 1, %s, now())",
-            [history.tenant_id, history.staged],
-        )
-        with pytest.raises(errors.ForeignKeyViolation):
-            connection.execute("set constraints all immediate")
-
-
-def test_a_task_goes_only_where_the_code_says_it_may(session: Session, history: History) -> None:
-    allowed = set()
-    with session("owner", history.tenant_id) as connection:
-        for before, after in product(TaskState, TaskState):
-            with connection.transaction(force_rollback=True):
-                task_id = uuid4()
-                replan = "given_up" if (before, after) == (TaskState.QUEUED, TaskState.DENIED) else None
-                # A row may begin anywhere; the rule is on changes.
-                connection.execute(
-                    "insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, priority, "
-                    "timeout_seconds, max_attempts, state, replan, lease_token, lease_until) "
-                    "values (%s, %s, 0, 1000, %s, 'echo', '{}', 1, 1, 1, %s, %s, gen_random_uuid(), now())",
-                    [history.tenant_id, history.plan_id, task_id, before, replan],
-                )
-                try:
-                    with connection.transaction():
-                        connection.execute("update task set state = %s where task_id = %s", [after, task_id])
-                except errors.CheckViolation:
-                    continue
-                if before is not after:
-                    allowed.add((before, after))
-    assert allowed == {(before, after) for before, states in TRANSITIONS.items() for after in states}
-
-
-@pytest.mark.parametrize("replan", [None, "asked"])
-def test_what_waits_is_denied_only_where_its_planner_gave_it_up(
-    session: Session, history: History, replan: str | None
-) -> None:
-    with session("judge", history.tenant_id) as connection:
-        connection.execute("update task set replan = %s where task_id = %s", [replan, history.queued])
-        with pytest.raises(errors.CheckViolation):
-            connection.execute("update task set state = 'denied' where task_id = %s", [history.queued])
-
-
-def test_who_plans_changes_a_task_only_while_it_waits_for_its_planner(session: Session, history: History) -> None:
-    with session("app", history.tenant_id) as connection:
-        changed = connection.execute("update task set input = '{}' where true")
-        assert changed.rowcount == 0
-
-
-def test_no_agent_runs_what_waits_for_its_planner(session: Session, history: History) -> None:
-    with session("owner", history.tenant_id) as connection:
-        connection.execute("update task set replan = 'asked' where task_id = %s", [history.queued])
-        with pytest.raises(errors.CheckViolation):
-            connection.execute(
-                "update task set state = 'running', lease_token = gen_random_uuid(), lease_until = now() "
-                "where task_id = %s",
-                [history.queued],
-            )
-
-
-def test_nothing_is_sent_back_more_often_than_five_times(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
-        connection.execute("update task set replans = 5 where task_id = %s", [history.staged])
-        with pytest.raises(errors.CheckViolation):
-            connection.execute("update task set replans = replans + 1 where task_id = %s", [history.staged])
-
-
-def stage(connection: "Connection[TupleRow]", history: History, outcome: str, hashed: str, attempt: int = 1) -> None:
-    connection.execute(
-        "insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, started_at, finished_at) "
-        "values (%s, %s, %s, gen_random_uuid(), %s, sha256(convert_to(%s, 'UTF8')), now(), now())",
-        [history.tenant_id, history.running, attempt, outcome, hashed],
-    )
-
-
-def test_a_result_is_stored_under_the_hash_of_its_bytes(session: Session, history: History) -> None:
-    outcome = '{"kind": "success",  "output": "ü"}'
-    with session("worker", history.tenant_id) as connection:
-        stage(connection, history, outcome, outcome)
-    with session("worker", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
-        stage(connection, history, outcome, outcome.replace("  ", " "))
-
-
-def test_a_result_is_of_a_task_and_its_present_attempt(session: Session, history: History) -> None:
-    with session("worker", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
-        stage(connection, history, "{}", "{}", attempt=2)
-
-
-def test_a_task_is_in_a_wave_of_its_plan(session: Session, history: History) -> None:
-    with session("app", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
-        connection.execute(
-            "insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, priority, timeout_seconds, "
-            "max_attempts) values (%s, %s, 99, 0, gen_random_uuid(), 'echo', '{}', 1, 1, 1)",
-            [history.tenant_id, history.plan_id],
-        )
-
-
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "update plan set state = 'stopping'",
-        "update plan set state = 'completed'",
-        "update plan set finished_at = now()",
-        "update plan set state = 'done'",
-        "update wave set state = 'closed'",
-        "update wave set approved = 100",
-        "update task set attempt = max_attempts + 1",
-        "update task set state = 'running', lease_token = null where state = 'queued'",
-        "update review_card set status = 'approved', decided_at = now()",
-        "update review_card set decided_by = 'eve', status = 'approved'",
-        "update state set version = 0",
-        "update tenant set tenant_id = 'Not Valid'",
-    ],
-)
-def test_what_contradicts_itself_is_refused(session: Session, history: History, statement: str) -> None:
-    with session("owner", history.tenant_id) as connection, pytest.raises(errors.IntegrityError):
-        connection.execute(statement.encode())
 
 
 # Migrations.

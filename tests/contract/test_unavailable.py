@@ -8,6 +8,7 @@ import pytest
 from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
+from chimera.models.erasure import Erasure
 from chimera.models.plan import PlanFailure, PlanState
 from chimera.models.policy import Policy
 from chimera.models.retry import RetryKind
@@ -35,6 +36,7 @@ EDIT = CardEdit(
     approve=True,
 )
 SCOPE = Scope(tenant_id=TENANT)
+ERASURE = Erasure(tenant_id=TENANT, plan_id=ID, task_id=None, actor="ann", reason="asked")
 FAILURE = PlanFailure(code="a", message="b")
 REPLANNED = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 
@@ -105,6 +107,10 @@ ASK: dict[str, Callable[[World], object]] = {
     "states.get": lambda world: world.states.get(TENANT, "k"),
     "states.list_entries": lambda world: world.states.list_entries(TENANT, "", 1),
     "states.history": lambda world: world.states.history(TENANT, "k", 1),
+    "plans.erased": lambda world: world.plans.erased(TENANT, [ID]),
+    "access.note_read": lambda world: world.access.note_read(TENANT, "ann", {}),
+    "erasures.erase": lambda world: world.erasures.erase(ERASURE),
+    "sweep.keep_audit": lambda world: world.sweep.keep_audit(),
     "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
 }
 
@@ -142,6 +148,8 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "replans",
         "states",
         "verdicts",
+        "access",
+        "erasures",
     )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from chimera.adapters.postgres.access_log import AccessLog
 from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
+from chimera.adapters.postgres.erasure_store import ErasureStore
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.replan_store import ReplanStore
@@ -22,10 +24,12 @@ from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.decision import Verdict
 from chimera.ports import (
+    access_log,
     card_store,
     clock,
     control_store,
     decision_store,
+    erasure_store,
     plan_store,
     policy_store,
     replan_store,
@@ -38,11 +42,13 @@ from chimera.ports import (
     work_store,
 )
 from tests.fakes import (
+    FakeAccessLog,
     FakeCardStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
+    FakeErasureStore,
     FakePlanStore,
     FakePolicyStore,
     FakeReplanStore,
@@ -76,6 +82,8 @@ class World(ABC):
     policy_changes: policy_store.PolicyStore
     replans: replan_store.ReplanStore
     states: state_store.StateStore
+    access: access_log.AccessLog
+    erasures: erasure_store.ErasureStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -116,6 +124,8 @@ class FakeWorld(World):
             policy_changes=FakePolicyStore(self.database),
             replans=FakeReplanStore(self.database),
             states=FakeStateStore(self.database),
+            access=FakeAccessLog(self.database),
+            erasures=FakeErasureStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -150,6 +160,7 @@ _OLDER = (
     """,
     "update task set lease_until = lease_until - %(by)s where lease_until is not null",
     "update review_card set claim_expires_at = claim_expires_at - %(by)s where claim_expires_at is not null",
+    "update refusal set since = since - %(by)s",
 )
 
 
@@ -173,6 +184,8 @@ class PostgresWorld(World):
             policy_changes=PolicyStore(owner),
             replans=ReplanStore(app),
             states=StateStore(app),
+            access=AccessLog(app),
+            erasures=ErasureStore(owner),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

@@ -1,11 +1,13 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
+from tests.fakes.access_log import FakeAccessLog
 from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.card_store import FakeCardStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
+from tests.fakes.erasure_store import FakeErasureStore
 from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
 from tests.fakes.policy_store import FakePolicyStore
@@ -20,12 +22,14 @@ from tests.fakes.wave_store import FakeWaveStore
 from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
+    "FakeAccessLog",
     "FakeAgentRegistry",
     "FakeCardStore",
     "FakeClock",
     "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
+    "FakeErasureStore",
     "FakeLlm",
     "FakePlanStore",
     "FakePolicyStore",

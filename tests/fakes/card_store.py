@@ -3,8 +3,9 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
+from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict
 from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.record import sha256
 from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
@@ -19,7 +20,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
     """Decides on cards with the steps that the decisions of the Judge are made of."""
 
     def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:
-        self._claim(self._open(tenant_id, card_id, who), who, seconds)
+        self._claim(self._open(tenant_id, card_id, who, "claim"), who, seconds)
 
     def claim_next(self, tenant_id: str, who: str, seconds: float, skill: str | None) -> UUID | None:
         cards = [card for card in self._database.opened().cards.values() if card.tenant_id == tenant_id]
@@ -31,13 +32,13 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         return None
 
     def release(self, tenant_id: str, card_id: UUID, who: str) -> None:
-        card = self._open(tenant_id, card_id, who)
+        card = self._open(tenant_id, card_id, who, "release")
         if self._held_by(card) is not None:
             self._put(card, claimed_by=None, claim_expires_at=None)
             self._note(card, "review.released", who)
 
     def decide(self, tenant_id: str, decision: CardDecision) -> None:
-        card = self._open(tenant_id, decision.card_id, decision.decided_by, decision.version)
+        card = self._open(tenant_id, decision.card_id, decision.decided_by, "decide", decision.version)
         if self._is_stopped(self._wave(card)):
             raise Conflict
         if not decision.approve:
@@ -49,12 +50,12 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             self._approve(card, decision.decided_by, decision.note)
 
     def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:
-        card = self._found(tenant_id, card_id)
+        card = self._database.opened().asked_card(tenant_id, card_id, "edit")
         staged = self._staged(self._database.tasks[tenant_id, card.task_id])
         return ToEdit(staged=staged, policy=self._database.policy(tenant_id))
 
     def edit(self, tenant_id: str, edit: CardEdit) -> None:
-        card = self._open(tenant_id, edit.card_id, edit.edited_by, edit.version)
+        card = self._open(tenant_id, edit.card_id, edit.edited_by, "edit", edit.version)
         if self._is_stopped(self._wave(card)):
             raise Conflict
         if edit.policy_version != self._database.policy(tenant_id).version:
@@ -86,18 +87,12 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             version=card.version + 1,
             approvals=tuple(self._database.approvals[tenant_id, card.card_id, edit.sha256]),
         )
-        self._note(card, "review.edited", edit.edited_by, revision=revision.number)
+        self._note(card, "review.edited", edit.edited_by, revision=revision.number, **_words(edit.note))
         if edit.approve:
             self._approve(card, edit.edited_by, edit.note)
 
-    def _found(self, tenant_id: str, card_id: UUID) -> ReviewCard:
-        card = self._database.opened().cards.get((tenant_id, card_id))
-        if card is None:
-            raise CardNotFound
-        return card
-
-    def _open(self, tenant_id: str, card_id: UUID, who: str, version: int | None = None) -> ReviewCard:
-        card = self._found(tenant_id, card_id)
+    def _open(self, tenant_id: str, card_id: UUID, who: str, to: str, version: int | None = None) -> ReviewCard:
+        card = self._database.opened().asked_card(tenant_id, card_id, to, who)
         if card.status is not CardStatus.PENDING:
             raise CardAlreadyDecided(f"the card was {card.status} by {card.decided_by} already")
         if self._held_by(card) not in {None, who}:
@@ -128,12 +123,12 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             self._end(card, who, note, approve=True)
         else:
             self._put(card, claimed_by=None, claim_expires_at=None)
-            self._note(card, "review.approved", who, approvals=len(approvals))
+            self._note(card, "review.approved", who, approvals=len(approvals), **_words(note))
 
     def _end(self, card: ReviewCard, who: str, note: str | None, *, approve: bool) -> None:
         wave = self._wave(card)
         status = (CardStatus.EDITED if card.revision else CardStatus.APPROVED) if approve else CardStatus.DENIED
-        self._note(card, "review.decided", who, status=status)
+        self._note(card, "review.decided", who, status=status, version=card.version, **_words(note))
         end = TaskState.APPROVED if approve else TaskState.DENIED
         written = Decision(
             task_id=card.task_id,
@@ -159,3 +154,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
     def _wave(self, card: ReviewCard) -> WaveRef:
         task = self._database.tasks[card.tenant_id, card.task_id].task
         return WaveRef(tenant_id=card.tenant_id, plan_id=card.plan_id, wave_no=task.wave_no)
+
+
+def _words(note: str | None) -> dict[str, str | None]:
+    return {"note_sha256": None if note is None else sha256(note).hex()}

@@ -27,7 +27,7 @@ class FakeControlStore(port.ControlStore):
         return [PlanChange(plan_id=row.plan_id, state=state) for row, state in zip(rows, states, strict=True)]
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
-        row = self._changeable(tenant_id, plan_id)
+        row = self._changeable(tenant_id, plan_id, "pause", actor)
         if row.paused_at is None:
             self._pause(row, actor)
         return _change(row)
@@ -39,7 +39,7 @@ class FakeControlStore(port.ControlStore):
         return [_change(row) for row in rows]
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
-        row = self._changeable(tenant_id, plan_id)
+        row = self._changeable(tenant_id, plan_id, "resume", actor)
         if row.paused_at is not None:
             self._resume(row, actor)
         return _change(row)
@@ -51,8 +51,8 @@ class FakeControlStore(port.ControlStore):
         return [_change(row) for row in rows]
 
     def retry(self, retry: Retry, draft: Draft) -> Retried:
-        row = self._database.opened().plan(retry.tenant_id, retry.plan_id)
-        if row.state not in ENDED | {PlanState.IN_REVIEW}:
+        row = self._database.opened().asked_plan(retry.tenant_id, retry.plan_id, "retry", retry.actor)
+        if row.state not in ENDED | {PlanState.IN_REVIEW} or row.plan_id in self._database.erased:
             raise Conflict
         ended = self._ended(row, retry.kinds)
         made = draft(ended)
@@ -86,8 +86,8 @@ class FakeControlStore(port.ControlStore):
     def _open(self, tenant_id: str, session_id: str | None) -> list[PlanRow]:
         return [row for row in self._of(tenant_id, session_id) if row.state in OPEN]
 
-    def _changeable(self, tenant_id: str, plan_id: UUID) -> PlanRow:
-        row = self._database.opened().plan(tenant_id, plan_id)
+    def _changeable(self, tenant_id: str, plan_id: UUID, to: str, actor: str) -> PlanRow:
+        row = self._database.opened().asked_plan(tenant_id, plan_id, to, actor)
         if row.state not in OPEN:
             raise PlanAlreadyEnded
         return row
@@ -125,7 +125,7 @@ class FakeControlStore(port.ControlStore):
                 unmet=tuple(other for other in task.depends_on if self._is_unmet(tenant_id, other)),
             )
             for task in tasks
-            if not self._children(tenant_id, task.task_id)
+            if not self._children(tenant_id, task.task_id) and task.task_id not in self._database.erased
         ]
 
     def _is_unmet(self, tenant_id: str, task_id: UUID) -> bool:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from chimera.errors import PlanNotFound, StoreUnavailable, UnknownTenant
+from chimera.errors import CardNotFound, PlanNotFound, StoreUnavailable, UnknownTenant
+from chimera.models.access import Refusals, counted, refused_event
 from chimera.models.audit import AuditEntry, AuditEvent, chain
 from chimera.models.decision import Decision
+from chimera.models.ids import IdKind, format_id
 from chimera.models.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.policy import BUILT_IN, PolicyInForce
 from chimera.models.result import Result
@@ -144,6 +146,9 @@ class FakeDatabase:
     decided: list[tuple[WaveRef, Decision]] = field(default_factory=list)
     # By tenant, and "*" for all; the latest last.
     policies: dict[str, list[AppliedPolicy]] = field(default_factory=lambda: defaultdict(list))
+    refusals: dict[str, Refusals] = field(default_factory=dict)
+    # Plans and tasks whose contents were erased.
+    erased: dict[UUID, datetime] = field(default_factory=dict)
 
     def opened(self) -> "FakeDatabase":
         """Itself, as each method of a store asks for it first."""
@@ -160,10 +165,26 @@ class FakeDatabase:
         return applied[-1].policy if applied else BUILT_IN
 
     def plan(self, tenant_id: str, plan_id: UUID) -> PlanRow:
-        try:
-            return self.plans[tenant_id, plan_id]
-        except KeyError:
-            raise PlanNotFound from None
+        return self.plans[tenant_id, plan_id]
+
+    def asked_plan(self, tenant_id: str, plan_id: UUID, to: str = "read", actor: str = "app") -> PlanRow:
+        """The plan that somebody asks for; where the tenant has none, that goes on record."""
+        if (tenant_id, plan_id) not in self.plans:
+            self.refuse(tenant_id, refused_event(actor, format_id(IdKind.PLAN, plan_id), to))
+            raise PlanNotFound
+        return self.plan(tenant_id, plan_id)
+
+    def asked_card(self, tenant_id: str, card_id: UUID, to: str = "read", actor: str = "app") -> ReviewCard:
+        """The card that somebody asks for; where the tenant has none, that goes on record."""
+        if (tenant_id, card_id) not in self.cards:
+            self.refuse(tenant_id, refused_event(actor, format_id(IdKind.CARD, card_id), to))
+            raise CardNotFound
+        return self.cards[tenant_id, card_id]
+
+    def refuse(self, tenant_id: str, event: AuditEvent) -> None:
+        if tenant_id in self.tenants:
+            self.refusals[tenant_id], events = counted(self.refusals.get(tenant_id), self.now(), event)
+            self.record(tenant_id, events)
 
     def wave_tasks(self, wave: WaveRef) -> list[TaskRow]:
         """In the plan's order."""

@@ -81,7 +81,7 @@ class FakeDeciding:
         )
         self._database.state.setdefault((task.tenant_id, task.state_key), []).append(entry)
 
-    def _write(self, wave: WaveRef, decision: Decision) -> None:
+    def _write(self, wave: WaveRef, decision: Decision, card_id: UUID | None = None) -> None:
         """Moves the task, and writes the decision with its audit entry."""
         row = self._database.tasks[wave.tenant_id, decision.task_id]
         ruling = decision.ruling
@@ -93,10 +93,12 @@ class FakeDeciding:
         if ruling.next_state is TaskState.QUEUED:
             self._send_back(row, ruling)
         facts = {
+            **({"card_id": card_id.hex} if card_id else {}),
             "attempt": decision.attempt,
             "verdict": ruling.verdict,
             "state": ruling.next_state,
             "final": ruling.final,
+            "committed": ruling.verdict is Verdict.APPROVE,
             "reasons": [reason.model_dump(mode="json") for reason in ruling.reasons],
             "policy_version": decision.policy_version,
             "result_sha256": decision.result_sha256.hex(),

@@ -52,7 +52,7 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         if {item.decision.policy_version for item in found} != {self._database.policy(wave.tenant_id).version}:
             raise PolicyChanged
         for item in found:
-            self._write(wave, item.decision)
+            self._write(wave, item.decision, item.card_id)
         for item in found:
             if item.card_id is not None:
                 self._open_card(wave, item, item.card_id)

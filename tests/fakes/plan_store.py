@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -120,7 +120,8 @@ class FakePlanStore(port.PlanStore):
         return True
 
     def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
-        row = self._database.opened().plan(tenant_id, plan_id)
+        to = "cancel" if end is PlanState.CANCELLED else "stop"
+        row = self._database.opened().asked_plan(tenant_id, plan_id, to, actor)
         if end in {row.state, row.stop_state}:
             return row.state
         if row.state in ENDED or row.state is PlanState.STOPPING:
@@ -135,7 +136,7 @@ class FakePlanStore(port.PlanStore):
         return row.state
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:
-        return self._shown(self._database.opened().plan(tenant_id, plan_id))
+        return self._shown(self._database.opened().asked_plan(tenant_id, plan_id))
 
     def list_plans(
         self, tenant_id: str, limit: int, state: PlanState | None = None, session_id: str | None = None
@@ -154,6 +155,9 @@ class FakePlanStore(port.PlanStore):
     def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
         entries = self._database.opened().audit[tenant_id][after:]
         return [entry for entry in entries if plan_id in {None, entry.plan_id}][:limit]
+
+    def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:
+        return {each for each in ids if each in self._database.opened().erased}
 
     def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:
         return self._database.opened().audit[tenant_id][-limit:]
@@ -195,7 +199,8 @@ class FakePlanStore(port.PlanStore):
             tenant_id=request.tenant_id,
             plan_id=row.plan_id,
             planner=request.planner,
-            goal=request.goal,
+            goal="" if row.plan_id in self._database.erased else request.goal,
+            erased_at=self._database.erased.get(row.plan_id),
             state=row.state,
             priority=request.priority,
             trace_id=request.trace_id,
@@ -226,8 +231,11 @@ class FakePlanStore(port.PlanStore):
 
     def _result(self, row: TaskRow) -> TaskResult:
         task = row.task
-        result = self._database.results.get((task.tenant_id, task.task_id, row.attempt))
-        outcome = self._database.shown(row) if row.state is TaskState.APPROVED else result and result.outcome
+        erased = task.task_id in self._database.erased
+        result = None if erased else self._database.results.get((task.tenant_id, task.task_id, row.attempt))
+        outcome = result and result.outcome
+        if row.state is TaskState.APPROVED and not erased:
+            outcome = self._database.shown(row)
         return TaskResult(
             task_id=task.task_id,
             wave_no=task.wave_no,
@@ -236,5 +244,6 @@ class FakePlanStore(port.PlanStore):
             state=row.state,
             attempt=row.attempt,
             outcome=OUTCOME.validate_python(json.loads(outcome), strict=False) if outcome else None,
-            label=json.loads(task.label) if task.label else None,
+            label=json.loads(task.label) if task.label and not erased else None,
+            erased=erased,
         )

@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-from chimera.errors import CardNotFound
 from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 from tests.fakes.database import FakeDatabase
@@ -18,15 +17,10 @@ class FakeReviewStore(port.ReviewStore):
         return [self._shown(card) for card in sorted(cards, key=lambda card: card.card_id)[:limit]]
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
-        try:
-            return self._shown(self._database.opened().cards[tenant_id, card_id])
-        except KeyError:
-            raise CardNotFound from None
+        return self._shown(self._database.opened().asked_card(tenant_id, card_id))
 
     def revisions(self, tenant_id: str, card_id: UUID) -> list[Revision]:
-        card = self._database.opened().cards.get((tenant_id, card_id))
-        if card is None:
-            raise CardNotFound
+        card = self._database.opened().asked_card(tenant_id, card_id)
         return self._database.revisions[tenant_id, card_id] or [first_revision(card)]
 
     def _shown(self, card: ReviewCard) -> ReviewCard:

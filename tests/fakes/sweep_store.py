@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
+from chimera.models.access import rest_event
 from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.plan import ENDED, PlanState
 from chimera.models.task import TaskState
@@ -29,6 +30,13 @@ class FakeSweepStore(port.SweepStore):
         rows = [row for row in self._database.opened().plans.values() if self._is_overdue(row)]
         ends = [self._plans.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
         return [_ref(row) for row, end in zip(rows, ends, strict=True) if end is PlanState.STOPPING]
+
+    def keep_audit(self) -> None:
+        database = self._database.opened()
+        for tenant_id, count in database.refusals.items():
+            if count.unrecorded and count.is_over(database.now()):
+                database.record(tenant_id, [rest_event(count)])
+                database.refusals[tenant_id] = count.model_copy(update={"unrecorded": 0})
 
     def forget(self, epoch: str) -> int:
         database = self._database.opened()

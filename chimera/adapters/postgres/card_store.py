@@ -1,13 +1,15 @@
 """Review cards and what people do with them, in PostgreSQL: one transaction each, all or nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
 
+from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.deciding import PlanStopped, Writing, scope_of
@@ -17,7 +19,8 @@ from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Confli
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEntry, AuditEvent
 from chimera.models.decision import Decision, Ruling, Verdict
-from chimera.models.record import canonical_json
+from chimera.models.ids import IdKind, format_id
+from chimera.models.record import canonical_json, sha256
 from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
@@ -37,7 +40,7 @@ class CardStore(port.CardStore):
         self._database = database
 
     def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:  # noqa: D102  see the port
-        with self._database.transaction(tenant_id) as connection:
+        with self._asked(tenant_id, card_id, "claim", who) as connection:
             card = _Card(connection, tenant_id, card_id)
             card.require_open(who)
             card.claim(who, seconds)
@@ -53,7 +56,7 @@ class CardStore(port.CardStore):
         return card_id
 
     def release(self, tenant_id: str, card_id: UUID, who: str) -> None:  # noqa: D102
-        with self._database.transaction(tenant_id) as connection:
+        with self._asked(tenant_id, card_id, "release", who) as connection:
             card = _Card(connection, tenant_id, card_id)
             card.require_open(who)
             if card.row["held_by"] is not None:
@@ -61,7 +64,7 @@ class CardStore(port.CardStore):
 
     def decide(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
         try:
-            with self._database.transaction(tenant_id) as connection:
+            with self._asked(tenant_id, decision.card_id, "decide", decision.decided_by) as connection:
                 card = _Card(connection, tenant_id, decision.card_id, deciding=True)
                 card.require_open(decision.decided_by, decision.version)
                 if decision.approve:
@@ -73,7 +76,7 @@ class CardStore(port.CardStore):
             raise Conflict(_STOPPED) from None
 
     def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:  # noqa: D102
-        with self._database.transaction(tenant_id) as connection:
+        with self._asked(tenant_id, card_id, "edit", "app") as connection:
             row = connection.execute(_SQL["staged"], {"tenant": tenant_id, "card": card_id}).fetchone()
             if row is None:
                 raise _not_found(tenant_id, card_id)
@@ -81,7 +84,7 @@ class CardStore(port.CardStore):
 
     def edit(self, tenant_id: str, edit: CardEdit) -> None:  # noqa: D102
         try:
-            with self._database.transaction(tenant_id) as connection:
+            with self._asked(tenant_id, edit.card_id, "edit", edit.edited_by) as connection:
                 card = _Card(connection, tenant_id, edit.card_id, deciding=True)
                 card.require_open(edit.edited_by, edit.version)
                 edited = card.revise(edit)
@@ -93,6 +96,15 @@ class CardStore(port.CardStore):
                     raise PolicyChanged
         except PlanStopped:
             raise Conflict(_STOPPED) from None
+
+    @contextmanager
+    def _asked(self, tenant_id: str, card_id: UUID, to: str, who: str) -> Iterator[psycopg.Connection[DictRow]]:
+        """A transaction on a card that somebody asks for; where the tenant has none, that goes on record."""
+        with (
+            refusals_noted(self._database, tenant_id, format_id(IdKind.CARD, card_id), to, who),
+            self._database.transaction(tenant_id) as connection,
+        ):
+            yield connection
 
 
 _STOPPED = "the plan was stopped: nothing of it is committed any more"
@@ -170,7 +182,7 @@ class _Card:
             "before_sha256": before.hex(),
             "reasons": [reason.model_dump(mode="json") for reason in edit.reasons],
             "policy_version": edit.policy_version,
-            "note": edit.note,
+            **_note(edit.note),
         }
         return self._event("review.edited", edit.edited_by, facts)
 
@@ -180,7 +192,7 @@ class _Card:
         if len(approvals) >= self.row["approvals_needed"]:
             self.end(who, note, events, approve=True)
             return
-        facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], "note": note}
+        facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], **_note(note)}
         self._connection.execute(_SQL["release"], self._scope)  # for the next person
         self.record([*events, self._event("review.approved", who, facts)], self._approved(who))
 
@@ -200,7 +212,7 @@ class _Card:
         self._connection.execute(_SQL["move_task"], values)
         writing.count(Counter({ruling.next_state: 1, TaskState.IN_REVIEW: -1}))
         approvals = [*self.row["approvals"], who] if approve else self.row["approvals"]
-        facts = {"status": status, "version": self.row["version"], "note": note, "approvals": approvals}
+        facts = {"status": status, "version": self.row["version"], **_note(note), "approvals": approvals}
         decided = self._event("review.decided", who, facts)
         writing.record([item.decision], before=[*events, decided], recorded=self._approved(who) if approve else None)
 
@@ -260,6 +272,11 @@ def _reviewed(card: DictRow, who: str, policy_version: str, *, approve: bool) ->
         state_version=card["state_version"] or 0,
         on_conflict=back if commits_state else None,
     )
+
+
+def _note(note: str | None) -> dict[str, str | None]:
+    """A person's own words are on the card, from where they can be erased; on record is their hash."""
+    return {"note_sha256": None if note is None else sha256(note).hex()}
 
 
 def _not_found(tenant_id: str, card_id: UUID) -> CardNotFound:

@@ -1,16 +1,20 @@
 """Stopping, pausing and trying again, in PostgreSQL."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
 
+from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit import AuditEvent
+from chimera.models.ids import IdKind, format_id
 from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
 from chimera.ports import control_store as port
@@ -44,7 +48,7 @@ class ControlStore(port.ControlStore):
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
         scope = _scope(tenant_id, plan_id=plan_id)
-        with self._database.transaction(tenant_id) as connection:
+        with self._changing(tenant_id, plan_id, "pause", actor) as connection:
             changed = _pause(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "paused")
 
@@ -55,7 +59,7 @@ class ControlStore(port.ControlStore):
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
         scope = _scope(tenant_id, plan_id=plan_id)
-        with self._database.transaction(tenant_id) as connection:
+        with self._changing(tenant_id, plan_id, "resume", actor) as connection:
             changed = _resume(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "resumed")
 
@@ -67,13 +71,15 @@ class ControlStore(port.ControlStore):
     def retry(self, retry: Retry, draft: Draft) -> Retried:  # noqa: D102
         scope = {"tenant": retry.tenant_id, "plan": retry.plan_id}
         states = [str(state) for state in task_states(retry.kinds)]
-        with self._database.transaction(retry.tenant_id) as connection:
+        with self._changing(retry.tenant_id, retry.plan_id, "retry", retry.actor) as connection:
             plan = connection.execute(_SQL["lock_retried"], scope).fetchone()
             if plan is None:
                 raise not_found(retry.tenant_id, retry.plan_id)
             state = PlanState(plan["state"])
             if state not in ENDED | {PlanState.IN_REVIEW}:
                 raise Conflict(f"the plan is {state}: it can be tried again when none of its tasks is open")
+            if plan["erased"]:
+                raise Conflict("what the plan was asked for was erased: it cannot be tried again")
             rows = connection.execute(_SQL["tasks_to_retry"], scope | {"states": states}).fetchall()
             made = draft([EndedTask(task_id=row["task_id"], unmet=tuple(row["unmet"] or ())) for row in rows])
             left_out = len(rows) - len(made.placed)
@@ -99,6 +105,15 @@ class ControlStore(port.ControlStore):
         values["plan_states"] = [str(state) for state in plan_states(kinds)]
         with self._database.transaction(tenant_id) as connection:
             return [row["plan_id"] for row in connection.execute(_SQL["retryable"], values)]
+
+    @contextmanager
+    def _changing(self, tenant_id: str, plan_id: UUID, to: str, actor: str) -> Iterator[Connection]:
+        """A transaction on one plan, with an attempt on one that the tenant does not have put on record."""
+        with (
+            refusals_noted(self._database, tenant_id, format_id(IdKind.PLAN, plan_id), to, actor),
+            self._database.transaction(tenant_id) as connection,
+        ):
+            yield connection
 
 
 def _scope(

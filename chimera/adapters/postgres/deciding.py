@@ -48,6 +48,7 @@ class Writing:
         self._state_versions: dict[UUID, tuple[str, int]] = {}
         # How many tasks wait for their planner now.
         self._asked = 0
+        self._cards: dict[UUID, UUID] = {}
 
     def write_state(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Changes shared state; where it was not at the version that the task saw, its approval falls."""
@@ -115,6 +116,7 @@ class Writing:
             for item in decisions
             if item.card_id is not None
         ]
+        self._cards = {task_id: card_id for card_id, task_id, *_ in rows}
         if rows:
             names = "card_ids task_ids attempts skills hashes reasons confidences policies quorums"
             self._connection.execute(_SQL["open_cards"], self._scope | columns(rows, names))
@@ -219,6 +221,8 @@ class Writing:
 
     def _event(self, decision: Decision) -> AuditEvent:
         ruling = decision.ruling
+        card_id = self._cards.get(decision.task_id)
+        opened = {"card_id": card_id.hex} if card_id else {}
         return AuditEvent(
             kind="task.decided",
             actor=decision.decided_by,
@@ -229,9 +233,11 @@ class Writing:
                 "verdict": ruling.verdict,
                 "state": ruling.next_state,
                 "final": ruling.final,
+                "committed": ruling.verdict is Verdict.APPROVE,
                 "reasons": [reason.model_dump(mode="json") for reason in ruling.reasons],
                 "policy_version": decision.policy_version,
                 "result_sha256": decision.result_sha256.hex(),
+                **opened,
             },
         )
 

@@ -1,17 +1,19 @@
 """Plans as their submitters see them, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg.rows import DictRow
 
+from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.audit import Head, entry
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.ids import IdKind, format_id
 from chimera.models.lease import Renewal
 from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import canonical_json
@@ -129,7 +131,11 @@ class PlanStore(port.PlanStore):
 
     def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102
         scope = {"tenant": tenant_id, "plan": plan_id}
-        with self._database.transaction(tenant_id) as connection:
+        asked_for, to = format_id(IdKind.PLAN, plan_id), "cancel" if end is PlanState.CANCELLED else "stop"
+        with (
+            refusals_noted(self._database, tenant_id, asked_for, to, actor),
+            self._database.transaction(tenant_id) as connection,
+        ):
             row = connection.execute(_SQL["lock_plan"], scope).fetchone()
             if row is None:
                 raise not_found(tenant_id, plan_id)
@@ -147,9 +153,10 @@ class PlanStore(port.PlanStore):
         return state
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102
-        plans = self._plans({"tenant": tenant_id, "plan": plan_id, "state": None, "session_id": None, "limit": 1})
-        if not plans:
-            raise not_found(tenant_id, plan_id)
+        with refusals_noted(self._database, tenant_id, format_id(IdKind.PLAN, plan_id)):
+            plans = self._plans({"tenant": tenant_id, "plan": plan_id, "state": None, "session_id": None, "limit": 1})
+            if not plans:
+                raise not_found(tenant_id, plan_id)
         return plans[0]
 
     def list_plans(  # noqa: D102
@@ -182,6 +189,11 @@ class PlanStore(port.PlanStore):
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_AUDIT_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
             return [entry(row) for row in rows][::-1]
+
+    def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
+        with self._database.transaction(tenant_id) as connection:
+            rows = connection.execute(_SQL["erased"], {"tenant": tenant_id, "ids": list(ids)})
+            return {row["id"] for row in rows}
 
     def _plans(self, values: dict[str, Any]) -> list[Plan]:
         with self._database.transaction(values["tenant"]) as connection:

@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import CardNotFound
+from chimera.models.ids import IdKind, format_id
 from chimera.models.review import CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 
@@ -22,9 +24,10 @@ class ReviewStore(port.ReviewStore):
         return self._cards(tenant_id, None, plan_id, status, limit)
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:  # noqa: D102
-        cards = self._cards(tenant_id, card_id, None, None, 1)
-        if not cards:
-            raise _not_found(tenant_id, card_id)
+        with refusals_noted(self._database, tenant_id, format_id(IdKind.CARD, card_id)):
+            cards = self._cards(tenant_id, card_id, None, None, 1)
+            if not cards:
+                raise _not_found(tenant_id, card_id)
         return cards[0]
 
     def revisions(self, tenant_id: str, card_id: UUID) -> list[Revision]:  # noqa: D102

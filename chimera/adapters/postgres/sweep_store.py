@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from chimera.adapters.postgres.access_log import record_rest
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
@@ -15,6 +16,7 @@ from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 
 _SQL = statements("sweep_store")
+_ACCESS_SQL = statements("access_log")
 _SWEEP = "sweep"
 
 # A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.
@@ -88,6 +90,14 @@ class SweepStore(port.SweepStore):
         arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
         with self._database.transaction(tenant_id) as connection:
             return {row["agent_id"] for row in connection.execute(_SQL["agents"], {"tenant": tenant_id} | arrays)}
+
+    def keep_audit(self) -> None:  # noqa: D102
+        with self._database.transaction() as connection:
+            connection.execute(_SQL["make_audit_partitions"])
+            tenants = [row["tenant_id"] for row in connection.execute(_ACCESS_SQL["uncounted_tenants"])]
+        for tenant_id in tenants:
+            with self._database.transaction(tenant_id) as connection:
+                record_rest(connection, tenant_id)
 
     def waiting_tenants(self) -> list[str]:  # noqa: D102
         with self._database.transaction() as connection:

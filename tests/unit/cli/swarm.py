@@ -15,12 +15,14 @@ from chimera.services.review_service import ReviewService
 from chimera.services.worker import WorkerService
 from chimera.settings import Settings
 from tests.fakes import (
+    FakeAccessLog,
     FakeAgentRegistry,
     FakeCardStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
+    FakeErasureStore,
     FakePlanStore,
     FakePolicyStore,
     FakeQueue,
@@ -75,6 +77,14 @@ class FakeServices(Services):
     @cached_property
     def plans(self) -> FakePlanStore:
         return FakePlanStore(self.database)
+
+    @cached_property
+    def access(self) -> FakeAccessLog:
+        return FakeAccessLog(self.database)
+
+    @cached_property
+    def erasures(self) -> FakeErasureStore:
+        return FakeErasureStore(self.database)
 
     @cached_property
     def controls(self) -> FakeControlStore:

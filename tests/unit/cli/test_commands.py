@@ -237,12 +237,13 @@ class TestAudit:
         of_plan = run("audit", "list", *TENANT, "--plan", plan_id, "--limit", "2", *JSON).json
         assert [entry["kind"] for entry in of_plan] == ["plan.submitted", "plan.planned"]
         assert {entry["plan_id"] for entry in of_plan} == {plan_id}
-        table = run("audit", "list", *TENANT, "--limit", "4")
+        table = run("audit", "list", *TENANT, "--limit", "9")
         assert "hitl: keyword.password" in table.out
-        assert "4 entries; --limit shows more" in table.err
+        assert "9 entries; --limit shows more" in table.err
 
     def test_nobody(self, run: Run) -> None:
-        assert run("audit", "list", "-t", "globex").err == "no entries of globex\n"
+        # That it was read is on record, and there is nobody's record to write that to.
+        assert run("audit", "list", "-t", "globex").code == 3
 
 
 def test_version(run: Run) -> None:

@@ -45,6 +45,15 @@ class TestState:
         assert (entry["plan_id"][:3], entry["task_id"][:3]) == ("pl_", "tk_")
         assert run("state", "get", "report", *TENANT, *JSON).json["value"] == {"text": "x" * 5000}
 
+    def test_what_was_erased_is_shown_as_redacted(self, run: Run) -> None:
+        entry = run("state", "get", "greeting", *TENANT, *JSON).json
+        run("audit", "erase", "--plan", entry["plan_id"], "--reason", "asked to", *TENANT)
+        assert run("state", "get", "greeting", *TENANT).out == "redacted\n"
+        assert "redacted" in run("state", "list", *TENANT).out
+        assert "redacted" in run("state", "history", "greeting", *TENANT).out
+        entry = run("state", "get", "greeting", *TENANT, *JSON).json
+        assert (entry["value"], entry["redacted"]) == (None, True)
+
     def test_get_of_what_is_not_there(self, run: Run) -> None:
         for command in ("get", "history"):
             ran = run("state", command, "nothing", *TENANT)

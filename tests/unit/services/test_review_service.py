@@ -155,7 +155,7 @@ def test_an_edit_is_committed_in_the_place_of_the_agent_s(house: House, cards: l
     assert [house.results(card.plan_id)[0].output for card in cards[:1]] == ["better"]
     [decision] = house.database.final.values()
     assert (decision.result_sha256, decision.decided_by) == (edited.result_sha256, "ann")
-    assert json.loads(edited.outcome)["confidence"] is None
+    assert json.loads(edited.outcome or "")["confidence"] is None
     assert house.reviews().revision(edited, 0).sha256 == cards[0].result_sha256
     assert house.reviews().revision(edited, 1).sha256 == edited.result_sha256
     with pytest.raises(InvalidInput, match="0 to 1"):

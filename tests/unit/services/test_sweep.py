@@ -1,12 +1,14 @@
 """The sweep: does whatever a lost message left undone."""
 
+import json
 import math
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from chimera.errors import StoreUnavailable
+from chimera.errors import PlanNotFound, StoreUnavailable
+from chimera.models.access import RECORDED_A_MINUTE
 from chimera.models.agent import ProcessBeat
 from chimera.models.lease import LEASE_SECONDS
 from chimera.models.plan import PlanState
@@ -178,3 +180,12 @@ def test_without_a_store_it_says_so(house: House) -> None:
     house.database.available = False
     with pytest.raises(StoreUnavailable):
         house.sweep().run()
+
+
+def test_refused_attempts_that_were_only_counted_are_put_on_record(house: House) -> None:
+    for _ in range(RECORDED_A_MINUTE + 3):
+        with pytest.raises(PlanNotFound):
+            house.plans.get(TENANT, house.clock.new_id())
+    house.clock.advance(61)
+    house.sweep().run()
+    assert [json.loads(entry.body)["facts"]["more"] for entry in house.database.audit[TENANT][-1:]] == [3]

@@ -7,15 +7,11 @@ select seq, hash from audit_head where tenant_id = %(tenant)s for update
 select clock_timestamp() as at
 
 -- name: append
--- Entries at the chain's end.
+-- Entries at the chain's end, which moves with them.
 insert into audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash)
 select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body, r.hash
   from unnest(%(seqs)b::bigint[], %(kinds)b::text[], %(actors)b::text[], %(plans)b::uuid[], %(tasks)b::uuid[],
               %(bodies)b::text[], %(hashes)b::bytea[]) as r (seq, kind, actor, plan_id, task_id, body, hash)
-
--- name: move_head
--- The chain's new end.
-update audit_head set seq = %(seq)s, hash = %(hash)s where tenant_id = %(tenant)s
 
 -- name: entries
 -- A tenant's entries after a sequence, of one plan or of all.

@@ -81,10 +81,11 @@ returning p.plan_id, p.state
 
 -- name: lock_retried
 -- A plan of which something is tried again: one such at a time.
-select state, task_count from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for no key update
+select state, task_count, erased_at is not null as erased
+  from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for no key update
 
 -- name: tasks_to_retry
--- Tasks that ended so and have not been tried again, with those they need that nobody has approved since.
+-- Tasks that ended so, have not been tried again and still have their input, with those they need that nobody has approved since.
 select t.task_id,
        case when t.depends_on is not null then array(
            select d.task_id from task d
@@ -94,6 +95,7 @@ select t.task_id,
        end as unmet
   from task t
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.state = any (%(states)s)
+   and t.erased_at is null
    and not exists (select from task c where c.tenant_id = t.tenant_id and c.parent_task_id = t.task_id)
  order by t.ordinal
 

@@ -86,7 +86,8 @@ select %(tenant)s, r.key, r.value::json, r.version + 1, r.task_id, clock_timesta
   join task t on t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
  where t.state in ('staged', 'in_review')
     on conflict (tenant_id, key) do update
-       set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at
+       set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at,
+           erased_at = null
      where s.version = excluded.version - 1
 returning key, version, task_id
 

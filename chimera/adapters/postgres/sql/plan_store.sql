@@ -74,7 +74,7 @@ returning state
 -- Plans with the counts of their tasks, newest first; one, or those in a state or of a session, or all. The pause of a
 -- plan that has ended meanwhile is over.
 select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_id, p.session_id, p.idempotency_key,
-       p.deadline, p.failure, p.first_audit_seq, p.submitted_at, p.finished_at, p.retry_of, p.task_count as tasks,
+       p.deadline, p.failure, p.first_audit_seq, p.submitted_at, p.finished_at, p.retry_of, p.erased_at, p.task_count as tasks,
        case when p.state in ('submitted', 'planning', 'running', 'in_review') then p.paused_at end as paused_at,
        case when p.state in ('submitted', 'planning', 'running', 'in_review') then p.paused_by end as paused_by,
        coalesce(w.committed, 0) as committed, coalesce(w.in_review, 0) as in_review, coalesce(w.denied, 0) as denied,
@@ -95,7 +95,7 @@ select p.tenant_id, p.plan_id, p.planner, p.goal, p.state, p.priority, p.trace_i
 -- name: results
 -- Tasks of a plan, wave by wave and within a wave in the planner's order, with the latest result of each; where a
 -- person's version of it was committed, that.
-select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label,
+select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label, t.erased_at is not null as erased,
        coalesce((select v.outcome
                    from commit c
                    join revision v on v.tenant_id = c.tenant_id and v.task_id = c.task_id and v.attempt = c.attempt
@@ -107,3 +107,9 @@ select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label,
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and (t.wave_no, t.ordinal) > (%(wave_no)s, %(ordinal)s)
  order by t.wave_no, t.ordinal
  limit %(limit)s
+
+-- name: erased
+-- Of these plans and tasks, those whose contents were erased.
+select plan_id as id from plan where tenant_id = %(tenant)s and plan_id = any (%(ids)b::uuid[]) and erased_at is not null
+union all
+select task_id from task where tenant_id = %(tenant)s and task_id = any (%(ids)b::uuid[]) and erased_at is not null

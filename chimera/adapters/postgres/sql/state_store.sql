@@ -2,8 +2,9 @@
 -- Entries of shared state as they are, with the commits that made them so: one, or those whose key begins so. Values of
 -- more bytes than asked for stay out.
 select s.tenant_id, s.key, case when octet_length(s.value::text) <= %(most)s then s.value end as value,
-       octet_length(s.value::text) > %(most)s as value_omitted, s.version, t.plan_id, c.task_id, c.attempt, d.decided_by,
-       c.committed_at, encode(c.result_sha256, 'hex') as result_sha256, octet_length(coalesce(v.outcome, r.outcome)::text) as result_size
+       coalesce(octet_length(s.value::text) > %(most)s, false) as value_omitted, s.erased_at is not null as erased, s.version,
+       t.plan_id, c.task_id, c.attempt, d.decided_by, c.committed_at, encode(c.result_sha256, 'hex') as result_sha256,
+       coalesce(octet_length(coalesce(v.outcome, r.outcome)::text), 0) as result_size
   from state s
   join commit c on c.tenant_id = s.tenant_id and c.task_id = s.task_id
   join decision d on d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.final
@@ -23,9 +24,10 @@ select s.tenant_id, s.key, case when octet_length(s.value::text) <= %(most)s the
 -- result. Results of more bytes than asked for stay out.
 select c.tenant_id, c.state_key as key, case when octet_length(coalesce(v.outcome, r.outcome)::text) <= %(most)s
        then coalesce(v.outcome, r.outcome) end as outcome,
-       octet_length(coalesce(v.outcome, r.outcome)::text) > %(most)s as value_omitted, c.state_version as version, t.plan_id, c.task_id, c.attempt,
+       coalesce(octet_length(coalesce(v.outcome, r.outcome)::text) > %(most)s, false) as value_omitted,
+       r.erased_at is not null as erased, c.state_version as version, t.plan_id, c.task_id, c.attempt,
        d.decided_by, c.committed_at, encode(c.result_sha256, 'hex') as result_sha256,
-       octet_length(coalesce(v.outcome, r.outcome)::text) as result_size
+       coalesce(octet_length(coalesce(v.outcome, r.outcome)::text), 0) as result_size
   from commit c
   join decision d on d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.final
   join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id

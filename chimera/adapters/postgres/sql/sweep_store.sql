@@ -142,3 +142,7 @@ select distinct w.tenant_id
   join plan p using (tenant_id, plan_id)
  where p.state in ('running', 'in_review') and p.paused_at is null
    and (w.state = 'waiting' or (w.state = 'in_flight' and w.published_at is null))
+
+-- name: make_audit_partitions
+-- The audit's partitions of this month and the next ones, where they are missing.
+select make_audit_partitions()

@@ -43,21 +43,6 @@ create table review_approval (
     foreign key (card_id, tenant_id) references review_card
 );
 
--- What a card asks, and about what, stays as it was opened; what was decided stays decided.
-create function refuse_card_change() returns trigger language plpgsql as $$
-begin
-    raise exception 'review card % is kept as it was', old.card_id using errcode = 'check_violation';
-end
-$$;
-create trigger review_card_kept before update on review_card for each row
-    when ((old.card_id, old.plan_id, old.task_id, old.attempt, old.result_sha256, old.approvals_needed)
-              is distinct from
-          (new.card_id, new.plan_id, new.task_id, new.attempt, new.result_sha256, new.approvals_needed)
-          or new.revision < old.revision
-          or old.status <> 'pending' and (old.status, old.decided_by, old.note, old.revision)
-                                         is distinct from (new.status, new.decided_by, new.note, new.revision))
-    execute function refuse_card_change();
-
 create function revision_needs_card() returns trigger language plpgsql
     set enable_seqscan = off set search_path = public, pg_temp as $$
 begin

@@ -1,0 +1,136 @@
+"""What several people must approve, and what they made of it: what is refused to direct SQL."""
+
+import pytest
+from psycopg import Connection, errors
+from psycopg.rows import TupleRow
+
+from tests.contract.direct import History, Session, commit, decide, move, recorded
+
+
+def commit_edited(connection: "Connection[TupleRow]", history: History, sha256: bytes) -> None:
+    decide(connection, history, history.in_review, sha256=sha256)
+    move(connection, history.in_review)
+    commit(connection, history, history.in_review, sha256)
+
+
+def approval(
+    connection: "Connection[TupleRow]", history: History, who: str, sha256: bytes, seq: int | None = None
+) -> None:
+    seq = recorded(connection, history, history.in_review, "review.approved") if seq is None else seq
+    connection.execute(
+        "insert into review_approval (tenant_id, card_id, result_sha256, approved_by, approved_at, audit_seq) "
+        "select tenant_id, card_id, %s, %s, now(), %s from review_card where task_id = %s",
+        [sha256, who, seq, history.in_review],
+    )
+
+
+def versions(connection: "Connection[TupleRow]", history: History) -> tuple[bytes, bytes]:
+    """The hashes of what the agent staged and of what a person made of it."""
+    row = connection.execute(
+        "select c.result_sha256, v.sha256 from review_card c join revision v using (card_id) where c.task_id = %s",
+        [history.in_review],
+    ).fetchone()
+    assert row is not None
+    return row[0], row[1]
+
+
+def test_nothing_is_committed_before_enough_people_approved_it(session: Session, history: History) -> None:
+    # Ann's edit is the first of two approvals; eve writes hers herself.
+    with session("judge", history.tenant_id) as connection:
+        _, edited = versions(connection, history)
+        with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
+            commit_edited(connection, history, edited)
+    with session("judge", history.tenant_id) as connection:
+        approval(connection, history, "eve", edited)
+        commit_edited(connection, history, edited)
+
+
+def test_approvals_of_one_version_do_not_commit_another(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection:
+        staged, edited = versions(connection, history)
+        approval(connection, history, "eve", edited)
+        with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
+            commit_edited(connection, history, staged)
+
+
+def test_one_person_approves_a_version_once(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection:
+        _, edited = versions(connection, history)
+        approval(connection, history, "eve", edited)
+        with pytest.raises(errors.UniqueViolation):
+            approval(connection, history, "eve", edited)
+
+
+def test_an_approval_has_its_audit_entry_by_the_same_person(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection:
+        _, edited = versions(connection, history)
+        with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
+            approval(connection, history, "bob", edited)  # the entry is eve's
+    for kind in ("task.decided", "review.claimed"):
+        with session("judge", history.tenant_id) as connection:
+            seq = recorded(connection, history, history.in_review, kind)
+            with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
+                approval(connection, history, "eve", edited, seq)
+    with session("judge", history.tenant_id) as connection:
+        of_another_task = recorded(connection, history, history.denied, "review.approved")
+        with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
+            approval(connection, history, "eve", edited, of_another_task)
+
+
+def test_an_approval_is_of_what_the_card_has_shown(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation, match="version"):
+        approval(connection, history, "eve", bytes(32))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "approvals_needed = 1",
+        "result_sha256 = sha256('')",
+        "attempt = attempt + 1",
+        "task_id = gen_random_uuid()",
+        "plan_id = gen_random_uuid()",
+        "revision = 0",
+    ],
+)
+def test_a_card_asks_what_it_was_opened_for(session: Session, history: History, change: str) -> None:
+    with session("judge", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege, match="keeps"):
+        connection.execute(f"update review_card set {change}".encode())
+
+
+def test_a_decided_card_stays_decided(session: Session, history: History) -> None:
+    for change in ("status = 'approved'", "decided_by = 'ann'", "note = 'x'", "revision = 9"):
+        with session("judge", history.tenant_id) as connection:
+            connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
+            with pytest.raises(errors.InsufficientPrivilege, match="keeps"):
+                connection.execute(f"update review_card set {change}".encode())
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(1, "pending"), (3, "pending"), (2, "denied")], ids=["old", "gap", "decided"]
+)
+def test_a_revision_is_the_next_of_a_card_that_waits(
+    session: Session, history: History, number: int, status: str
+) -> None:
+    insert = (
+        "insert into revision (tenant_id, card_id, number, task_id, attempt, outcome, sha256, reasons, policy_version, "
+        "edited_by) "
+        "select tenant_id, card_id, %s, task_id, attempt, '{}', sha256('{}'), '[]', 'p', 'eve' from review_card"
+    )
+    with session("judge", history.tenant_id) as connection:
+        connection.execute(insert, [2])
+        connection.rollback()
+    with session("judge", history.tenant_id) as connection:
+        if status == "denied":
+            connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
+        with pytest.raises((errors.ForeignKeyViolation, errors.UniqueViolation)):
+            connection.execute(insert, [number])
+
+
+def test_a_revision_is_stored_under_the_hash_of_its_bytes(session: Session, history: History) -> None:
+    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
+        connection.execute(
+            "insert into revision (tenant_id, card_id, number, task_id, attempt, outcome, sha256, reasons, "
+            "policy_version, edited_by) "
+            "select tenant_id, card_id, 2, task_id, attempt, '{}', sha256('{ }'), '[]', 'p', 'eve' from review_card"
+        )

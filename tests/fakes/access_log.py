@@ -1,0 +1,17 @@
+"""Who read the audit, in memory."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from chimera.models.audit import AuditEvent
+from chimera.ports import access_log as port
+from tests.fakes.database import FakeDatabase
+
+
+class FakeAccessLog(port.AccessLog):
+    def __init__(self, database: FakeDatabase) -> None:
+        self._database = database
+
+    def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:
+        event = AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))
+        self._database.opened().record(tenant_id, [event])

@@ -1,0 +1,98 @@
+"""`chimera audit erase`, how erased contents are shown, and that reading the audit is on record."""
+
+import pytest
+
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.swarm import FakeServices
+
+TENANT = ("-t", "acme")
+JSON = ("-o", "json")
+ERASE = ("audit", "erase", *TENANT, "--reason", "asked to", "--as", "ann")
+
+
+@pytest.fixture
+def ended(run: Run, plan_id: str) -> str:
+    """The plan, once people have decided."""
+    for card in run("review", "list", *TENANT, *JSON).json:
+        run("review", "deny", card["card_id"], *TENANT, "--reason", "names Ann Smith")
+    return plan_id
+
+
+def task_of(run: Run, plan_id: str) -> str:
+    return str(run("plan", "results", plan_id, *TENANT, *JSON).json[0]["task_id"])
+
+
+def test_a_plan_is_erased_and_shown_as_redacted(run: Run, ended: str) -> None:
+    assert "Ann Smith" in run("review", "list", *TENANT, "--status", "all", *JSON).out
+    erased = run(*ERASE, "--plan", ended, *JSON).json
+    assert (erased["erased"], erased["plans"], len(erased["tasks"]), len(erased["cards"])) == (True, [ended], 3, 2)
+    shown = run("plan", "show", ended, *TENANT)
+    assert "redacted" in shown.out
+    assert run("plan", "show", ended, *TENANT, *JSON).json["redacted"] is True
+    results = run("plan", "results", ended, *TENANT, *JSON).json
+    assert {(result["redacted"], result["output"]) for result in results} == {(True, None)}
+    assert run("plan", "results", ended, *TENANT).out.count("redacted") == 3
+
+
+def test_a_card_is_shown_as_redacted(run: Run, ended: str) -> None:
+    run(*ERASE, "--plan", ended)
+    for card in run("review", "list", *TENANT, "--status", "all", *JSON).json:
+        assert (card["redacted"], card["note"]) == (True, None)
+        shown = run("review", "show", card["card_id"], *TENANT)
+        assert shown.out.count("redacted") == 2
+        assert "Ann Smith" not in shown.out
+        contents = run("review", "show", card["card_id"], *TENANT, *JSON).json
+        assert (contents["input"], contents["output"]) == (None, None)
+
+
+def test_the_audit_says_what_was_redacted_by_whom_and_why(run: Run, ended: str) -> None:
+    run(*ERASE, "--task", task_of(run, ended))
+    entries = run("audit", "list", *TENANT, *JSON).json
+    assert sum(entry["redacted"] for entry in entries if entry["kind"] == "task.decided") >= 1
+    [entry] = [entry for entry in entries if entry["kind"] == "audit.erased"]
+    assert (entry["actor"], entry["facts"]["reason"]) == ("ann", "asked to")
+    assert "(redacted)" in run("audit", "list", *TENANT).out
+
+
+def test_one_task_is_erased(run: Run, ended: str) -> None:
+    ran = run(*ERASE, "--task", task_of(run, ended))
+    assert (ran.code, ran.out.count("tk_")) == (0, 1)
+    states = [result["redacted"] for result in run("plan", "results", ended, *TENANT, *JSON).json]
+    assert states == [True, False, False]
+    again = run(*ERASE, "--task", task_of(run, ended))
+    assert "nothing was left to erase" in again.err
+
+
+def test_what_has_not_ended_is_refused(run: Run, plan_id: str) -> None:
+    assert run(*ERASE, "--plan", plan_id).code == 5
+
+
+def test_what_is_not_the_tenant_s_is_not_found(run: Run, services: FakeServices, ended: str) -> None:
+    services.tenants.add("globex", "tests")
+    ran = run("audit", "erase", "-t", "globex", "--reason", "r", "--task", task_of(run, ended))
+    assert ran.code == 3
+    kinds = [entry["kind"] for entry in run("audit", "list", "-t", "globex", *JSON).json]
+    assert kinds == ["tenant.added", "access.refused"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--plan", "pl_" + "0" * 32, "--task", "tk_" + "0" * 32),
+        ("--plan", "tk_" + "0" * 32),
+        ("--task", "tk_" + "0" * 32, "--reason", " "),
+        ("--task", "tk_" + "0" * 32, "--reason", "x" * 501),
+    ],
+)
+def test_a_wrong_command_line_says_what_is_wrong(run: Run, arguments: tuple[str, ...]) -> None:
+    ran = run(*ERASE, *arguments)
+    assert ran.code == 2
+    assert "--" in ran.err or "id:" in ran.err
+
+
+def test_who_reads_the_audit_is_on_record(run: Run, plan_id: str) -> None:
+    run("audit", "list", *TENANT, "--plan", plan_id, "--limit", "2", "--as", "bob")
+    entry = run("audit", "list", *TENANT, *JSON).json[-1]
+    assert (entry["kind"], entry["actor"]) == ("audit.read", "bob")
+    assert entry["facts"] == {"command": "audit list", "plan": plan_id, "limit": 2, "rows": 2}
