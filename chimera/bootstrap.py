@@ -2,6 +2,7 @@
 
 import os
 from functools import cache, cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,8 +12,13 @@ from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue import Queue
 from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
+from chimera.adapters.files.key_ring import KeyRing
+from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.access_log import AccessLog
+from chimera.adapters.postgres.audit_log import AuditLog
 from chimera.adapters.postgres.card_store import CardStore
+from chimera.adapters.postgres.checkpoint_store import CheckpointStore, Sealing
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
@@ -33,6 +39,8 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.models.skill import Catalogue
 from chimera.ports.access_log import AccessLog as AccessLogPort
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
+from chimera.ports.audit_log import AuditLog as AuditLogPort
+from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore as ControlStorePort
 from chimera.ports.erasure_store import ErasureStore as ErasureStorePort
@@ -44,6 +52,7 @@ from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.calibration_report import CalibrationReports
+from chimera.services.checkpointer import Checkpointer
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
@@ -60,6 +69,10 @@ from chimera.settings import Settings, settings
 
 if TYPE_CHECKING:
     from chimera.adapters.postgres.migrate import Migrations
+
+
+# So many intervals of checkpoints an entry may wait to be sealed; then nothing is decided any more.
+INTERVALS_UNTIL_UNAVAILABLE = 3
 
 
 class Services:
@@ -183,7 +196,7 @@ class Services:
     def reviews(self) -> ReviewService:
         """Cards and people's decisions; roles app and judge."""
         limit = self._settings.max_output_bytes
-        cards = CardStore(self._judge_database)
+        cards = CardStore(self._judge_database, self._sealing)
         return ReviewService(ReviewStore(self._app_database), cards, self._catalogue, max_output_bytes=limit)
 
     @cached_property
@@ -196,6 +209,33 @@ class Services:
         """Does what lost messages left undone; role judge."""
         dispatcher = self._dispatcher(self._judge_database)
         return Sweep(SweepStore(self._judge_database), dispatcher, self._queue, self.agents)
+
+    @cached_property
+    def checkpointer(self) -> Checkpointer:
+        """Seals the audit; role judge."""
+        return Checkpointer(
+            CheckpointStore(self._judge_database),
+            self.checkpoint_places,
+            self.key_ring,
+            self._clock,
+            origin=self._settings.checkpoint_origin,
+            interval_seconds=self._settings.checkpoint_seconds,
+        )
+
+    @cached_property
+    def audit_log(self) -> AuditLogPort:
+        """Audits to verify; role app."""
+        return AuditLog(self._app_database)
+
+    @cached_property
+    def checkpoint_places(self) -> list[CheckpointPlace]:
+        """Where checkpoints are kept; empty where there are none."""
+        return [_place(named) for named in self._settings.checkpoint_places]
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """The keys of checkpoints."""
+        return KeyRing(self._settings.audit_keys, self._clock)
 
     def refused(self) -> dict[str, int]:
         """How many messages were refused, by reason."""
@@ -222,7 +262,14 @@ class Services:
 
     @cached_property
     def _decisions(self) -> DecisionStore:
-        return DecisionStore(self._judge_database)
+        return DecisionStore(self._judge_database, self._sealing)
+
+    @property
+    def _sealing(self) -> Sealing | None:
+        if not self.checkpoint_places:
+            return None
+        limit = INTERVALS_UNTIL_UNAVAILABLE * self._settings.checkpoint_seconds
+        return Sealing(limit, ", ".join(place.name for place in self.checkpoint_places))
 
     @cached_property
     def _app_database(self) -> Database:
@@ -238,6 +285,10 @@ class Services:
     def _dispatcher(self, database: Database) -> Dispatcher:
         window = self._settings.wave_window
         return Dispatcher(WaveStore(database), self._queue, self.agents, self._catalogue, window=window)
+
+
+def _place(named: str) -> CheckpointPlace:
+    return HttpPlace(named) if named.startswith(("http://", "https://")) else FilePlace(Path(named).expanduser())
 
 
 @cache

@@ -1,6 +1,5 @@
 """The Python API: submit a plan, follow it, read what it brought."""
 
-import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from time import monotonic, sleep
@@ -107,8 +106,8 @@ class PlanHandle:
             settled = self.status in SETTLED  # read before the entries: none of them can be missed
             while entries := self._services.plans.entries(self.tenant_id, self.plan_id, after, _PAGE):
                 for entry in entries:
-                    facts = json.loads(entry.body)["facts"]
-                    yield PlanEvent.model_validate(entry.model_dump(include=_EVENT_FIELDS) | {"facts": facts})
+                    facts = {"facts": entry.facts or {}}
+                    yield PlanEvent.model_validate(entry.model_dump(include=_EVENT_FIELDS) | facts)
                 after = entries[-1].seq
             if settled:
                 return

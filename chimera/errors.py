@@ -130,6 +130,18 @@ class LlmFailed(ChimeraError):
     """The model did not answer."""
 
 
+class AuditUnavailable(ChimeraError):
+    """The audit cannot be sealed by a checkpoint, so nothing may be decided."""
+
+
+class AuditContradicted(AuditUnavailable):
+    """The database's audit is not the one that was sealed."""
+
+
+class CheckpointConflict(Conflict):
+    """The checkpoint does not follow the last one that is kept."""
+
+
 class EmbeddedServerError(ChimeraError):
     """An embedded server cannot be started."""
 

@@ -39,6 +39,15 @@ class Settings(BaseSettings):
     # Celery's broker and result store, one server: redis://[:password@]host:port/db
     redis_url: SecretStr | None = None
 
+    # The audit's checkpoints (docs/audit.md): folders and http(s) URLs that keep them, with commas between; where none
+    # is named there are no checkpoints. And the folder of the keys that sign them.
+    checkpoints: str | None = None
+    audit_keys: Path | None = None
+    # How often a tenant with new entries gets one. Nothing is decided once an entry has waited three times as long.
+    checkpoint_seconds: float = Field(default=60.0, ge=1, le=86_400)
+    # The name of this deployment in its checkpoints.
+    checkpoint_origin: str = Field(default="chimera", min_length=1)
+
     # Tasks in one wave, which is one Celery chord and one transaction of the Judge.
     wave_size: int = Field(default=400, ge=1, le=1000)
     # Waves of one tenant that may be in flight; the rest waits in PostgreSQL.
@@ -53,6 +62,11 @@ class Settings(BaseSettings):
     max_child_memory_bytes: int | None = Field(default=None, ge=128 * 1024 * 1024)
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
+
+    @property
+    def checkpoint_places(self) -> list[str]:
+        """The folders and URLs of CHIMERA_CHECKPOINTS."""
+        return [place.strip() for place in (self.checkpoints or "").split(",") if place.strip()]
 
     def require(self, name: str) -> str:
         """The secret value of a URL setting.

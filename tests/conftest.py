@@ -1,11 +1,13 @@
 """What all tests share: the real servers, started once for all, and for each test a tenant of its own."""
 
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
@@ -37,6 +39,10 @@ def running_servers() -> Iterator[dict[str, str]]:
             env = dict(running.variables)
             roles = [env[f"CHIMERA_{role}_DATABASE_URL"] for role in ("APP", "WORKER", "JUDGE")]
             Migrations(env["CHIMERA_OWNER_DATABASE_URL"]).upgrade(roles)
+            secret = json.loads((folder / "passwords.json").read_text())["postgres"]
+            owner = urlsplit(env["CHIMERA_OWNER_DATABASE_URL"])
+            address = owner.netloc.rpartition("@")[2]
+            env["SUPERUSER_DATABASE_URL"] = urlunsplit(owner._replace(netloc=f"postgres:{secret}@{address}"))
             yield env
     finally:
         shutil.rmtree(folder)

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from chimera.chaos.sql import sections
 from chimera.models.audit import GENESIS, chained
-from chimera.models.record import Record
+from chimera.models.record import Record, sha256
 
 
 class Harm(StrEnum):
@@ -83,13 +83,16 @@ def _check_chain(cursor: psycopg.Cursor[dict[str, Any]], tenant: str) -> Iterato
     seq, previous = 0, GENESIS
     while True:
         cursor.execute(
-            "select seq, hash, body from audit where tenant_id = %s and seq > %s order by seq limit %s",
+            "select seq, hash, body, payload from audit where tenant_id = %s and seq > %s order by seq limit %s",
             [tenant, seq, _ENTRIES_AT_ONCE],
         )
         rows = cursor.fetchall()
         for row in rows:
             if row["seq"] != seq + 1 or bytes(row["hash"]) != chained(previous, row["body"]):
                 yield _violation(chain, tenant, row["seq"], "its hash is not that of the chain so far and its body")
+                return
+            if row["payload"] is not None and sha256(row["payload"]).hex() not in row["body"]:
+                yield _violation(chain, tenant, row["seq"], "its payload is not the one that its body names")
                 return
             seq, previous = row["seq"], bytes(row["hash"])
         if not rows:

@@ -70,8 +70,8 @@ select c.task_id as id, encode(c.result_sha256, 'hex') as what from commit c
           and d.result_sha256 = c.result_sha256 and r.sha256 = c.result_sha256
           and (r.erased_at is not null or r.sha256 = sha256(convert_to(r.outcome::text, 'UTF8')))
           and a.kind = 'task.decided' and a.at <= c.committed_at
-          and a.body::json #>> '{facts,verdict}' = 'approve'
-          and a.body::json #>> '{facts,result_sha256}' = encode(c.result_sha256, 'hex'))
+          and coalesce(a.payload::json, a.body::json -> 'facts') ->> 'verdict' = 'approve'
+          and coalesce(a.payload::json, a.body::json -> 'facts') ->> 'result_sha256' = encode(c.result_sha256, 'hex'))
 
 -- name: refused_and_committed
 -- What was refused for good, or stopped, is not committed.

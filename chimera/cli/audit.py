@@ -1,11 +1,10 @@
 """`chimera audit`: what happened, who decided it, and why."""
 
-import json
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli import audit_erase
+from chimera.cli import audit_erase, audit_export, audit_key, audit_verify
 from chimera.cli.context import Actor, Tenant, actor, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table
 from chimera.models.ids import IdKind, format_id
@@ -17,7 +16,10 @@ if TYPE_CHECKING:
     from chimera.models.audit import AuditEntry
 
 app = typer.Typer(help="Read the record of what happened and who decided it.", no_args_is_help=True)
+app.command("verify")(audit_verify.verify)
+app.command("export")(audit_export.export)
 app.command("erase")(audit_erase.erase)
+app.add_typer(audit_key.app, name="key")
 
 
 @app.command("list")
@@ -50,7 +52,7 @@ def list_entries(
 
 
 def entry_json(entry: "AuditEntry") -> dict[str, Any]:
-    """The entry with its facts, and what its hash is taken of: `body`."""
+    """The entry with its facts, what its hash is taken of (`body`), and what that has the SHA-256 of."""
     return {
         "tenant_id": entry.tenant_id,
         "seq": entry.seq,
@@ -59,8 +61,9 @@ def entry_json(entry: "AuditEntry") -> dict[str, Any]:
         "actor": entry.actor,
         "plan_id": entry.plan_id and format_id(IdKind.PLAN, entry.plan_id),
         "task_id": entry.task_id and format_id(IdKind.TASK, entry.task_id),
-        "facts": json.loads(entry.body)["facts"],
+        "facts": entry.facts,
         "body": entry.body,
+        "payload": entry.payload,
         "hash": entry.hash.hex(),
     }
 
@@ -77,21 +80,22 @@ def _rows(entries: "Sequence[AuditEntry]", erased: "set[UUID]") -> list[list[str
 
 def _row(entry: "AuditEntry", *, redacted: bool) -> list[str]:
     values = entry_json(entry)
-    facts: dict[str, Any] = values["facts"]
-    rules = ", ".join(reason["rule"] for reason in facts.get("reasons", []))
-    what = (
-        facts.get("verdict")
-        or facts.get("status")
-        or ", ".join(f"{key} {facts[key]}" for key in _SHORT if key in facts)
-    )
+    facts: dict[str, Any] | None = values["facts"]
     return [
         str(entry.seq),
         moment(entry.at),
         entry.kind,
         entry.actor,
         values["task_id"] or values["plan_id"] or "",
-        (f"{what}: {rules}" if rules else str(what)) + (" (redacted)" if redacted else ""),
+        ("(erased)" if facts is None else _what(facts)) + (" (redacted)" if redacted else ""),
     ]
+
+
+def _what(facts: dict[str, Any]) -> str:
+    rules = ", ".join(reason["rule"] for reason in facts.get("reasons", []))
+    shown = ", ".join(f"{key} {facts[key]}" for key in _SHORT if key in facts)
+    what = str(facts.get("verdict") or facts.get("status") or shown)
+    return f"{what}: {rules}" if rules else what
 
 
 _SHORT = (

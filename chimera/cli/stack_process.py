@@ -117,11 +117,12 @@ class StackProcess:
         from chimera.adapters.embedded.procfile import read_procfile
 
         commands = read_procfile(self._procfile)
-        with _timed() as took, EmbeddedServers() as servers:
+        with _timed() as took, EmbeddedServers(checkpoints=True) as servers:
             self.has_started = True
             os.environ.update(servers.variables)
             self._step(_addresses(servers.variables), took())
             self._prepare_database(servers.variables)
+            _prepare_keys(servers.variables)
 
             log_dir = servers.data_dir / "logs"
             flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in commands else 0
@@ -188,6 +189,16 @@ class StackProcess:
             "tenants": self._tenants,
             "flower_url": f"http://127.0.0.1:{flower_port}" if flower_port else None,
         }
+
+
+def _prepare_keys(variables: dict[str, str]) -> None:
+    """Makes the first key that seals the audit, in a data folder that has none."""
+    from chimera.adapters.files.key_ring import KeyRing
+    from chimera.adapters.system_clock import SystemClock
+
+    folder = Path(variables["CHIMERA_AUDIT_KEYS"])
+    if variables["CHIMERA_CHECKPOINTS"] and not folder.exists():
+        KeyRing(folder, SystemClock()).create()
 
 
 @contextmanager

@@ -1,12 +1,18 @@
-"""The audit: one chain of entries per tenant, each entry's hash covering the one before it."""
+"""The audit: one chain of entries per tenant, each entry's hash covering the one before it.
+
+What happened (`facts`) stands beside the hashed text, which holds its SHA-256: so a person's data can be erased
+from an entry, and the entry still proves what it was. Entries of the first releases have the facts in the hashed text
+itself; which of the two an entry is, its hashed text says.
+"""
 
 import hashlib
-from collections.abc import Iterable
-from datetime import datetime
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from chimera.models.record import Instant, Record, TenantId, canonical_json
+from chimera.models.record import Instant, Record, TenantId, canonical_json, sha256
 
 
 class AuditEvent(Record):
@@ -29,12 +35,21 @@ class AuditEntry(Record):
     actor: str
     plan_id: UUID | None
     task_id: UUID | None
-    body: str  # canonical JSON of all of the above and the facts
+    body: str  # the hashed text: canonical JSON of all of the above and the payload's SHA-256
+    payload: str | None  # the facts, canonical JSON; None where they stand in the body, or were erased
     hash: bytes
+
+    @property
+    def facts(self) -> dict[str, Any] | None:
+        """What happened; None where that was erased."""
+        found: dict[str, Any] | None = json.loads(self.payload) if self.payload else json.loads(self.body).get("facts")
+        return found
 
 
 # What the first entry's hash is chained to, and the head of a chain without entries.
 GENESIS = bytes(32)
+# The entry that says which facts and results were erased, and so may be missing. Its own are never erased.
+ERASED = "audit.erased"
 
 
 def chained(previous: bytes, body: str) -> bytes:
@@ -42,30 +57,32 @@ def chained(previous: bytes, body: str) -> bytes:
     return hashlib.sha256(previous + body.encode()).digest()
 
 
+def body_of(event: AuditEvent, tenant_id: str, seq: int, at: datetime, payload: str) -> str:
+    """The text that an entry's hash is taken of. It names its tenant and sequence, so that it fits one place only."""
+    return canonical_json(
+        {
+            "tenant_id": tenant_id,
+            "seq": seq,
+            "at": at.astimezone(UTC).isoformat(),
+            "kind": event.kind,
+            "actor": event.actor,
+            "plan_id": event.plan_id and event.plan_id.hex,
+            "task_id": event.task_id and event.task_id.hex,
+            "payload_sha256": sha256(payload).hex(),
+        }
+    )
+
+
 def chain(
     tenant_id: str, head_seq: int, head_hash: bytes, at: datetime, events: Iterable[AuditEvent]
 ) -> list[AuditEntry]:
-    """The entries that these events become after the chain's head.
-
-    A body names its tenant and sequence, so that an entry fits one place only.
-    """
+    """The entries that these events become after the chain's head."""
     entries: list[AuditEntry] = []
     seq, previous = head_seq, head_hash
-    stamp = at.isoformat()
     for event in events:
         seq += 1
-        body = canonical_json(
-            {
-                "tenant_id": tenant_id,
-                "seq": seq,
-                "at": stamp,
-                "kind": event.kind,
-                "actor": event.actor,
-                "plan_id": event.plan_id and event.plan_id.hex,
-                "task_id": event.task_id and event.task_id.hex,
-                "facts": event.facts,
-            }
-        )
+        payload = canonical_json(event.facts)
+        body = body_of(event, tenant_id, seq, at, payload)
         previous = chained(previous, body)
         entries.append(
             AuditEntry(
@@ -77,7 +94,33 @@ def chain(
                 plan_id=event.plan_id,
                 task_id=event.task_id,
                 body=body,
+                payload=payload,
                 hash=previous,
             )
         )
     return entries
+
+
+class Erasures:
+    """What may be missing, because entries of the chain say that it was erased."""
+
+    def __init__(self) -> None:
+        self._ranges: list[tuple[int, int]] = []
+        self._results: set[tuple[str, int]] = set()
+
+    def learn(self, facts: Mapping[str, Any]) -> None:
+        """Takes up the facts of one `audit.erased`.
+
+        `entries` are ranges of sequences, both ends included, whose payload may be null; `results` are tasks and
+        attempts whose outcome may be.
+        """
+        self._ranges += [(int(first), int(last)) for first, last in facts.get("entries", ())]
+        self._results |= {(str(task_id), int(attempt)) for task_id, attempt in facts.get("results", ())}
+
+    def names_entry(self, seq: int) -> bool:
+        """Whether this entry's payload was erased."""
+        return any(first <= seq <= last for first, last in self._ranges)
+
+    def names_result(self, task_id: UUID, attempt: int) -> bool:
+        """Whether this result's outcome was erased."""
+        return (task_id.hex, attempt) in self._results

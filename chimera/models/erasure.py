@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from chimera.models.audit import AuditEvent
+from chimera.models.audit import ERASED, AuditEvent
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, TenantId
 
@@ -70,7 +70,7 @@ def erased_events(erasure: Erasure, erased: Erased, plan_id: UUID) -> list[Audit
             "entries": [],
         }
         events.append(
-            AuditEvent(kind="audit.erased", actor=erasure.actor, plan_id=plan_id, task_id=erasure.task_id, facts=facts)
+            AuditEvent(kind=ERASED, actor=erasure.actor, plan_id=plan_id, task_id=erasure.task_id, facts=facts)
         )
         first = first | {"plans": []}
     return events

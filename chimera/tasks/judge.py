@@ -5,18 +5,20 @@ from uuid import UUID
 from structlog.contextvars import bound_contextvars
 
 from chimera.bootstrap import services
+from chimera.errors import AuditUnavailable
 from chimera.models.wave import WaveRef
 from chimera.tasks.base import ChimeraTask, app
 
 
-@app.task(name="chimera.judge", base=ChimeraTask)
+# While the audit cannot be sealed results stay staged, and the sweep has the wave judged later.
+@app.task(name="chimera.judge", base=ChimeraTask, throws=(AuditUnavailable,))
 def judge(tenant_id: str, plan_id: str, wave_no: int) -> int:
     """Gates what the wave has staged; returns how many results it decided on."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
         return services().judge.judge_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
 
 
-@app.task(name="chimera.stop", base=ChimeraTask)
+@app.task(name="chimera.stop", base=ChimeraTask, throws=(AuditUnavailable,))
 def stop(tenant_id: str, plan_id: str) -> None:
     """Ends the open tasks and cards of a plan that stops."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):

@@ -5,11 +5,13 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from chimera.errors import PlanNotFound
 from chimera.models.audit import AuditEvent, chain
+from chimera.models.checkpoint import NO_CHECKPOINT, Draft, sign
 from chimera.models.gate import Staged
 from chimera.models.policy import Policy
 from chimera.ports.decision_store import WaveDecision
@@ -60,6 +62,11 @@ def live(scene: Scene) -> History:
     assert scene.world.replans.save(sent_back.wave, sent_back.ids[0], token, better)
     with suppress(PlanNotFound):
         scene.world.plans.get(scene.tenant_id, scene.world.clock.new_id())
+    head = scene.entries()[-1]
+    draft = Draft(
+        origin="tests", tenant_id=scene.tenant_id, number=1, seq=head.seq, hash=head.hash.hex(), previous=NO_CHECKPOINT
+    )
+    assert scene.world.checkpoints.add(sign(draft, Ed25519PrivateKey.generate(), head.at))
     scene.world.policy_changes.apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     return History(
         scene.tenant_id,
@@ -83,9 +90,9 @@ def recorded(connection: "Connection[TupleRow]", history: History, task_id: UUID
     assert now is not None
     [entry] = chain(history.tenant_id, head[0], head[1], now[0], [event])
     connection.execute(
-        "insert into audit (tenant_id, seq, at, kind, actor, task_id, body, hash) "
-        "values (%s, %s, %s, %s, %s, %s, %s, %s)",
-        [entry.tenant_id, entry.seq, entry.at, entry.kind, entry.actor, task_id, entry.body, entry.hash],
+        "insert into audit (tenant_id, seq, at, kind, actor, task_id, body, payload, hash) "
+        "values (%s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        [entry.tenant_id, entry.seq, entry.at, entry.kind, entry.actor, task_id, entry.body, entry.payload, entry.hash],
     )
     return entry.seq
 

@@ -30,7 +30,7 @@ def release(scene: Scene, card: ReviewCard, who: str = "ann") -> None:
 
 
 def facts(scene: Scene, kind: str) -> list[dict[str, object]]:
-    return [json.loads(entry.body)["facts"] for entry in scene.entries() if entry.kind == kind]
+    return [entry.facts or {} for entry in scene.entries() if entry.kind == kind]
 
 
 # Opening.

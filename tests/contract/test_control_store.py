@@ -1,6 +1,5 @@
 """Stopping many plans, pausing, resuming, and trying again."""
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
@@ -411,7 +410,7 @@ def test_a_retry_is_on_record(scene: Scene) -> None:
     retried = scene.retry(planned.plan_id, FAILED, STOPPED)
     assert scene.kinds(retried.plan_id) == ["plan.submitted", "plan.planned"]
     submitted, _ = scene.entries(retried.plan_id)
-    facts = json.loads(submitted.body)["facts"]
+    facts = submitted.facts or {}
     assert (submitted.actor, facts["retry_of"]) == ("ann", planned.plan_id.hex)
     assert facts["retried"] == ["failed", "stopped"]
     assert scene.shown(retried.plan_id).first_audit_seq == submitted.seq

@@ -1,7 +1,5 @@
 """Decisions and what they change."""
 
-import json
-
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
@@ -151,7 +149,7 @@ def test_every_decision_is_audited_and_then_the_plan_s_end(scene: Scene) -> None
         ("task.decided", "policy", planned.ids[1]),
         ("plan.completed", "judge", None),
     ]
-    facts = [json.loads(entry.body)["facts"] for entry in entries]
+    facts = [(entry.facts or {}) for entry in entries]
     assert [fact.get("verdict") for fact in facts] == [Verdict.APPROVE, Verdict.DENY, None]
     text = canonical_json(success().model_dump(mode="json"))
     assert facts[0] == {
@@ -281,8 +279,8 @@ def test_a_task_that_saw_an_older_version_is_ruled_on_as_a_conflict(scene: Scene
     assert scene.states(second.plan_id) == [TaskState.QUEUED]
     assert scene.world.shared_state(scene.tenant_id, "k") == ("one", 1)
     assert scene.world.committed(scene.tenant_id) == set(first.ids)
-    body = json.loads(scene.entries(second.plan_id)[-1].body)
-    assert body["facts"]["reasons"][0]["rule"] == "state.changed"
+    facts = scene.entries(second.plan_id)[-1].facts or {}
+    assert facts["reasons"][0]["rule"] == "state.changed"
 
 
 def test_a_conflict_on_the_last_attempt_exhausts_the_task(scene: Scene) -> None:

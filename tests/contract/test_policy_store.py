@@ -1,7 +1,5 @@
 """Policies, version by version."""
 
-import json
-
 import pytest
 
 from chimera.errors import UnknownTenant
@@ -20,7 +18,7 @@ MILD = Policy(name="mild", defaults=SkillPolicy(confidence=Bands(approve=0.5)))
 
 def applied(scene: Scene) -> list[dict[str, object]]:
     entries = scene.entries()
-    return [json.loads(entry.body)["facts"] for entry in entries if entry.kind == "policy.applied"]
+    return [(entry.facts or {}) for entry in entries if entry.kind == "policy.applied"]
 
 
 def test_a_tenant_without_a_policy_has_the_default(scene: Scene) -> None:

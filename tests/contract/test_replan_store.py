@@ -24,12 +24,11 @@ def begun(scene: Scene, wave: WaveRef) -> tuple[ReplanJob, UUID]:
 
 
 def decided(scene: Scene, plan_id: UUID) -> list[dict[str, object]]:
-    bodies = [json.loads(entry.body) for entry in scene.entries(plan_id) if entry.kind == "task.decided"]
-    return [body["facts"] for body in bodies]
+    return [entry.facts or {} for entry in scene.entries(plan_id) if entry.kind == "task.decided"]
 
 
 def facts(scene: Scene, plan_id: UUID, kind: str) -> list[dict[str, object]]:
-    return [json.loads(entry.body)["facts"] for entry in scene.entries(plan_id) if entry.kind == kind]
+    return [(entry.facts or {}) for entry in scene.entries(plan_id) if entry.kind == kind]
 
 
 # Sent back.

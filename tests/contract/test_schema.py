@@ -29,6 +29,7 @@ TABLES = (
     "refusal",
     "revision",
     "review_approval",
+    "audit_checkpoint",
 )
 
 # Who may do what.
@@ -65,13 +66,18 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(
-            ("audit", "decision", "commit", "state", "review_card", "revision", "review_approval", "refusal"), ALL
+            (
+                *("audit", "audit_checkpoint", "decision", "commit", "state"),
+                *("review_card", "revision", "review_approval", "refusal"),
+            ),
+            ALL,
         ),
         "update": {
             "plan": "epoch finished_at lease_token lease_until published_at state stop_state stopped_by",
             "wave": ALL,
             "task": "feedback lease_token lease_until lost replan replan_tries replans state",
             "audit_head": "hash seq",
+            "audit_checkpoint": "kept_at",
             "state": ALL,
             "review_card": ALL,
             "refusal": ALL,
@@ -311,6 +317,8 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
             "where polname not like '%_of_tenant' and polpermissive"
         ).fetchall()
     assert sorted(rows) == [
+        ("audit_checkpoint_for_sweep", "r", "{chimera_judge}"),
+        ("audit_head_for_sweep", "r", "{chimera_judge}"),
         ("plan_for_sweep", "r", "{chimera_judge}"),
         ("policy_of_all", "r", "{-}"),
         ("refusal_for_sweep", "r", "{chimera_judge}"),
@@ -328,8 +336,16 @@ def readable(role: str) -> set[str]:
     return set(TABLES) if role == "owner" else set(MAY[role]["select"])
 
 
-# The sweep finds work of all tenants, and refused attempts that were only counted; the owner lists tenants.
-ACROSS = {("judge", "plan"), ("judge", "wave"), ("judge", "refusal"), ("owner", "tenant")}
+# The sweep finds work of all tenants, refused attempts that were only counted, and whose audit has to be sealed; the
+# owner lists tenants.
+ACROSS = {
+    ("judge", "plan"),
+    ("judge", "wave"),
+    ("judge", "refusal"),
+    ("judge", "audit_head"),
+    ("judge", "audit_checkpoint"),
+    ("owner", "tenant"),
+}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chimera.adapters.postgres.access_log import AccessLog
 from chimera.adapters.postgres.card_store import CardStore
+from chimera.adapters.postgres.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
@@ -26,6 +27,7 @@ from chimera.models.decision import Verdict
 from chimera.ports import (
     access_log,
     card_store,
+    checkpoint_store,
     clock,
     control_store,
     decision_store,
@@ -44,6 +46,7 @@ from chimera.ports import (
 from tests.fakes import (
     FakeAccessLog,
     FakeCardStore,
+    FakeCheckpointStore,
     FakeClock,
     FakeControlStore,
     FakeDatabase,
@@ -84,6 +87,7 @@ class World(ABC):
     states: state_store.StateStore
     access: access_log.AccessLog
     erasures: erasure_store.ErasureStore
+    checkpoints: checkpoint_store.CheckpointStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -126,6 +130,7 @@ class FakeWorld(World):
             states=FakeStateStore(self.database),
             access=FakeAccessLog(self.database),
             erasures=FakeErasureStore(self.database),
+            checkpoints=FakeCheckpointStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -186,6 +191,7 @@ class PostgresWorld(World):
             states=StateStore(app),
             access=AccessLog(app),
             erasures=ErasureStore(owner),
+            checkpoints=CheckpointStore(judge),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

@@ -3,6 +3,7 @@
 from tests.fakes.access_log import FakeAccessLog
 from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.card_store import FakeCardStore
+from tests.fakes.checkpoints import FakeCheckpointPlace, FakeCheckpointStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
@@ -25,6 +26,8 @@ __all__ = [
     "FakeAccessLog",
     "FakeAgentRegistry",
     "FakeCardStore",
+    "FakeCheckpointPlace",
+    "FakeCheckpointStore",
     "FakeClock",
     "FakeControlStore",
     "FakeDatabase",

@@ -50,6 +50,7 @@ def test_the_registered_tasks_and_their_options(this_process: Celery) -> None:
         "chimera.judge",
         "chimera.stop",
         "chimera.sweep",
+        "chimera.checkpoint",
         "chimera.submit",
     }
     for task in tasks.values():

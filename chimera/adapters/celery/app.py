@@ -40,6 +40,7 @@ _NEEDED: Mapping[str, Any] = {
         "chimera.judge": JUDGE_QUEUE,
         "chimera.stop": JUDGE_QUEUE,
         "chimera.sweep": JUDGE_QUEUE,
+        "chimera.checkpoint": JUDGE_QUEUE,
     },
     "worker_hijack_root_logger": False,
     # What runs goes on without its broker: its result is staged in PostgreSQL, and its message finds nothing to do.
@@ -73,6 +74,8 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
     "interval_step": 0.2,
     "interval_max": 0.2,
 }
+# A tenant whose checkpoint is due waits for it no longer than this.
+_LOOK_FOR_CHECKPOINTS_SECONDS = 10.0
 _SWEEP = {"chimera-sweep": {"task": "chimera.sweep", "schedule": 1.0, "options": {"expires": 5.0}}}
 
 
@@ -95,9 +98,17 @@ def make_app(settings: Settings) -> Celery:
         merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
     merged["task_routes"] = {**own.get("task_routes", {}), **_NEEDED["task_routes"]}
-    merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
+    merged["beat_schedule"] = {**_SWEEP, **_checkpoints(settings), **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app
+
+
+def _checkpoints(settings: Settings) -> dict[str, Any]:
+    """The beat entry that has checkpoints made, where there is a place for them."""
+    if not settings.checkpoint_places:
+        return {}
+    seconds = min(settings.checkpoint_seconds, _LOOK_FOR_CHECKPOINTS_SECONDS)
+    return {"chimera-checkpoint": {"task": "chimera.checkpoint", "schedule": seconds, "options": {"expires": seconds}}}
 
 
 def _project_config() -> dict[str, Any]:

@@ -80,15 +80,18 @@ _ARGUMENTS: dict[str, TypeAdapter[Any]] = {
     "chimera.plan": TypeAdapter(tuple[TenantId, HexId]),
     "chimera.replan": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
     "chimera.sweep": TypeAdapter(tuple[()]),
+    "chimera.checkpoint": TypeAdapter(tuple[()]),
 }
 _QUEUES = {
     "chimera.judge": JUDGE_QUEUE,
     "chimera.stop": JUDGE_QUEUE,
     "chimera.sweep": JUDGE_QUEUE,
+    "chimera.checkpoint": JUDGE_QUEUE,
     "chimera.plan": PLAN_QUEUE,
     "chimera.replan": PLAN_QUEUE,
     "chimera.submit": PLAN_QUEUE,
 }
+_WITHOUT_ARGUMENTS = frozenset({"chimera.submit", "chimera.sweep", "chimera.checkpoint"})
 _IDS = re.compile(r"[0-9a-f-]{32,36}")
 _UNNAMED = {"trace_id": "unnamed"}
 
@@ -133,7 +136,7 @@ def _misdirected(name: str, queue: str, arguments: list[Any], options: dict[str,
             _ARGUMENTS[name].validate_python(tuple(arguments), strict=True)
     except (ValidationError, KeyError):
         return "wrong_arguments"
-    if bool(arguments) == (name in {"chimera.submit", "chimera.sweep"}) or (options and name != "chimera.submit"):
+    if bool(arguments) == (name in _WITHOUT_ARGUMENTS) or (options and name != "chimera.submit"):
         return "wrong_arguments"
     wanted = tenant_queue(arguments[0]) if name == "chimera.work" else _QUEUES[name]
     return None if queue == wanted else "wrong_queue"

@@ -28,6 +28,7 @@ from chimera.settings import data_dir as default_data_dir
 
 REDIS_URL = "CHIMERA_REDIS_URL"
 FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
+CHECKPOINTS, AUDIT_KEYS = "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"
 STACK_PID = "CHIMERA_STACK_PID"
 FLOWER_USER = "chimera"
 PASSWORDS = ("postgres", *ROLES.values(), "valkey", "flower")
@@ -46,6 +47,7 @@ class EmbeddedServers:
         environ: Mapping[str, str] | None = None,
         *,
         durable: bool = True,
+        checkpoints: bool = False,
     ) -> None:
         """Set up servers that are not running yet.
 
@@ -54,11 +56,14 @@ class EmbeddedServers:
             environ: the user's environment, by default this process's. What it names is used and not started:
                 CHIMERA_OWNER_DATABASE_URL for PostgreSQL, CHIMERA_REDIS_URL for Redis.
             durable: False lets a test do without the disk.
+            checkpoints: has `variables` name a folder for the audit's checkpoints and one for their keys, where the
+                environment does not.
         """
         self.data_dir = (data_dir or default_data_dir()).absolute()
         self.variables: dict[str, str] = {}
         self._environ = os.environ if environ is None else environ
         self._durable = durable
+        self._checkpoints = checkpoints
         self._running: list[tuple[EmbeddedServer, Restarts]] = []
         self._undo = ExitStack()
         self._log = structlog.get_logger()
@@ -67,8 +72,9 @@ class EmbeddedServers:
         """Start what is needed, and return the variables by which child processes find everything.
 
         They are CHIMERA_{OWNER,APP,WORKER,JUDGE}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_FLOWER_PORT and
-        CHIMERA_FLOWER_BASIC_AUTH (user:password). `<data_dir>/env` (mode 0600) has them too, together with
-        CHIMERA_STACK_PID, this process's id.
+        CHIMERA_FLOWER_BASIC_AUTH (user:password); with checkpoints CHIMERA_CHECKPOINTS and
+        CHIMERA_AUDIT_KEYS. `<data_dir>/env` (mode 0600) has them too, together with CHIMERA_STACK_PID, this process's
+        id.
 
         Raises:
             StackAlreadyRunning: another process runs a stack on this folder.
@@ -140,6 +146,11 @@ class EmbeddedServers:
         variables = given_urls(self._environ, secrets) or self._start_postgres(undo, secrets)
         variables[REDIS_URL] = self._environ.get(REDIS_URL) or self._start_valkey(undo, secrets)
         variables[FLOWER_PORT] = str(self._flower_port())
+        if self._checkpoints:
+            audit = self.data_dir / "audit"
+            # An empty CHIMERA_CHECKPOINTS turns them off.
+            variables[CHECKPOINTS] = self._environ.get(CHECKPOINTS, str(audit / "checkpoints"))
+            variables[AUDIT_KEYS] = self._environ.get(AUDIT_KEYS) or str(audit / "keys")
         variables[FLOWER_AUTH] = self._environ.get(FLOWER_AUTH) or f"{FLOWER_USER}:{secrets['flower']}"
         return variables
 

@@ -39,8 +39,8 @@ class Head:
         """Adds entries to the chain, in order."""
         entries = chain(self._tenant_id, self._seq, self._hash, self.at, events)
         if entries:
-            rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.hash) for e in entries]
-            arrays = columns(rows, "seqs kinds actors plans tasks bodies hashes")
+            rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.payload, e.hash) for e in entries]
+            arrays = columns(rows, "seqs kinds actors plans tasks bodies payloads hashes")
             self._connection.execute(_SQL["append"], {"tenant": self._tenant_id, "at": self.at, **arrays})
             # The head's row moves with them: a trigger does it, so that no statement can add to the chain without.
             self._seq, self._hash = entries[-1].seq, entries[-1].hash

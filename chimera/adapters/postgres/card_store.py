@@ -11,6 +11,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.deciding import PlanStopped, Writing, scope_of
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
@@ -36,8 +37,10 @@ _LOCK_WAVE = statements("decision_store")["lock_wave"]
 class CardStore(port.CardStore):
     """In the role `judge`. Locks the wave first, where something is decided, then the card, the audit's head last."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
+        """Where `sealing` is given, nothing is decided whose audit is not sealed in time."""
         self._database = database
+        self._sealing = sealing
 
     def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:  # noqa: D102  see the port
         with self._asked(tenant_id, card_id, "claim", who) as connection:
@@ -65,7 +68,7 @@ class CardStore(port.CardStore):
     def decide(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
         try:
             with self._asked(tenant_id, decision.card_id, "decide", decision.decided_by) as connection:
-                card = _Card(connection, tenant_id, decision.card_id, deciding=True)
+                card = _Card(connection, tenant_id, decision.card_id, self._sealing, deciding=True)
                 card.require_open(decision.decided_by, decision.version)
                 if decision.approve:
                     card.require_first_approval(decision.decided_by)
@@ -85,7 +88,7 @@ class CardStore(port.CardStore):
     def edit(self, tenant_id: str, edit: CardEdit) -> None:  # noqa: D102
         try:
             with self._asked(tenant_id, edit.card_id, "edit", edit.edited_by) as connection:
-                card = _Card(connection, tenant_id, edit.card_id, deciding=True)
+                card = _Card(connection, tenant_id, edit.card_id, self._sealing, deciding=True)
                 card.require_open(edit.edited_by, edit.version)
                 edited = card.revise(edit)
                 if edit.approve:
@@ -114,9 +117,16 @@ class _Card:
     """A card under its lock, and the steps of a transaction on it."""
 
     def __init__(
-        self, connection: psycopg.Connection[DictRow], tenant_id: str, card_id: UUID, *, deciding: bool = False
+        self,
+        connection: psycopg.Connection[DictRow],
+        tenant_id: str,
+        card_id: UUID,
+        sealing: Sealing | None = None,
+        *,
+        deciding: bool = False,
     ) -> None:
         self._connection = connection
+        self._sealing = sealing
         self._scope = {"tenant": tenant_id, "card": card_id}
         place = connection.execute(_SQL["place"], self._scope).fetchone()
         if place is None:
@@ -202,7 +212,7 @@ class _Card:
         if approve:
             status = CardStatus.EDITED if self.row["revision"] else CardStatus.APPROVED
         self._connection.execute(_SQL["decide"], self._scope | {"status": status, "who": who, "note": note})
-        writing = Writing(self._connection, self._wave)
+        writing = Writing(self._connection, self._wave, self._sealing)
         policy_version = version_in_force(self._connection, self._wave.tenant_id)
         [item] = writing.write_state([_reviewed(self.row, who, policy_version, approve=approve)])
         ruling = item.decision.ruling

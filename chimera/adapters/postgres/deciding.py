@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.policy_store import version_in_force
 from chimera.failpoints import Failpoint, failpoint
@@ -40,8 +41,9 @@ class PlanStopped(Exception):
 class Writing:
     """The steps of a deciding transaction on one wave."""
 
-    def __init__(self, connection: psycopg.Connection[DictRow], wave: WaveRef) -> None:
+    def __init__(self, connection: psycopg.Connection[DictRow], wave: WaveRef, sealing: Sealing | None) -> None:
         self._connection = connection
+        self._sealing = sealing
         self._wave = wave
         self._scope = scope_of(wave)
         self._events: list[AuditEvent] = []
@@ -167,10 +169,14 @@ class Writing:
             PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
                 same chain, so either it is seen here or it comes after all that is written here.
             PolicyChanged: what was `gated` was so by another policy than the one in force; for the same reason.
+            AuditUnavailable: the tenant's audit should have been sealed by a checkpoint long ago.
         """
         events = [*before, *(self._event(decision) for decision in decisions), *self._events]
         head = Head(self._connection, self._wave.tenant_id)
-        plan = self._connection.execute(_SQL["plan"], self._scope).fetchone()
+        asked = self._connection.execute(_SQL["plan"], self._scope)
+        if self._sealing is not None:
+            self._sealing.refuse_unsealed(self._connection, self._wave.tenant_id)
+        plan = asked.fetchone()
         if not stopping and (plan is None or plan["stop_state"] is not None):
             raise PlanStopped
         if gated and {decision.policy_version for decision in decisions} != {
@@ -223,6 +229,8 @@ class Writing:
         ruling = decision.ruling
         card_id = self._cards.get(decision.task_id)
         opened = {"card_id": card_id.hex} if card_id else {}
+        key, version = self._state_versions.get(decision.task_id, (None, None))
+        changed = {"state_key": key, "state_version": version} if key else {}
         return AuditEvent(
             kind="task.decided",
             actor=decision.decided_by,
@@ -238,6 +246,7 @@ class Writing:
                 "policy_version": decision.policy_version,
                 "result_sha256": decision.result_sha256.hex(),
                 **opened,
+                **changed,
             },
         )
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
+from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, scope_of
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
@@ -22,8 +23,10 @@ _SQL = statements("decision_store")
 class DecisionStore(port.DecisionStore):
     """In the role `judge`. Locks the wave first, the audit's head last."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
         self._database = database
+        # None where no checkpoints are made.
+        self._sealing = sealing
 
     def open_wave(self, wave: WaveRef) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
@@ -55,7 +58,7 @@ class DecisionStore(port.DecisionStore):
         with self._database.transaction(wave.tenant_id) as connection:
             connection.execute(_SQL["lock_wave"], scope_of(wave))
             failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
-            writing = Writing(connection, wave)
+            writing = Writing(connection, wave, self._sealing)
             decisions = writing.write_state(decisions)
             failpoint(Failpoint.JUDGE_STATE_WRITTEN, wave.tenant_id)
             found = writing.move_tasks(decisions)
@@ -90,7 +93,7 @@ class DecisionStore(port.DecisionStore):
             ids = {"task_ids": [task["task_id"] for task in tasks]}
             connection.execute(_SQL["stop_cards"], scope_of(wave) | end | ids)
             reviewed = sum(task["was"] == TaskState.IN_REVIEW for task in tasks)
-            writing = Writing(connection, wave)
+            writing = Writing(connection, wave, self._sealing)
             policy_version = version_in_force(connection, wave.tenant_id)
             writing.count(Counter({ruling.next_state: len(tasks), TaskState.IN_REVIEW: -reviewed}))
             writing.record(

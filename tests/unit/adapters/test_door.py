@@ -17,6 +17,7 @@ TASKS = {
     "chimera.replan",
     "chimera.stop",
     "chimera.sweep",
+    "chimera.checkpoint",
     "chimera.submit",
     "mine",
 }
@@ -56,6 +57,7 @@ def message(task: str = "chimera.work", arguments: Any = None, options: Any = No
         ("judge", message("chimera.judge", ["acme", PLAN, 3])),
         ("judge", message("chimera.stop", ["acme", PLAN])),
         ("judge", message("chimera.sweep", [])),
+        ("judge", message("chimera.checkpoint", [])),
         ("plan", message("chimera.plan", ["acme", PLAN])),
         ("plan", message("chimera.replan", ["acme", PLAN, 3])),
         ("plan", message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": {"a": 1}})),
@@ -103,6 +105,7 @@ def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
         ("wrong_arguments", message(arguments=[*WORK, "more"])),
         ("wrong_arguments", message(options={"tenant_id": "globex"})),
         ("wrong_arguments", message("chimera.sweep", [1])),
+        ("wrong_arguments", message("chimera.checkpoint", ["acme"])),
         ("wrong_arguments", message("chimera.submit", [], {"tenant_id": "acme"})),
         ("wrong_queue", message(arguments=["globex", *WORK[1:]])),
         ("wrong_queue", message("chimera.judge", ["acme", PLAN, 0])),

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.audit import GENESIS, AuditEntry, AuditEvent, chain, chained
+from chimera.models.audit import GENESIS, AuditEntry, AuditEvent, Erasures, chain, chained
+from chimera.models.record import sha256
 from tests.unit.strategies import JSON, TEXTS
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -45,8 +46,9 @@ def test_an_entry_s_body_says_everything_about_it() -> None:
         "actor": "policy",
         "plan_id": UUID(int=1).hex,
         "task_id": UUID(int=2).hex,
-        "facts": {"a": 1},
+        "payload_sha256": sha256('{"a":1}').hex(),
     }
+    assert (entry.payload, entry.facts) == ('{"a":1}', {"a": 1})
     assert (entry.tenant_id, entry.seq, entry.at, entry.kind) == ("acme", 42, AT, "task.decided")
 
 
@@ -87,3 +89,23 @@ def test_an_entry_fits_one_tenant_and_one_place_only() -> None:
     event = AuditEvent(kind="plan.submitted", actor="app", facts={})
     hashes = {chain(tenant, seq, GENESIS, AT, [event])[0].hash for tenant in ("acme", "globex") for seq in (0, 1)}
     assert len(hashes) == 4
+
+
+def test_an_entry_of_the_first_releases_has_its_facts_in_its_body() -> None:
+    event = AuditEvent(kind="plan.submitted", actor="app", facts={})
+    [entry] = chain("acme", 0, GENESIS, AT, [event])
+    old = entry.model_copy(update={"body": '{"facts":{"a":1}}', "payload": None})
+    assert old.facts == {"a": 1}
+
+
+def test_erased_facts_are_none() -> None:
+    [entry] = chain("acme", 0, GENESIS, AT, [AuditEvent(kind="plan.submitted", actor="app", facts={"name": "Ann"})])
+    assert entry.model_copy(update={"payload": None}).facts is None
+
+
+def test_what_was_erased_is_known_from_the_entries_that_say_so() -> None:
+    erasures = Erasures()
+    erasures.learn({"entries": [[3, 5]], "results": [[UUID(int=7).hex, 2]]})
+    assert [seq for seq in range(1, 8) if erasures.names_entry(seq)] == [3, 4, 5]
+    assert erasures.names_result(UUID(int=7), 2)
+    assert not erasures.names_result(UUID(int=7), 1)

@@ -1,6 +1,5 @@
 """Results that the gate sends back: to the task with the reasons, or to the planner first."""
 
-import json
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -77,7 +76,7 @@ def reasons(house: House) -> list[tuple[str, object]]:
 
 def answers(house: House) -> list[dict[str, Any]]:
     entries = house.database.audit[TENANT]
-    return [json.loads(entry.body)["facts"] for entry in entries if entry.kind == "plan.replan_answered"]
+    return [(entry.facts or {}) for entry in entries if entry.kind == "plan.replan_answered"]
 
 
 # Without a hook.

@@ -8,14 +8,15 @@ select clock_timestamp() as at
 
 -- name: append
 -- Entries at the chain's end, which moves with them.
-insert into audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash)
-select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body, r.hash
+insert into audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash)
+select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body, r.payload, r.hash
   from unnest(%(seqs)b::bigint[], %(kinds)b::text[], %(actors)b::text[], %(plans)b::uuid[], %(tasks)b::uuid[],
-              %(bodies)b::text[], %(hashes)b::bytea[]) as r (seq, kind, actor, plan_id, task_id, body, hash)
+              %(bodies)b::text[], %(payloads)b::text[], %(hashes)b::bytea[])
+       as r (seq, kind, actor, plan_id, task_id, body, payload, hash)
 
 -- name: entries
 -- A tenant's entries after a sequence, of one plan or of all.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
  where tenant_id = %(tenant)s and seq > %(after)s and (%(plan)s::uuid is null or plan_id = %(plan)s)
  order by seq
@@ -23,7 +24,7 @@ select tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash
 
 -- name: last_entries
 -- A tenant's latest entries.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, hash
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
  where tenant_id = %(tenant)s
  order by seq desc

@@ -1,0 +1,167 @@
+"""Exports in files: JSON lines, or CSV with the same records; docs/audit.md describes both."""
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from pydantic import ValidationError
+
+from chimera.errors import InvalidInput
+from chimera.models.audit_export import ExportHeader
+from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.proof import EntryRow
+from chimera.models.record import canonical_json
+from chimera.ports import audit_export as port
+
+COLUMNS = ("record", "seq", "at", "kind", "actor", "plan_id", "task_id", "payload", "body", "hash")
+_ROWS = 2_000
+# A record's text may be as long as a person's note or a thousand reasons.
+_FIELD_BYTES = 64 * 1024 * 1024
+
+
+def write_export(
+    path: Path, header: ExportHeader, items: Iterable[EntryRow | Checkpoint], *, as_csv: bool = False
+) -> int:
+    """Writes an export, mode 0600, whole or not at all; returns how many entries it has.
+
+    Args:
+        path: where; `-` is standard output.
+        header: its first record.
+        items: entries in order, each followed by the checkpoints that seal it.
+        as_csv: CSV in place of JSON lines.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+    """
+    try:
+        with _written(path) as file:
+            return _write(file, header, items, as_csv=as_csv)
+    except OSError as exc:
+        raise InvalidInput(f"{path} cannot be written ({exc.strerror}): name another file") from exc
+
+
+class AuditExport(port.AuditExport):
+    """Of either form."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.name = str(path)
+
+    def header(self) -> ExportHeader:  # noqa: D102  see the port
+        first = next(self._records(), None)
+        try:
+            if first is None or first["record"] != "header":
+                raise InvalidInput(f"{self._path} does not begin as an export does")
+            return ExportHeader.model_validate_json(first["payload"])
+        except ValidationError:
+            raise InvalidInput(f"{self._path}, line 1: this is not the header of an export") from None
+
+    def entries(self) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
+        rows = (self._row(record) for record in self._records() if record["record"] == "entry")
+        while chunk := list(islice(rows, _ROWS)):
+            yield chunk
+
+    def checkpoints(self) -> Iterator[Checkpoint]:  # noqa: D102
+        for record in self._records():
+            if record["record"] == "checkpoint":
+                try:
+                    yield parse_checkpoint(record["payload"])
+                except ValidationError:
+                    raise InvalidInput(f"{self._path}: this is no checkpoint: {record['payload'][:80]}") from None
+
+    def _row(self, record: Mapping[str, Any]) -> EntryRow:
+        try:
+            return EntryRow(
+                seq=int(record["seq"]),
+                at=datetime.fromisoformat(record["at"]),
+                kind=record["kind"],
+                actor=record["actor"],
+                plan_id=bytes.fromhex(record["plan_id"] or "") or None,
+                task_id=bytes.fromhex(record["task_id"] or "") or None,
+                body=record["body"],
+                payload=record["payload"] or None,
+                hash=bytes.fromhex(record["hash"]),
+            )
+        except (KeyError, ValueError, TypeError):
+            raise InvalidInput(f"{self._path}: this is not an entry: {str(dict(record))[:120]}") from None
+
+    def _records(self) -> Iterator[Mapping[str, Any]]:
+        try:
+            with self._path.open(encoding="utf-8", newline="") as file:
+                if file.read(1) == "{":
+                    file.seek(0)
+                    yield from self._json_lines(file)
+                else:
+                    file.seek(0)
+                    csv.field_size_limit(_FIELD_BYTES)
+                    yield from csv.DictReader(file, strict=True)
+        except (OSError, UnicodeDecodeError, csv.Error) as exc:
+            raise InvalidInput(f"{self._path} cannot be read as an export: {exc}") from None
+
+    def _json_lines(self, file: TextIO) -> Iterator[Mapping[str, Any]]:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line)
+                record["record"]
+            except (ValueError, KeyError, TypeError):
+                raise InvalidInput(f"{self._path}, line {number}: this is not a record of an export") from None
+            yield record
+
+
+def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkpoint], *, as_csv: bool) -> int:
+    table = csv.DictWriter(file, COLUMNS) if as_csv else None
+    if table:
+        table.writeheader()
+    written = 0
+
+    def put(record: dict[str, Any]) -> None:
+        if table:
+            table.writerow(record)
+        else:
+            file.write(canonical_json(record) + "\n")
+
+    put({"record": "header", "payload": canonical_json(header.model_dump(mode="json"))})
+    for item in items:
+        if isinstance(item, Checkpoint):
+            put({"record": "checkpoint", "seq": item.seq, "payload": item.text})
+        else:
+            put(_entry(item))
+            written += 1
+    return written
+
+
+def _entry(row: EntryRow) -> dict[str, Any]:
+    return {
+        "record": "entry",
+        "seq": row.seq,
+        "at": row.at.astimezone(UTC).isoformat(),
+        "kind": row.kind,
+        "actor": row.actor,
+        "plan_id": row.plan_id and row.plan_id.hex(),
+        "task_id": row.task_id and row.task_id.hex(),
+        "payload": row.payload,
+        "body": row.body,
+        "hash": row.hash.hex(),
+    }
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
+    if str(path) == "-":
+        yield sys.stdout
+        return
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)

@@ -1,0 +1,1 @@
+"""Checkpoints sent to a web address."""

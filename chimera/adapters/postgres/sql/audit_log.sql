@@ -1,0 +1,89 @@
+-- name: head
+-- Where the tenant's chain is said to end.
+select seq, hash from audit_head where tenant_id = %(tenant)s
+
+-- name: entry_before
+-- The last entry from before a time.
+select seq, hash from audit where tenant_id = %(tenant)s and at < %(since)s order by seq desc limit 1
+
+-- name: entries
+-- The entries after a sequence, in order; ids as bytes, which cost the reader least.
+select seq, at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
+  from audit
+ where tenant_id = %(tenant)s and seq > %(after)s
+ order by seq
+
+-- name: doubtful
+-- Decisions that do not plainly agree with their entry, result and commit: the joins carry what they need and no more,
+-- which is what `coalesce` is for. "Plainly" is the text that the Judge writes:
+-- what was written otherwise, and may be right all the same, comes too.
+select coalesce(a.seq, d.audit_seq) as seq, a.task_id as entry_task_id, a.actor as entry_actor, a.at as entry_at,
+       a.text as entry_text,
+       d.task_id, d.attempt, d.verdict, d.final, d.reasons::text as reasons, d.policy_version, d.decided_by, d.decided_at,
+       d.result_sha256, d.stored_sha256, nullif(d.found, '') as outcome_sha256, d.commit_attempt, d.commit_sha256,
+       d.committed_at, d.state_key, d.state_version
+  from (select seq, task_id, actor, at, coalesce(payload, body) as text from audit
+         where tenant_id = %(tenant)s and seq > %(after)s and kind = 'task.decided') a
+  full join (select d.*, coalesce(v.sha256, r.sha256) as stored_sha256, coalesce(v.found, r.found) as found, c.attempt as commit_attempt, c.result_sha256 as commit_sha256,
+                    c.committed_at, c.state_key, c.state_version
+               from decision d
+               left join (select task_id, attempt, sha256, coalesce(sha256(convert_to(outcome::text, 'UTF8')), '') as found
+                            from result where tenant_id = %(tenant)s) r on r.task_id = d.task_id and r.attempt = d.attempt
+               left join (select distinct task_id, attempt, sha256, coalesce(sha256(convert_to(outcome::text, 'UTF8')), '') as found
+                            from revision where tenant_id = %(tenant)s) v
+                 on v.task_id = d.task_id and v.attempt = d.attempt and v.sha256 = d.result_sha256
+               left join commit c on c.task_id = d.task_id and c.tenant_id = %(tenant)s and d.verdict = 'approve'
+              where d.tenant_id = %(tenant)s and d.audit_seq > %(after)s) d on d.audit_seq = a.seq
+ where (a.task_id = d.task_id and a.actor = d.decided_by and a.at = d.decided_at
+        and a.text = '{"attempt":' || d.attempt
+                        || case d.verdict when 'hitl' then ',"card_id":"' || substring(a.text from '"card_id":"([0-9a-f]{32})"') || '"'
+                                          else '' end
+                        || ',"committed":' || (d.verdict = 'approve') || ',"final":' || d.final || ',"policy_version":"' || d.policy_version
+                        || '","reasons":' || d.reasons || ',"result_sha256":"' || encode(d.result_sha256, 'hex')
+                        || '","state":"'
+                        || case d.verdict when 'approve' then 'approved' when 'hitl' then 'in_review'
+                                          else substring(a.text from '"state":"([a-z_]+)","verdict":"deny"}$') end
+                        || '","verdict":"' || d.verdict || '"}'
+        and (d.result_sha256 = ''
+             or (d.stored_sha256 = d.result_sha256 and d.found = d.result_sha256))
+        and (d.verdict <> 'approve'
+             or (d.commit_attempt = d.attempt and d.commit_sha256 = d.result_sha256 and d.committed_at = d.decided_at
+                 and d.state_key is null and d.state_version is null))) is not true
+ order by 1
+
+-- name: checkpoints
+-- The checkpoints, as the database has them.
+select body from audit_checkpoint where tenant_id = %(tenant)s order by number
+
+-- name: as_many
+-- Whether there are as many commits as approving decisions: where each of these has its own, no commit is without one.
+select (select count(*) from commit where tenant_id = %(tenant)s)
+       = (select count(*) from decision where tenant_id = %(tenant)s and verdict = 'approve') as same
+
+-- name: stray_commits
+-- Commits whose approving decision is missing.
+select c.task_id
+  from commit c
+ where c.tenant_id = %(tenant)s
+   and not exists (select from decision d where d.task_id = c.task_id and d.attempt = c.attempt and d.verdict = 'approve'
+                      and d.result_sha256 = c.result_sha256 and d.tenant_id = c.tenant_id)
+
+-- name: states
+-- Shared state with the commit that made it, and the latest commit of its key.
+select s.key, s.version, s.value::text as value, c.state_key, c.state_version, l.version as latest,
+       coalesce((select v.outcome from revision v where v.tenant_id = c.tenant_id and v.task_id = c.task_id and v.attempt = c.attempt
+                                                   and v.sha256 = c.result_sha256 limit 1), r.outcome)::text as outcome
+  from state s
+  left join commit c on c.task_id = s.task_id and c.tenant_id = s.tenant_id
+  left join result r on r.task_id = c.task_id and r.attempt = c.attempt and r.tenant_id = c.tenant_id
+  left join (select state_key, max(state_version) as version from commit
+              where tenant_id = %(tenant)s and state_key is not null group by state_key) l on l.state_key = s.key
+ where s.tenant_id = %(tenant)s
+ order by s.key
+
+-- name: lost_states
+-- Keys that were committed and are not there.
+select distinct c.state_key as key
+  from commit c
+ where c.tenant_id = %(tenant)s and c.state_key is not null
+   and not exists (select from state s where s.tenant_id = c.tenant_id and s.key = c.state_key)

@@ -1,0 +1,151 @@
+"""`chimera audit verify`: proves that nobody changed the record."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chimera.cli.context import command, services, valid_tenant
+from chimera.cli.output import Format, Output, document, say, table
+from chimera.cli.since import Since, moment_of
+from chimera.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from chimera.models.trust import TrustedKey
+    from chimera.services.audit_proof import Kept, Report
+
+MaybeTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose; of all if not given."),
+]
+Keys = Annotated[
+    Path | None,
+    typer.Option("--keys", metavar="FILE", help="Believe these public keys (keys.json), not those of this machine."),
+]
+
+
+def verify(
+    tenant: MaybeTenant = None,
+    since: Since = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="Compare with these checkpoints too: one tenant's, a line each."
+        ),
+    ] = None,
+    offline: Annotated[
+        Path | None, typer.Option("--offline", metavar="EXPORT", help="Verify an export; no server is asked.")
+    ] = None,
+    keys: Keys = None,
+    output: Output = Format.TABLE,
+) -> None:
+    """Verify the audit: its chain, its checkpoints, and that every decision is what the audit says of it.
+
+    Exit code 1 if anything is not as it was; the first bad row is named.
+    """
+    if offline is not None:
+        if tenant or since or checkpoint:
+            raise InvalidInput("--offline verifies an export as it is: leave out --tenant, --since and --checkpoint")
+        reports = [_offline(offline, keys)]
+    else:
+        reports = list(_reports(tenant, since, checkpoint, keys))
+    ok = all(report.ok for report in reports)
+    if output is Format.JSON:
+        document(_document(reports, ok=ok))
+    else:
+        _show(reports)
+    if not ok:
+        raise typer.Exit(1)
+
+
+def believed(keys: Path | None) -> "tuple[TrustedKey, ...] | None":
+    """The keys to believe: of a file, else of this machine; None where it has none."""
+    from chimera.adapters.files.key_ring import parse_keys
+    from chimera.settings import settings
+
+    if keys is not None:
+        try:
+            return parse_keys(keys.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as exc:
+            raise InvalidInput(f"{keys} cannot be read: {exc}") from None
+    return services().key_ring.trusted() if settings().audit_keys else None
+
+
+def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, keys: Path | None) -> Iterator["Report"]:
+    from datetime import UTC, datetime
+
+    from chimera.services.audit_proof import AuditProof
+
+    if checkpoint is not None and tenant is None:
+        raise InvalidInput("--checkpoint is one tenant's: name it with --tenant")
+    known = services()
+    moment = moment_of(since)
+    for tenant_id in [tenant] if tenant else _tenants():
+        kept = _kept(tenant_id, checkpoint)  # before the keys: what it ends with may be signed by the newest
+        yield AuditProof(known.audit_log, believed(keys)).verify(tenant_id, kept, datetime.now(UTC), moment)
+
+
+def _tenants() -> list[str]:
+    """Those of the database, and those that a place keeps checkpoints of."""
+    known = services()
+    tenants = {tenant.tenant_id for tenant in known.tenants.list_tenants()}
+    return sorted(tenants.union(*(place.tenants() for place in known.checkpoint_places)))
+
+
+def _kept(tenant_id: str, checkpoint: Path | None) -> "list[Kept]":
+    from chimera.adapters.files.checkpoint_place import read_checkpoints
+    from chimera.services.audit_proof import Kept, kept_by
+
+    kept = [kept_by(place, tenant_id) for place in services().checkpoint_places]
+    if checkpoint is not None:
+        kept.append(Kept(place=str(checkpoint), checkpoints=list(read_checkpoints(checkpoint))))
+    return kept
+
+
+def _offline(export: Path, keys: Path | None) -> "Report":
+    from datetime import UTC, datetime
+
+    from chimera.adapters.files.audit_export import AuditExport
+    from chimera.services.audit_proof import verify_export
+
+    believe = None
+    if keys is not None:
+        believe = believed(keys)
+    return verify_export(AuditExport(export), believe, datetime.now(UTC))
+
+
+def _document(reports: "list[Report]", *, ok: bool) -> dict[str, Any]:
+    bad = next((report for report in reports if report.first_bad is not None), None)
+    return {
+        "ok": ok,
+        "rows": sum(report.rows for report in reports),
+        "first_bad": bad and {"tenant_id": bad.tenant_id, **_fault(bad)},
+        "tenants": [report.model_dump(mode="json") for report in reports],
+    }
+
+
+def _fault(report: "Report") -> dict[str, Any]:
+    assert report.first_bad is not None
+    return report.first_bad.model_dump(mode="json")
+
+
+def _show(reports: "list[Report]") -> None:
+    if not reports:
+        say("no tenants")
+        return
+    rows = [
+        [
+            "ok" if report.ok else "BAD",
+            report.tenant_id,
+            str(report.rows),
+            f"{report.sealed_seq} of {report.seq}" if report.sealed_seq else "-",
+            "; ".join(
+                f"{fault.table} {fault.id or ''} entry {fault.seq or '-'}: {fault.what}" for fault in report.faults
+            ),
+        ]
+        for report in reports
+    ]
+    table(["", "TENANT", "ENTRIES", "SEALED", "FOUND"], rows)
+    if any(report.ok and not report.sealed_seq and report.seq for report in reports):
+        say(f"without checkpoints a cut end and an older copy go unseen: `{command('doctor')}` says what to set")

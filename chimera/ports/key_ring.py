@@ -1,0 +1,27 @@
+"""The keys of checkpoints: the private one that signs, and the public ones that are believed."""
+
+from typing import Protocol
+
+from chimera.models.checkpoint import Checkpoint, Draft
+from chimera.models.trust import TrustedKey
+
+
+class KeyRing(Protocol):
+    """One private key at a time; the public keys of all times."""
+
+    def trusted(self) -> tuple[TrustedKey, ...]:
+        """The trusted keys, oldest first.
+
+        Raises:
+            AuditUnavailable: they cannot be read.
+        """
+        ...
+
+    def sign(self, draft: Draft) -> Checkpoint:
+        """The draft with time, key and signature.
+
+        Raises:
+            AuditUnavailable: the private key is lost, unreadable, retired or not trusted; the message says which,
+                and what to do.
+        """
+        ...

@@ -1,0 +1,149 @@
+"""`chimera audit verify | export | key`, and what the doctor says, against a real database."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from chimera.adapters.files.checkpoint_place import CheckpointPlace
+from chimera.adapters.files.key_ring import KeyRing
+from chimera.adapters.postgres.checkpoint_store import CheckpointStore
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.system_clock import SystemClock
+from chimera.models.plan import PlanRequest
+from chimera.services.checkpointer import Checkpointer
+from tests.conftest import new_tenant_id
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(servers: dict[str, str], tmp_path: Path) -> Run:
+    """Runs the command line with a folder of checkpoints and one of keys."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("CHIMERA_")} | servers
+    env |= {"CHIMERA_CHECKPOINTS": str(tmp_path / "checkpoints"), "CHIMERA_AUDIT_KEYS": str(tmp_path / "keys")}
+    env |= {"CHIMERA_DATA": str(tmp_path / "data")}
+
+    def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "chimera.cli.main", *arguments]
+        return subprocess.run(command, env=env | more, capture_output=True, text=True, check=False, timeout=60)
+
+    return run
+
+
+@pytest.fixture
+def tenant(owner_database: Database) -> str:
+    tenant_id = new_tenant_id()
+    TenantStore(owner_database).add(tenant_id, "tests")
+    return tenant_id
+
+
+@pytest.fixture
+def sealed(run: Run, tenant: str, tmp_path: Path, app_database: Database, judge_database: Database) -> str:
+    """A tenant with five entries, sealed."""
+    assert run("audit", "key", "new").returncode == 0
+    clock = SystemClock()
+    for number in range(4):
+        request = PlanRequest(tenant_id=tenant, planner="p", goal="g", inputs={"n": number}, trace_id="t")
+        PlanStore(app_database).submit(clock.new_id(), request)
+    ring, place = KeyRing(tmp_path / "keys", clock), CheckpointPlace(tmp_path / "checkpoints")
+    store = CheckpointStore(judge_database)
+    assert Checkpointer(store, [place], ring, clock, origin="tests", interval_seconds=60.0).seal(tenant)
+    return tenant
+
+
+def tamper(servers: dict[str, str], tenant: str) -> None:
+    with psycopg.connect(servers["SUPERUSER_DATABASE_URL"]) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update audit set actor = 'eve' where tenant_id = %s and seq = 3", [tenant])
+
+
+def test_verify_says_ok_and_names_the_first_bad_row(run: Run, sealed: str, servers: dict[str, str]) -> None:
+    ok = run("audit", "verify", "--tenant", sealed, "-o", "json")
+    document: dict[str, Any] = json.loads(ok.stdout)
+    assert (ok.returncode, document["ok"], document["rows"], document["first_bad"]) == (0, True, 5, None)
+    assert document["tenants"][0]["sealed_seq"] == 5
+    tamper(servers, sealed)
+    bad = run("audit", "verify", "--tenant", sealed, "-o", "json")
+    document = json.loads(bad.stdout)
+    assert (bad.returncode, document["ok"]) == (1, False)
+    assert document["first_bad"] | {"what": ""} == {
+        "tenant_id": sealed, "table": "audit", "seq": 3, "id": None, "what": "",
+    }  # fmt: skip
+    shown = run("audit", "verify", "-t", sealed)
+    assert shown.returncode == 1
+    assert "BAD" in shown.stdout
+    assert "actor" in shown.stdout
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_an_export_is_verified_offline(run: Run, sealed: str, tmp_path: Path, form: str) -> None:
+    file = tmp_path / f"export.{form}"
+    written = run("audit", "export", "--tenant", sealed, "--format", form, str(file), "-o", "json")
+    assert json.loads(written.stdout)["entries"] == 5
+    nowhere = {"CHIMERA_APP_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    keys = str(tmp_path / "keys" / "keys.json")
+    for more in ((), ("--keys", keys)):
+        verified = run("audit", "verify", "--offline", str(file), *more, "-o", "json", **nowhere)
+        assert (verified.returncode, json.loads(verified.stdout)["rows"]) == (0, 5)
+    file.write_text(file.read_text().replace(",app,", ",eve,").replace('"actor":"app"', '"actor":"eve"'))
+    assert run("audit", "verify", "--offline", str(file), **nowhere).returncode == 1
+
+
+def test_checkpoints_of_a_file_count_too(run: Run, sealed: str, tmp_path: Path) -> None:
+    kept = tmp_path / "checkpoints" / f"{sealed}.jsonl"
+    assert run("audit", "verify", "-t", sealed, "--checkpoint", str(kept)).returncode == 0
+    point = json.loads(kept.read_text())
+    (tmp_path / "other").write_text(json.dumps(point | {"seq": 4}) + "\n")
+    found = run("audit", "verify", "-t", sealed, "--checkpoint", str(tmp_path / "other"))
+    assert found.returncode == 1
+    assert "signature" in found.stdout
+
+
+def test_keys_are_shown_and_rotated(run: Run, sealed: str) -> None:
+    assert run("audit", "key", "new").returncode != 0
+    [first] = json.loads(run("audit", "key", "list", "-o", "json").stdout)
+    [second] = json.loads(run("audit", "key", "rotate", "-o", "json").stdout)
+    assert second["announced"]["by"] == first["key_id"]
+    before, after = json.loads(run("audit", "key", "list", "-o", "json").stdout)
+    assert before["retired_at"] == after["created_at"]
+    assert run("audit", "verify", "-t", sealed).returncode == 0  # a checkpoint by the new key is on its way
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "says"),
+    [
+        ({}, "ok", "signed with key"),
+        ({"CHIMERA_CHECKPOINTS": ""}, "WARN", "off"),
+        ({"CHIMERA_AUDIT_KEYS": "/nowhere"}, "FAIL", "/nowhere/keys.json"),
+        ({"CHIMERA_CHECKPOINTS": "/proc/no"}, "FAIL", "/proc/no"),
+    ],
+)
+def test_the_doctor_says_how_checkpoints_are(
+    run: Run, sealed: str, settings: dict[str, str], status: str, says: str
+) -> None:
+    # A long interval: other tests' tenants are sealed by nobody.
+    findings = json.loads(run("doctor", "-o", "json", CHIMERA_CHECKPOINT_SECONDS="86400", **settings).stdout)
+    [found] = [finding for finding in findings if finding["check"] == "checkpoints"]
+    assert found["status"] == status
+    assert says in found["detail"]
+
+
+def test_wrong_options_are_refused(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "x"
+    file.write_text("")
+    for arguments in (
+        ("verify", "--offline", str(file), "--tenant", "acme"),
+        ("verify", "--checkpoint", str(file)),
+        ("verify", "--offline", str(file)),
+        ("export", "-t", "acme", "-", "-o", "json"),
+    ):
+        assert run("audit", *arguments).returncode == 2

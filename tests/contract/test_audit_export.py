@@ -1,0 +1,235 @@
+"""An export is verified without a server, by the command and by the short script; any change of it is found."""
+
+import csv
+import io
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+import chimera.verify_export as script
+from chimera.adapters.files.audit_export import AuditExport, write_export
+from chimera.adapters.files.checkpoint_place import CheckpointPlace
+from chimera.adapters.files.key_ring import KeyRing
+from chimera.adapters.postgres.audit import Head as AuditHead
+from chimera.adapters.postgres.audit_log import AuditLog
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.system_clock import SystemClock
+from chimera.errors import InvalidInput
+from chimera.models.audit import ERASED, AuditEvent
+from chimera.models.audit_export import ExportHeader
+from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, verify_export
+from chimera.services.checkpointer import Checkpointer
+from tests.contract.scene import Scene, approve
+from tests.contract.worlds import PostgresWorld
+
+
+@pytest.fixture
+def world(postgres_world: PostgresWorld) -> PostgresWorld:
+    return postgres_world
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> KeyRing:
+    ring = KeyRing(tmp_path / "keys", SystemClock())
+    ring.create()
+    return ring
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> CheckpointPlace:
+    return CheckpointPlace(tmp_path / "checkpoints")
+
+
+@pytest.fixture
+def lived(world: PostgresWorld, scene: Scene, ring: KeyRing, place: CheckpointPlace) -> Scene:
+    """A tenant with some decisions, sealed twice, by two keys."""
+    sealer = Checkpointer(world.checkpoints, [place], ring, world.clock, origin="tests", interval_seconds=60.0)
+    for _ in range(2):
+        scene.judge(scene.work_off(scene.plan(5)), approve)
+        _, cards = scene.in_review()
+        scene.decide(cards[0], approve=True, by="Zoë", note='so, "said" \u2028')
+        sealer.seal(scene.tenant_id)
+        if len(ring.trusted()) == 1:
+            ring.rotate()
+    return scene
+
+
+def exported(
+    lived: Scene, database: Database, ring: KeyRing, path: Path, *, after_seq: int = 0, as_csv: bool = False
+) -> Path:
+    with AuditLog(database).view(lived.tenant_id) as view:
+        head = view.head()
+        before = {entry.seq: entry.hash for entry in lived.entries()} | {0: bytes(32)}
+        header = ExportHeader(
+            tenant_id=lived.tenant_id,
+            exported_at=datetime.now(UTC),
+            after_seq=after_seq,
+            after_hash=before[after_seq].hex(),
+            head_seq=head.seq,
+            head_hash=head.hash.hex(),
+            keys=ring.trusted(),
+        )
+        assert write_export(path, header, export_items(view, after_seq), as_csv=as_csv) == head.seq - after_seq
+    return path
+
+
+def offline(path: Path) -> Report:
+    return verify_export(AuditExport(path), None, datetime.now(UTC))
+
+
+@pytest.mark.parametrize("as_csv", [False, True], ids=["jsonl", "csv"])
+@pytest.mark.parametrize("after_seq", [0, 7])
+def test_an_export_is_verified_by_both(
+    lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path, as_csv: bool, after_seq: int
+) -> None:
+    path = exported(lived, app_database, ring, tmp_path / "export", after_seq=after_seq, as_csv=as_csv)
+    report = offline(path)
+    assert report.faults == ()
+    assert report.rows == len(lived.entries()) - after_seq
+    assert report.sealed_seq == report.seq
+    assert path.stat().st_mode & 0o077 == 0
+    first = ring.trusted()[0].key_id
+    said = script.verify(str(path), first)
+    assert said.startswith(
+        f"ok: {lived.tenant_id}, entries {after_seq + 1} to {report.seq}, sealed to entry {report.seq}"
+    )
+    with pytest.raises(script.Bad, match="first keys"):
+        script.verify(str(path), "0" * 16)
+
+
+def test_the_script_runs_by_itself(lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path) -> None:
+    path = exported(lived, app_database, ring, tmp_path / "export")
+    copy = tmp_path / "verify.py"
+    text = Path(script.__file__).read_text()
+    copy.write_text(text)
+    assert len(text.splitlines()) < 150
+    command = [sys.executable, "-I", str(copy), str(path)]
+    ok = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ok.returncode, ok.stderr) == (0, "")
+    path.write_text(path.read_text().replace('"kind":"task.decided"', '"kind":"task.denied"', 1))
+    bad = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert bad.returncode == 1
+    assert bad.stderr.startswith("BAD: entry")
+
+
+def changed(name: str, value: Any) -> Any:
+    if name == "seq":
+        return value + 1
+    if name == "at":
+        return (datetime.fromisoformat(value) + timedelta(hours=1)).isoformat()
+    return value.replace(value[5:9], "abcd" if value[5:9] != "abcd" else "dcba", 1)
+
+
+def changes(records: list[dict[str, Any]], chance: random.Random) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Records with one thing changed."""
+    entries = [place for place, record in enumerate(records) if record["record"] == "entry"]
+    for name in ("seq", "at", "kind", "actor", "task_id", "payload", "body", "hash"):
+        place = chance.choice([place for place in entries if records[place][name] is not None])
+        new = changed(name, records[place][name])
+        yield name, [*records[:place], records[place] | {name: new}, *records[place + 1 :]]
+    place = chance.choice(entries)
+    yield "delete", records[:place] + records[place + 1 :]
+    first, second = chance.sample(entries, 2)
+    swapped = list(records)
+    swapped[first], swapped[second] = swapped[second], swapped[first]
+    yield "reorder", swapped
+    yield "cut", records[: chance.choice(entries)]
+    yield "no payload", [*records[:place], records[place] | {"payload": None}, *records[place + 1 :]]
+    [point] = [place for place, record in enumerate(records) if record["record"] == "checkpoint"][:1]
+    text = json.loads(records[point]["payload"])
+    for name, new in (("hash", "00" * 32), ("signature", "00" * 64), ("at", "2020-01-01T00:00:00Z"), ("number", 9)):
+        forged = json.dumps(text | {name: new}, sort_keys=True, separators=(",", ":"))
+        yield f"checkpoint {name}", [*records[:point], records[point] | {"payload": forged}, *records[point + 1 :]]
+
+
+def test_any_change_of_an_export_is_found_by_both(
+    lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path
+) -> None:
+    path = exported(lived, app_database, ring, tmp_path / "export")
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    missed = []
+    for position in range(20):
+        for name, other in changes(records, random.Random(position)):
+            path.write_text("".join(f"{json.dumps(record)}\n" for record in other))
+            if offline(path).ok:
+                missed.append((name, "the command"))
+            try:
+                script.verify(str(path))
+                missed.append((name, "the script"))
+            except script.Bad:
+                pass
+    assert missed == []
+
+
+def test_a_csv_export_has_a_column_for_each_part(
+    lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path
+) -> None:
+    path = exported(lived, app_database, ring, tmp_path / "export", as_csv=True)
+    rows = list(csv.DictReader(io.StringIO(path.read_text())))
+    assert {row["record"] for row in rows} == {"header", "entry", "checkpoint"}
+    assert {row["actor"] for row in rows} >= {"Zoë", "app"}
+
+
+@pytest.mark.parametrize("text", ["", "so\n", '{"record":"entry"}\n', "{}\n", '{"record":"header","payload":"{}"}\n'])
+def test_what_is_no_export_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "export"
+    path.write_text(text)
+    with pytest.raises(InvalidInput, match=r"export|entry"):
+        offline(path)
+
+
+def test_an_erased_payload_stays_proved(
+    lived: Scene,
+    servers: dict[str, str],
+    judge_database: Database,
+    app_database: Database,
+    ring: KeyRing,
+    place: CheckpointPlace,
+    tmp_path: Path,
+) -> None:
+    noted = [entry for entry in lived.entries() if entry.kind == "review.decided"]
+    seq = noted[0].seq
+    with psycopg.connect(servers["SUPERUSER_DATABASE_URL"]) as connection:
+        connection.execute("set session_replication_role = replica")
+        connection.execute("update audit set payload = null where tenant_id = %s and seq = %s", [lived.tenant_id, seq])
+
+    def verified() -> Report:
+        kept = [kept_by(place, lived.tenant_id)]
+        return AuditProof(AuditLog(app_database), ring.trusted()).verify(lived.tenant_id, kept, datetime.now(UTC))
+
+    assert verified().first_bad is not None
+    with judge_database.transaction(lived.tenant_id) as transaction:
+        AuditHead(transaction, lived.tenant_id).append(
+            [AuditEvent(kind=ERASED, actor="ann", facts={"entries": [[seq, seq]]})]
+        )
+    assert verified().faults == ()
+    path = exported(lived, app_database, ring, tmp_path / "export")
+    assert offline(path).ok
+    assert script.verify(str(path)).startswith("ok:")
+    assert [entry.seq for entry in lived.entries() if entry.facts is None] == [seq]
+
+
+def test_since_believes_what_is_older(
+    lived: Scene, app_database: Database, ring: KeyRing, place: CheckpointPlace
+) -> None:
+    entries = lived.entries()
+    since = entries[len(entries) // 2].at
+    kept = [kept_by(place, lived.tenant_id)]
+    proof = AuditProof(AuditLog(app_database), ring.trusted())
+    report = proof.verify(lived.tenant_id, kept, datetime.now(UTC), since)
+    assert report.faults == ()
+    assert 0 < report.rows < len(entries)
+    assert report.rows == sum(entry.at >= since for entry in entries)
+
+
+def test_without_keys_the_chain_alone_is_proved(lived: Scene, app_database: Database) -> None:
+    report = AuditProof(AuditLog(app_database), None).verify(lived.tenant_id, [], datetime.now(UTC))
+    assert (report.ok, report.sealed_seq, report.rows) == (True, 0, len(lived.entries()))
