@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chimera.cli.audit_verify import believed
-from chimera.cli.context import Tenant, command, services
+from chimera.cli.context import Actor, Tenant, actor, command, services
 from chimera.cli.output import Format, Output, document, say, tell
 from chimera.cli.since import Since, moment_of
 from chimera.errors import InvalidInput
@@ -27,9 +27,13 @@ def export(
     form: Annotated[ExportFormat, typer.Option("--format", case_sensitive=False, help="JSON lines, or CSV.")] = (
         ExportFormat.JSONL
     ),
+    by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Write a tenant's audit to a file: every entry, the checkpoints that seal it, and the keys to verify them."""
+    """Write a tenant's audit to a file: every entry, the checkpoints that seal it, and the keys to verify them.
+
+    That it was read is an entry too, the last one of the file.
+    """
     from datetime import UTC, datetime
 
     from chimera.adapters.files.audit_export import write_export
@@ -40,6 +44,7 @@ def export(
     if str(file) == "-" and output is Format.JSON:
         raise InvalidInput("an export to standard output leaves no room for -o json: name a file")
     moment = moment_of(since)
+    services().access.note_read(tenant, actor(by), {"command": "audit export", "since": moment and moment.isoformat()})
     with services().audit_log.view(tenant) as view:
         head = view.head()
         after = view.entry_before(moment) if moment else Head(seq=0, hash=bytes(32))

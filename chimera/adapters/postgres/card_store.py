@@ -290,8 +290,8 @@ def _note(note: str | None) -> dict[str, str | None]:
 
 
 def _not_found(tenant_id: str, card_id: UUID) -> CardNotFound:
-    return CardNotFound(f"tenant {tenant_id!r} has no review card {_name(card_id)}")
+    return CardNotFound(f"tenant {tenant_id!r} has no {_name(card_id)}")
 
 
 def _name(card_id: UUID) -> str:
-    return f"rc_{card_id.hex}"
+    return f"review card {format_id(IdKind.CARD, card_id)}"
