@@ -17,6 +17,7 @@ from chimera.adapters.files.key_ring import KeyRing
 from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.access_log import AccessLog
 from chimera.adapters.postgres.audit_log import AuditLog
+from chimera.adapters.postgres.budget_store import BudgetStore
 from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.checkpoint_store import CheckpointStore, Sealing
 from chimera.adapters.postgres.control_store import ControlStore
@@ -40,6 +41,7 @@ from chimera.models.skill import Catalogue
 from chimera.ports.access_log import AccessLog as AccessLogPort
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.audit_log import AuditLog as AuditLogPort
+from chimera.ports.budget_store import BudgetStore as BudgetStorePort
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore as ControlStorePort
@@ -51,6 +53,7 @@ from chimera.ports.state_store import StateStore as StateStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.budget_service import BudgetService
 from chimera.services.calibration_report import CalibrationReports
 from chimera.services.checkpointer import Checkpointer
 from chimera.services.control import PlanControl
@@ -191,6 +194,16 @@ class Services:
     def policy_changes(self) -> PolicyStorePort:
         """Policies to apply; role owner."""
         return PolicyStore(self._database("owner_database_url"))
+
+    @cached_property
+    def budgets(self) -> BudgetService:
+        """Budgets to read; role app."""
+        return BudgetService(BudgetStore(self._app_database), self.planner)
+
+    @cached_property
+    def budget_changes(self) -> BudgetStorePort:
+        """Budgets to allow more of; role owner."""
+        return BudgetStore(self._database("owner_database_url"))
 
     @cached_property
     def reviews(self) -> ReviewService:

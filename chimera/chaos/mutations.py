@@ -57,7 +57,8 @@ def _fence() -> None:
 def _decision() -> None:
     store = statements("decision_store")
     _replace(store, "move_tasks", "and attempt = %(attempt)s", "")
-    _replace(store, "move_tasks", "and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())", "")
+    found = "and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp() or over_budget is not null)"
+    _replace(store, "move_tasks", found, "")
 
 
 def _sweep() -> None:

@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 from chimera.cli import (
     agents,
     audit,
+    budget,
     chaos,
     database,
     demo,
@@ -55,6 +56,7 @@ app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")
 app.add_typer(state.app, name="state")
 app.add_typer(judge.app, name="judge")
+app.add_typer(budget.app, name="budget")
 app.add_typer(agents.app, name="agents")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")

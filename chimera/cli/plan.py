@@ -42,12 +42,15 @@ def list_plans(
 
 @app.command()
 def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
-    """A plan as it stands: state, counts, times, and what to do next."""
+    """A plan as it stands: state, counts, times, what it has spent, and what to do next."""
+    from chimera.cli.budget_view import plan_budget, plan_budget_json
+
     found = plan_handle(tenant, plan).plan
+    [standing] = services().budgets.standing(tenant, found.plan_id).plans
     if output is Format.JSON:
-        document(plan_json(found))
+        document(plan_json(found) | {"budget": plan_budget_json(standing)})
         return
-    show_plan(found)
+    show_plan(found, plan_budget(standing))
     next_step(found)
 
 

@@ -49,15 +49,26 @@ def submit(
     ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Groups plans.")] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is settled.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Plan it here, store nothing, and show what it would set aside of the budget."),
+    ] = False,
     timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Submit a plan. It is stored when this returns, and runs whatever becomes of this shell."""
+    if dry_run and watch:
+        raise InvalidInput("--dry-run submits nothing that could be watched: leave --watch out")
     if timeout is not None and not watch:
         raise InvalidInput("--timeout is for --watch")
     until = parse_deadline(deadline, datetime.now(UTC)) if deadline else None
     inputs = _inputs(source, settings or [])
     load_user_code()
+    if dry_run:
+        from chimera.cli.budget_view import show_estimate
+
+        show_estimate(tenant, *services().budgets.estimate(tenant, planner, goal, inputs), output)
+        return
 
     from chimera.client import Chimera
 

@@ -34,8 +34,8 @@ def event_json(event: "PlanEvent") -> dict[str, Any]:
     return values | {"task_id": event.task_id and format_id(IdKind.TASK, event.task_id)}
 
 
-def show_plan(plan: "Plan") -> None:
-    """The plan, for people."""
+def show_plan(plan: "Plan", budget: str = "") -> None:
+    """The plan, for people; with how its budget stands, in a line."""
     counts = plan.counts
     numbers = [
         f"{counts.committed} committed",
@@ -56,6 +56,7 @@ def show_plan(plan: "Plan") -> None:
             ("paused", f"{moment(plan.paused_at)} by {plan.paused_by}" if plan.paused else ""),
             ("because", f"{plan.failure.code}: {plan.failure.message}" if plan.failure else ""),
             ("tasks", f"{counts.tasks}: {', '.join(numbers)}" if counts.tasks else _no_tasks(plan)),
+            ("budget", budget),
             ("priority", str(plan.priority)),
             ("session", plan.session_id or ""),
             ("retry of", _retry_of(plan)),

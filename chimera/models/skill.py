@@ -42,12 +42,21 @@ class Success(Generic[T]):
 
 
 class SkillFailed(Exception):
-    """Raised by a skill to say why it cannot answer, and whether another attempt could."""
+    """Raised by a skill to say why it cannot answer, whether another attempt could, and what this one cost."""
 
-    def __init__(self, message: str, *, code: str = "skill_failed", retryable: bool = True, **details: Any) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str = "skill_failed",
+        retryable: bool = True,
+        usage: Usage = NO_USAGE,
+        **details: Any,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.retryable = retryable
+        self.usage = usage
         self.details = details
 
 

@@ -32,7 +32,7 @@ _STOPPED = frozenset({TaskState.CANCELLED, TaskState.EXPIRED})
 
 # The allowed transitions. The trigger task_transition of the schema refuses all others.
 TRANSITIONS: Mapping[TaskState, frozenset[TaskState]] = {
-    # To denied only where its planner gave it up.
+    # To denied only where its planner gave it up, or a budget has nothing left for it.
     TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.DENIED}) | _STOPPED,
     TaskState.RUNNING: frozenset({TaskState.STAGED, TaskState.QUEUED, TaskState.EXHAUSTED}) | _STOPPED,
     TaskState.STAGED: frozenset(

@@ -31,11 +31,20 @@ class GivenUpTask(Record):
     failure: str | None = None
 
 
+class RefusedTask(Record):
+    """A queued task that does not fit under a budget's limit."""
+
+    task_id: UUID
+    attempt: int  # the latest; 0 where it never ran
+    limit: str  # budget.day, budget.plan or budget.task
+
+
 class OpenWave(Record):
     """What of a wave waits for the Judge."""
 
     staged: tuple[Staged, ...] = ()
     lost: tuple[LostTask, ...] = ()
+    refused: tuple[RefusedTask, ...] = ()
     # What applies to the tenant now.
     policy: PolicyInForce
     given_up: tuple[GivenUpTask, ...] = ()
@@ -47,6 +56,8 @@ class WaveDecision(Record):
     """A decision of the Judge, with what writing it needs."""
 
     decision: Decision
+    # Its task waits in the queue, and a budget has nothing left for it.
+    refused: bool = False
     # The card that a hitl opens, and how many different people must approve it.
     card_id: UUID | None = None
     approvals_needed: int = Field(default=1, ge=1, le=9)
@@ -68,7 +79,10 @@ class DecisionStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
     def open_wave(self, wave: WaveRef) -> OpenWave:
-        """What the wave has staged, its tasks whose last lease ran out, and those that their planner gave up."""
+        """What the wave has staged, and which of its tasks end without a result.
+
+        Those whose last lease ran out, that their planner gave up, or that a budget has nothing left for.
+        """
         ...
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
@@ -80,7 +94,8 @@ class DecisionStore(Protocol):
 
         All or nothing. A task that is no longer where the decision found it is left out, so that a
         Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. What goes
-        back to a planner with a replan hook waits for that one. Returns the number of tasks that go back to the queue.
+        back to a planner with a replan hook waits for that one. What was set aside for the attempts becomes what their
+        results report, or is spent in full where there is none. Returns the number of tasks that go back to the queue.
 
         Raises:
             PolicyChanged: the decisions name another policy than the one in force.

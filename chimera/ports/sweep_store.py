@@ -80,6 +80,13 @@ class SweepStore(Protocol):
         """Makes room for the audit's next months, and records refused attempts that were only counted."""
         ...
 
+    def resume_in_budget(self) -> list[PlanRef]:
+        """Resumes plans that a budget paused and that may have something left now, and returns them.
+
+        The day is over, somebody allowed more, or another policy was applied.
+        """
+        ...
+
     def waiting_tenants(self) -> list[str]:
         """Tenants with a wave that may have to be published."""
         ...

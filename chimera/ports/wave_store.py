@@ -12,6 +12,8 @@ class OutgoingWave(Record):
 
     wave: WaveRef
     tasks: tuple[QueuedTask, ...]
+    # It has tasks that do not fit under a budget's limit: the Judge denies them.
+    judge: bool = False
 
 
 class WaveStore(Protocol):
@@ -23,6 +25,10 @@ class WaveStore(Protocol):
         Highest priority first, then oldest. A wave whose tasks depend on others waits until those have
         their final decisions; those of a paused plan wait too, and leave their room to others. Waves that
         another process is publishing right now are left to it.
+
+        Where the tenant has a budget, what the tasks need is set aside first: only those that something is set aside
+        for are among the wave's tasks. What does not fit is dealt with as the budget says; what may fit when others
+        are settled waits, and its wave is returned again with those of its tasks that can then be sent.
         """
         ...
 

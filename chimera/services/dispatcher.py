@@ -54,6 +54,8 @@ class Dispatcher:
                 cut = tuple(batches(wave.tasks, slots, self._catalogue.max_batch))
                 if cut:
                     self._queue.publish_wave(Dispatch(wave=wave.wave, batches=cut))
+                if wave.judge:
+                    self._queue.publish_judge(wave.wave)
                 sent.append(wave.wave)
                 failpoint(Failpoint.DISPATCH_PUBLISHED_ONE, tenant_id)
         except QueueUnavailable:

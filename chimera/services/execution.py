@@ -52,7 +52,7 @@ def execute(
     except TimeIsUp:
         return _failure("timeout", f"ran longer than {timeout_seconds:g} s", retryable=True), NO_USAGE
     except SkillFailed as exc:
-        return _told_failure(exc, max_output_bytes), NO_USAGE
+        return _told_failure(exc, max_output_bytes), _usage(exc.usage)
     except BaseException as exc:  # noqa: BLE001  whatever a skill raises is its outcome, SystemExit too
         code = "timeout" if isinstance(exc, TimeoutError) else "skill_raised"
         return _failure(code, describe_exception(exc), retryable=True), NO_USAGE
@@ -69,8 +69,7 @@ def describe_exception(exc: BaseException) -> str:
 
 
 def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> tuple[str, Usage]:
-    reported: object = answer.usage
-    usage = reported if isinstance(reported, Usage) else NO_USAGE
+    usage = _usage(answer.usage)
     try:
         outcome = SuccessOutcome(
             output=skill.dump_output(answer.output),
@@ -96,6 +95,11 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
         message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
         return _failure("output_too_large", message, retryable=False), usage
     return text, usage
+
+
+def _usage(reported: object) -> Usage:
+    """What the skill says that it used, where it says so in the right form."""
+    return reported if isinstance(reported, Usage) else NO_USAGE
 
 
 def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:

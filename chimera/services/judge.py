@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.budget import over_budget
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged, gate, lease_lost, state_conflict
 from chimera.models.opinion import lowered
@@ -17,7 +18,15 @@ from chimera.models.result import SuccessOutcome
 from chimera.models.skill import Catalogue, describe
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
-from chimera.ports.decision_store import DecisionStore, GivenUpTask, LostTask, OpenWave, PolicyChanged, WaveDecision
+from chimera.ports.decision_store import (
+    DecisionStore,
+    GivenUpTask,
+    LostTask,
+    OpenWave,
+    PolicyChanged,
+    RefusedTask,
+    WaveDecision,
+)
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
 
@@ -90,8 +99,12 @@ class Judge:
         """What can be decided now; where a model is to be asked about more than it can be at a time, a part of it."""
         policy = waiting.policy
         model = policy.policy.llm_judge
-        decisions = [self._give_up(task, policy) for task in waiting.lost]
+        decisions = [self._without_result(task, lease_lost(task.attempt), policy) for task in waiting.lost]
         decisions += [self._end_given_up(task, policy) for task in waiting.given_up]
+        decisions += [
+            self._without_result(task, over_budget(task.limit), policy).model_copy(update={"refused": True})
+            for task in waiting.refused
+        ]
         to_ask: list[tuple[Staged, Ruling]] = []
         for staged in waiting.staged:
             ruling = gate(staged, policy.policy, self._output_fault(staged), self._clock.draw())
@@ -133,12 +146,12 @@ class Judge:
             on_conflict=state_conflict(staged, policy.policy.max_replans) if commits_state else None,
         )
 
-    def _give_up(self, task: LostTask, policy: PolicyInForce) -> WaveDecision:
+    def _without_result(self, task: LostTask | RefusedTask, ruling: Ruling, policy: PolicyInForce) -> WaveDecision:
         return WaveDecision(
             decision=Decision(
                 task_id=task.task_id,
                 attempt=task.attempt,
-                ruling=lease_lost(task.attempt),
+                ruling=ruling,
                 result_sha256=b"",
                 decided_by=DECIDED_BY_POLICY,
                 policy_version=policy.version,

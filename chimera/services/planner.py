@@ -3,6 +3,7 @@
 import threading
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.budget_estimate import PlannedTask
 from chimera.models.lease import PLANNING_LEASE_SECONDS
 from chimera.models.plan import PlanFailure
 from chimera.models.record import canonical_json
@@ -134,7 +136,20 @@ class PlannerService:
         self._dispatcher.dispatch(tenant_id)
         return len(tasks)
 
-    def _drafts_in_time(self, job: PlanningJob, lease: Lease) -> list[Draft]:
+    def preview(self, planner: str, goal: str, inputs: dict[str, Any]) -> list[PlannedTask]:
+        """The tasks that a planner yields, which are stored nowhere.
+
+        Raises:
+            InvalidInput: it is not known here, does not take the inputs, or fails; the message says how.
+        """
+        job = PlanningJob(planner=planner, goal=goal, inputs=canonical_json(inputs), priority=50, attempt=1)
+        try:
+            drafts = self._drafts_in_time(job, None)
+        except PlanRejected as exc:
+            raise InvalidInput(f"planner {planner!r}: {exc.failure.code}: {exc.failure.message}") from exc
+        return [PlannedTask(draft.spec.skill, draft.spec.max_attempts or draft.skill.max_attempts) for draft in drafts]
+
+    def _drafts_in_time(self, job: PlanningJob, lease: Lease | None) -> list[Draft]:
         if job.attempt > MAX_PLANNER_ATTEMPTS:
             message = f"the planner was started {MAX_PLANNER_ATTEMPTS} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
@@ -199,8 +214,8 @@ class PlannerService:
 T = TypeVar("T")
 
 
-def in_time(call: Callable[[], T], timeout_seconds: float, lease: Lease) -> T:
-    """What a planner answers within its time, and while its lease is held.
+def in_time(call: Callable[[], T], timeout_seconds: float, lease: Lease | None) -> T:
+    """What a planner answers within its time, and while its lease is held, if there is one.
 
     Raises:
         PlanRejected: it takes too long.
@@ -208,7 +223,7 @@ def in_time(call: Callable[[], T], timeout_seconds: float, lease: Lease) -> T:
     if threading.current_thread() is not threading.main_thread():
         return call()  # in the threads pool nothing can end it
     try:
-        with alarm(timeout_seconds) as ring, lease.ending_with(ring):
+        with alarm(timeout_seconds) as ring, lease.ending_with(ring) if lease else nullcontext():
             return call()
     except TimeIsUp:
         message = f"the planner ran longer than {timeout_seconds:g} s (CHIMERA_PLANNER_TIMEOUT_SECONDS)"

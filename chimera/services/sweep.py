@@ -42,6 +42,7 @@ class Sweep:
         except QueueUnavailable:
             log.warning("sweep_cut_short")
             return 0
+        self._store.resume_in_budget()
         for tenant_id in self._store.waiting_tenants():
             sent += self._dispatcher.dispatch(tenant_id)
         self._store.keep_audit()  # last: if it fails, what waits for messages has them

@@ -11,6 +11,7 @@ from psycopg.rows import TupleRow
 
 from chimera.errors import PlanNotFound
 from chimera.models.audit import AuditEvent, chain
+from chimera.models.budget import Sum
 from chimera.models.checkpoint import NO_CHECKPOINT, Draft, sign
 from chimera.models.gate import Staged
 from chimera.models.policy import Policy
@@ -68,6 +69,7 @@ def live(scene: Scene) -> History:
     )
     assert scene.world.checkpoints.add(sign(draft, Ed25519PrivateKey.generate(), head.at))
     scene.world.policy_changes.apply(scene.tenant_id, Policy(name="of-tests"), "tests")
+    scene.world.budget_changes.allow(scene.tenant_id, None, Sum(tokens=1), "tests")
     return History(
         scene.tenant_id,
         planned.plan_id,

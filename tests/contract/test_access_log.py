@@ -7,6 +7,7 @@ import pytest
 
 from chimera.errors import NotFound, UnknownTenant
 from chimera.models.access import RECORDED_A_MINUTE, REFUSED
+from chimera.models.budget import Sum
 from chimera.models.erasure import Erasure
 from chimera.models.ids import IdKind, format_id
 from chimera.models.retry import RetryKind
@@ -28,6 +29,10 @@ def erase(scene: Scene, kind: IdKind, value: UUID) -> None:
     scene.world.erasures.erase(erasure)
 
 
+def allow(scene: Scene, plan_id: UUID) -> None:
+    scene.world.budget_changes.allow(scene.tenant_id, plan_id, Sum(tokens=1), "ann")
+
+
 # What is asked for, what is to be done with it, who asks.
 ASK: list[tuple[IdKind, str, str, Ask]] = [
     (IdKind.PLAN, "read", "app", lambda scene, plan: scene.shown(plan)),
@@ -35,6 +40,8 @@ ASK: list[tuple[IdKind, str, str, Ask]] = [
     (IdKind.PLAN, "pause", "ann", lambda scene, plan: scene.pause(plan)),
     (IdKind.PLAN, "resume", "ann", lambda scene, plan: scene.resume(plan)),
     (IdKind.PLAN, "retry", "ann", lambda scene, plan: scene.retry(plan, RetryKind.FAILED)),
+    (IdKind.PLAN, "read", "app", lambda scene, plan: scene.world.budgets.standing(scene.tenant_id, plan, 1)),
+    (IdKind.PLAN, "allow", "ann", allow),
     (IdKind.PLAN, "erase", "ann", lambda scene, plan: erase(scene, IdKind.PLAN, plan)),
     (IdKind.TASK, "erase", "ann", lambda scene, task: erase(scene, IdKind.TASK, task)),
     (IdKind.CARD, "read", "app", lambda scene, card: scene.world.reviews.card(scene.tenant_id, card)),

@@ -93,7 +93,7 @@ def test_an_export_is_verified_offline(run: Run, sealed: str, tmp_path: Path, fo
     keys = str(tmp_path / "keys" / "keys.json")
     for more in ((), ("--keys", keys)):
         verified = run("audit", "verify", "--offline", str(file), *more, "-o", "json", **nowhere)
-        assert (verified.returncode, json.loads(verified.stdout)["rows"]) == (0, 5)
+        assert (verified.returncode, json.loads(verified.stdout)["rows"]) == (0, 6)
     file.write_text(file.read_text().replace(",app,", ",eve,").replace('"actor":"app"', '"actor":"eve"'))
     assert run("audit", "verify", "--offline", str(file), **nowhere).returncode == 1
 

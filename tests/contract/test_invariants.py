@@ -190,6 +190,7 @@ class TestEvidence:
     @pytest.fixture
     def nonces(self, owner: psycopg.Connection) -> list[str]:
         """Names for all tasks, as the runs' skills take them; those of approved ones."""
+        owner.execute("alter table task disable trigger task_input_stays")
         owner.execute("update task set input = json_build_object('nonce', task_id)")
         return [str(row[0]) for row in owner.execute("select task_id from task where state = 'approved'")]
 

@@ -30,6 +30,7 @@ TABLES = (
     "revision",
     "review_approval",
     "audit_checkpoint",
+    "budget",
 )
 
 # Who may do what.
@@ -38,12 +39,15 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys(TABLES, ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal"), ALL),
+        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal"), ALL)
+        | {"budget": "account plan_id tenant_id"},
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
-            "wave": "epoch publish_count published_at replan_at state touched_at",
-            "task": "input lease_token lease_until replan replan_failure replan_tries skill timeout_seconds",
+            "wave": "budget_waits epoch publish_count published_at replan_at state touched_at",
+            "task": "degraded_from input lease_token lease_until over_budget replan replan_failure replan_tries "
+            "reserved_for reserved_on reserved_tokens reserved_usd skill timeout_seconds",
+            "budget": "limit_tokens limit_usd reserved_tokens reserved_usd",
             "audit_head": "hash seq",
             "refusal": ALL,
         },
@@ -55,14 +59,16 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "result": "attempt sha256 task_id tenant_id",
             "stale_result": "lease_token task_id tenant_id",
             "state": ALL,
+            "policy": "budgeted number tenant_id",
         },
         "insert": {"result": ALL, "stale_result": ALL},
         "update": {"task": "agent_id attempt lease_token lease_until state state_version"},
     },
     "judge": {
         "select": {
-            "plan": "deadline epoch finished_at has_replan lease_until paused_at plan_id planner planner_attempt "
-            "priority published_at state stop_state stopped_by submitted_at task_count tenant_id trace_id",
+            "plan": "deadline epoch finished_at has_replan lease_until paused_at paused_by plan_id planner "
+            "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
+            "tenant_id trace_id",
             **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(
@@ -71,11 +77,16 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
                 *("review_card", "revision", "review_approval", "refusal"),
             ),
             ALL,
-        ),
+        )
+        | {"budget": "account plan_id tenant_id"},
         "update": {
-            "plan": "epoch finished_at lease_token lease_until published_at state stop_state stopped_by",
+            "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
+            "stopped_by",
             "wave": ALL,
-            "task": "feedback lease_token lease_until lost replan replan_tries replans state",
+            "task": "degraded_from feedback lease_token lease_until lost over_budget replan replan_tries replans "
+            "reserved_for reserved_on reserved_tokens reserved_usd skill spent_tokens spent_usd state",
+            "budget": "limit_tokens limit_usd overrun_tokens overrun_usd reserved_tokens reserved_usd spent_tokens "
+            "spent_usd",
             "audit_head": "hash seq",
             "audit_checkpoint": "kept_at",
             "state": ALL,
@@ -406,7 +417,7 @@ def test_another_tenant_s_rows_are_not_changed(
 
 @pytest.mark.parametrize(
     ("role", "table"),
-    [(role, table) for role in MAY for table in MAY[role]["insert"]],
+    [(role, table) for role in MAY for table, columns in MAY[role]["insert"].items() if columns == ALL],
 )
 def test_no_row_is_written_in_another_tenant_s_name(
     session: Session, history: History, other: str, role: str, table: str

@@ -111,6 +111,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "access.note_read": lambda world: world.access.note_read(TENANT, "ann", {}),
     "erasures.erase": lambda world: world.erasures.erase(ERASURE),
     "sweep.keep_audit": lambda world: world.sweep.keep_audit(),
+    "sweep.resume_in_budget": lambda world: world.sweep.resume_in_budget(),
     "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
 }
 

@@ -154,8 +154,14 @@ def test_what_waits_is_denied_only_where_its_planner_gave_it_up(
 
 def test_who_plans_changes_a_task_only_while_it_waits_for_its_planner(session: Session, history: History) -> None:
     with session("app", history.tenant_id) as connection:
-        changed = connection.execute("update task set input = '{}' where true")
+        changed = connection.execute("update task set skill = skill where state <> 'queued'")
         assert changed.rowcount == 0
+    for change in ("input = '{\"other\": 1}'", "timeout_seconds = timeout_seconds + 1"):
+        with (
+            session("app", history.tenant_id) as connection,
+            pytest.raises(errors.InsufficientPrivilege, match="asked"),
+        ):
+            connection.execute(f"update task set {change} where task_id = '{history.queued}'".encode())
 
 
 def test_no_agent_runs_what_waits_for_its_planner(session: Session, history: History) -> None:

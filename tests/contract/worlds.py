@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from chimera.adapters.postgres.access_log import AccessLog
+from chimera.adapters.postgres.budget_store import BudgetStore
 from chimera.adapters.postgres.card_store import CardStore
 from chimera.adapters.postgres.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.control_store import ControlStore
@@ -26,6 +27,7 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.models.decision import Verdict
 from chimera.ports import (
     access_log,
+    budget_store,
     card_store,
     checkpoint_store,
     clock,
@@ -45,6 +47,7 @@ from chimera.ports import (
 )
 from tests.fakes import (
     FakeAccessLog,
+    FakeBudgetStore,
     FakeCardStore,
     FakeCheckpointStore,
     FakeClock,
@@ -88,10 +91,16 @@ class World(ABC):
     access: access_log.AccessLog
     erasures: erasure_store.ErasureStore
     checkpoints: checkpoint_store.CheckpointStore
+    budgets: budget_store.BudgetStore
+    budget_changes: budget_store.BudgetStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         """Makes everything that the tenant has older by so much."""
+
+    @abstractmethod
+    def pass_midnight(self, tenant_id: str) -> None:
+        """Makes of the tenant's today a yesterday."""
 
     @abstractmethod
     def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
@@ -131,10 +140,15 @@ class FakeWorld(World):
             access=FakeAccessLog(self.database),
             erasures=FakeErasureStore(self.database),
             checkpoints=FakeCheckpointStore(self.database),
+            budgets=FakeBudgetStore(self.database),
+            budget_changes=FakeBudgetStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         self.time.advance(seconds)
+
+    def pass_midnight(self, tenant_id: str) -> None:
+        self.time.advance(86400)
 
     def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
         shared = self.database.shared(tenant_id, key)
@@ -169,6 +183,14 @@ _OLDER = (
 )
 
 
+_YESTERDAY = (
+    "update plan set paused_at = paused_at - interval '1 day' where paused_at is not null",
+    "update task set reserved_on = reserved_on - 1 where reserved_on is not null",
+    "update budget set account = 'day:' || (substr(account, 5)::date - 1)::text where account like 'day:%'",
+    "update budget set allowed_at = allowed_at - interval '1 day'",
+)
+
+
 class PostgresWorld(World):
     def __init__(self, owner: Database, app: Database, worker: Database, judge: Database) -> None:
         self._owner = owner
@@ -192,12 +214,19 @@ class PostgresWorld(World):
             access=AccessLog(app),
             erasures=ErasureStore(owner),
             checkpoints=CheckpointStore(judge),
+            budgets=BudgetStore(app),
+            budget_changes=BudgetStore(owner),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         with self._owner.transaction(tenant_id) as connection:
             for statement in _OLDER:
                 connection.execute(statement.replace("%(by)s", "make_interval(secs => %(by)s)"), {"by": seconds})
+
+    def pass_midnight(self, tenant_id: str) -> None:
+        with self._owner.transaction(tenant_id) as connection:
+            for statement in _YESTERDAY:
+                connection.execute(statement)
 
     def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
         with self._owner.transaction(tenant_id) as connection:

@@ -2,6 +2,7 @@
 
 from tests.fakes.access_log import FakeAccessLog
 from tests.fakes.agent_registry import FakeAgentRegistry
+from tests.fakes.budget_store import FakeBudgetStore
 from tests.fakes.card_store import FakeCardStore
 from tests.fakes.checkpoints import FakeCheckpointPlace, FakeCheckpointStore
 from tests.fakes.clock import FakeClock
@@ -25,6 +26,7 @@ from tests.fakes.work_store import FakeWorkStore
 __all__ = [
     "FakeAccessLog",
     "FakeAgentRegistry",
+    "FakeBudgetStore",
     "FakeCardStore",
     "FakeCheckpointPlace",
     "FakeCheckpointStore",

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit import AuditEvent
+from chimera.models.budget import Limit
 from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
 from chimera.models.task import TaskState
@@ -28,12 +29,12 @@ class FakeControlStore(port.ControlStore):
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
         row = self._changeable(tenant_id, plan_id, "pause", actor)
-        if row.paused_at is None:
+        if _may_be_paused(row):
             self._pause(row, actor)
         return _change(row)
 
     def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
-        rows = [row for row in self._open(tenant_id, session_id) if row.paused_at is None][:limit]
+        rows = [row for row in self._open(tenant_id, session_id) if _may_be_paused(row)][:limit]
         for row in rows:
             self._pause(row, actor)
         return [_change(row) for row in rows]
@@ -165,7 +166,8 @@ class FakeControlStore(port.ControlStore):
             ref = WaveRef(tenant_id=tenant_id, plan_id=made.plan_id, wave_no=wave.wave_no)
             database.waves[ref] = WaveRow(ref, row.request.priority, wave.has_dependencies, database.now())
         for wave_no, copy in made.placed:
-            old = database.tasks[tenant_id, copy.parent_task_id].task
+            tried = database.tasks[tenant_id, copy.parent_task_id]
+            old = tried.task.model_copy(update={"skill": tried.degraded_from or tried.task.skill})
             place = {"plan_id": made.plan_id, "wave_no": wave_no} | copy.model_dump(exclude={"depth"})
             database.tasks[tenant_id, copy.task_id] = TaskRow(old.model_copy(update=place))
         facts: dict[str, object] = {"retry_of": row.plan_id.hex, "retried": sorted(retry.kinds)}
@@ -177,6 +179,10 @@ class FakeControlStore(port.ControlStore):
     def _record(self, row: PlanRow, actor: str, kind: str, facts: dict[str, object] | None = None) -> None:
         event = AuditEvent(kind=kind, actor=actor, plan_id=row.plan_id, facts=facts or {})
         self._database.record(row.request.tenant_id, [event])
+
+
+def _may_be_paused(row: PlanRow) -> bool:
+    return row.paused_at is None or row.paused_by in {Limit.DAY, Limit.PLAN}
 
 
 def _change(row: PlanRow) -> PlanChange:

@@ -3,12 +3,13 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from chimera.errors import CardNotFound, PlanNotFound, StoreUnavailable, UnknownTenant
 from chimera.models.access import Refusals, counted, refused_event
 from chimera.models.audit import AuditEntry, AuditEvent, chain
+from chimera.models.budget import NOTHING, Account, Sum
 from chimera.models.decision import Decision
 from chimera.models.ids import IdKind, format_id
 from chimera.models.plan import PlanFailure, PlanRequest, PlanState
@@ -69,6 +70,8 @@ class WaveRow:
     publish_count: int = 0
     epoch: str | None = None
     replan_at: datetime | None = None
+    # Tasks of it wait for what others leave of a budget.
+    budget_waits: bool = False
 
 
 @dataclass
@@ -80,6 +83,13 @@ class TaskRow:
     agent_id: UUID | None = None
     lease: Lease | None = None
     state_version: int | None = None
+    # The attempt that this is set aside for, and the day that it is set aside of.
+    reserved_for: int | None = None
+    reserved: Sum = NOTHING
+    reserved_on: date | None = None
+    spent: Sum = NOTHING
+    over_budget: str | None = None
+    degraded_from: str | None = None
     feedback: str | None = None
     replans: int = 0
     replan: str | None = None  # asked, given_up, failed
@@ -96,7 +106,12 @@ class TaskRow:
     @property
     def waits(self) -> bool:
         """Whether it waits for an agent."""
-        return self.state is TaskState.QUEUED and self.replan is None
+        return self.state is TaskState.QUEUED and self.replan is None and self.over_budget is None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether it waits for the Judge to deny it, because a budget has nothing left for it."""
+        return self.state is TaskState.QUEUED and self.over_budget is not None
 
     @property
     def is_asked(self) -> bool:
@@ -118,6 +133,13 @@ class AppliedPolicy:
     policy: PolicyInForce
     at: datetime
     by: str
+
+
+@dataclass
+class BudgetRow:
+    account: Account = field(default_factory=Account)
+    allowed: Sum = NOTHING
+    allowed_at: datetime | None = None
 
 
 @dataclass
@@ -149,6 +171,9 @@ class FakeDatabase:
     refusals: dict[str, Refusals] = field(default_factory=dict)
     # Plans and tasks whose contents were erased.
     erased: dict[UUID, datetime] = field(default_factory=dict)
+
+    # By tenant, and day or plan.
+    budgets: dict[tuple[str, date | UUID], BudgetRow] = field(default_factory=dict)
 
     def opened(self) -> "FakeDatabase":
         """Itself, as each method of a store asks for it first."""

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.audit import AuditEvent
+from chimera.models.budget import NOTHING
 from chimera.models.decision import Decision, Ruling, Verdict
 from chimera.models.gate import Staged
 from chimera.models.plan import PlanState
@@ -15,6 +16,7 @@ from chimera.models.state import StateEntry
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports.decision_store import WaveDecision
+from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow
 
 JUDGE = "judge"
@@ -41,6 +43,8 @@ class FakeDeciding:
             return False
         if item.given_up:
             return row.is_given_up
+        if item.refused:
+            return row.state is TaskState.QUEUED and row.over_budget is not None
         return row.state is TaskState.STAGED if decision.result_sha256 else self._is_given_up(row)
 
     def _with_state(self, wave: WaveRef, item: WaveDecision) -> WaveDecision:
@@ -88,6 +92,12 @@ class FakeDeciding:
         if row.state is TaskState.IN_REVIEW and ruling.verdict is Verdict.APPROVE:
             self._write_state(row, decision)
         self._database.decided.append((wave, decision))
+        if row.state is TaskState.QUEUED:
+            budgeting.settle(self._database, row, NOTHING)
+        elif row.state is TaskState.RUNNING:
+            budgeting.settle(self._database, row, None)
+        elif row.state is TaskState.STAGED:
+            budgeting.settle(self._database, row, budgeting.reported(self._database, row))
         row.state = ruling.next_state
         row.lease = None
         if ruling.next_state is TaskState.QUEUED:

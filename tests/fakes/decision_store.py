@@ -12,7 +12,14 @@ from chimera.models.review import CardStatus
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, PolicyChanged, WaveDecision
+from chimera.ports.decision_store import (
+    GivenUpTask,
+    LostTask,
+    OpenWave,
+    PolicyChanged,
+    RefusedTask,
+    WaveDecision,
+)
 from tests.fakes.database import FakeDatabase, TaskRow
 from tests.fakes.deciding import JUDGE, FakeDeciding
 
@@ -32,6 +39,11 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             ),
             given_up=tuple(_given_up(row) for row in tasks if row.is_given_up),
             has_replan=plan is not None and plan.has_replan,
+            refused=tuple(
+                RefusedTask(task_id=row.task.task_id, attempt=row.attempt, limit=row.over_budget)
+                for row in tasks
+                if row.state is TaskState.QUEUED and row.over_budget is not None
+            ),
             policy=self._database.policy(wave.tenant_id),
         )
 

@@ -5,12 +5,15 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.access import rest_event
+from chimera.models.budget import ACTOR, Limit
 from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.plan import ENDED, PlanState
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
+from tests.fakes import budgeting
+from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, WaveRow
 from tests.fakes.plan_store import FakePlanStore
 
@@ -25,6 +28,7 @@ class FakeSweepStore(port.SweepStore):
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
         self._plans = FakePlanStore(database)
+        self._control = FakeControlStore(database)
 
     def expire_plans(self) -> list[PlanRef]:
         rows = [row for row in self._database.opened().plans.values() if self._is_overdue(row)]
@@ -88,11 +92,30 @@ class FakeSweepStore(port.SweepStore):
                 task.lease.until = LONG_AGO
         return self._look_at(row, queue_is_empty=queue_is_empty)
 
+    def resume_in_budget(self) -> list[PlanRef]:
+        rows = [row for row in self._database.opened().plans.values() if self._may_go_on(row)]
+        for row in rows:
+            self._control.resume(row.request.tenant_id, row.plan_id, ACTOR)
+        return [_ref(row) for row in rows]
+
+    def _may_go_on(self, row: PlanRow) -> bool:
+        if row.paused_at is None or row.paused_by not in {Limit.DAY, Limit.PLAN}:
+            return False
+        database, tenant_id, since = self._database, row.request.tenant_id, row.paused_at
+        today = budgeting.today(database)
+        accounts = [database.budgets.get((tenant_id, key)) for key in (today, row.plan_id)]
+        allowed = any(each is not None and each.allowed_at is not None and each.allowed_at > since for each in accounts)
+        applied = [*database.policies[tenant_id], *database.policies["*"]]
+        day_is_over = row.paused_by == Limit.DAY and since.date() < today
+        return day_is_over or allowed or any(each.at > since for each in applied)
+
     def waiting_tenants(self) -> list[str]:
         database = self._database.opened()
         waiting = set()
         for row in database.waves.values():
-            unsent = row.state == "waiting" or (row.state == "in_flight" and row.published_at is None)
+            unsent = row.state == "waiting" or (
+                row.state == "in_flight" and (row.published_at is None or row.budget_waits)
+            )
             if unsent and database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on:
                 waiting.add(row.ref.tenant_id)
         return sorted(waiting)
@@ -136,13 +159,15 @@ class FakeSweepStore(port.SweepStore):
         for task in tasks:
             if task.state is TaskState.RUNNING and database.is_given_up(task.lease):
                 if task.attempt < task.task.max_attempts:
+                    budgeting.settle(database, task, None)
                     task.state, task.lease, taken_back = TaskState.QUEUED, None, True
                     task.lost += 1
                 else:
                     judge = True
-        judge = judge or any(task.state is TaskState.STAGED or task.is_given_up for task in tasks)
+        judge = judge or any(task.state is TaskState.STAGED or task.is_given_up or task.is_refused for task in tasks)
+        queued = any(task.waits and (task.reserved_for is not None or not row.budget_waits) for task in tasks)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
-        publish = not paused and (taken_back or (lost and any(task.waits for task in tasks)))
+        publish = not paused and (taken_back or (lost and queued))
         row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=0.7)
         if publish:
             row.published_at = None

@@ -6,7 +6,8 @@ from datetime import timedelta
 from chimera.models.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
-from tests.fakes.database import FakeDatabase, WaveRow
+from tests.fakes import budgeting
+from tests.fakes.database import LONG_AGO, FakeDatabase, WaveRow
 
 # A wave that was taken and is not sent after this long lost its sender.
 _SENDER_SECONDS = 3
@@ -26,6 +27,11 @@ class FakeWaveStore(port.WaveStore):
         for row in taken:
             row.state = "in_flight"
             row.touched_at = database.now()
+        if database.policy(tenant_id).policy.budget is not None:
+            return self._within_budget(tenant_id, waves, taken)
+        for row in waves:
+            if row.budget_waits:
+                row.budget_waits, row.published_at, row.touched_at = False, None, LONG_AGO
         return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
 
     def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:
@@ -35,6 +41,37 @@ class FakeWaveStore(port.WaveStore):
             row.published_at = row.touched_at = database.now()
             row.publish_count += 1
             row.epoch = epoch
+
+    def _within_budget(self, tenant_id: str, waves: list[WaveRow], taken: list[WaveRow]) -> list[OutgoingWave]:
+        database = self._database
+        waiting = [row for row in waves if row not in taken and self._waits(row)]
+        looked_at = [row for row in waves if row in taken or row in waiting]
+        granted = budgeting.allot_waves(database, tenant_id, looked_at)
+        outgoing = []
+        for row in looked_at:
+            rows = budgeting.queued(database, row.ref)
+            refused = any(task.over_budget is not None for task in rows)
+            got = any(task.task.task_id in granted for task in rows)
+            if row in waiting and got:
+                row.published_at, row.touched_at, row.publish_count = (
+                    None,
+                    database.now(),
+                    max(row.publish_count - 1, 0),
+                )
+            ready = {
+                task.task.task_id
+                for task in rows
+                if task.reserved_for == task.attempt + 1 and (row in taken or task.task.task_id in granted)
+            }
+            if row in taken or got or refused:
+                tasks = tuple(task for task in self._queued(row.ref) if task.task_id in ready)
+                outgoing.append(OutgoingWave(wave=row.ref, tasks=tasks, judge=refused))
+        return outgoing
+
+    def _waits(self, row: WaveRow) -> bool:
+        in_flight = row.state == "in_flight" and row.published_at is not None
+        goes_on = self._database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on
+        return row.budget_waits and in_flight and goes_on
 
     def _may_go(self, row: WaveRow) -> bool:
         database = self._database

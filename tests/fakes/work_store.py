@@ -79,6 +79,9 @@ class FakeWorkStore(port.WorkStore):
         return plan.request.deadline is not None and plan.request.deadline <= self._database.now()
 
     def _is_free(self, row: TaskRow) -> bool:
+        budgeted = self._database.policy(row.task.tenant_id).policy.budget is not None
+        if budgeted and row.reserved_for != row.attempt + 1:
+            return False
         return row.waits and row.attempt < row.task.max_attempts and self._database.may_run(row.task)
 
     def _version_of(self, row: TaskRow) -> int | None:

@@ -7,12 +7,13 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from chimera import DeniedTask, Skill, SkillFailed, Success, TaskSpec, current_task, planner, skill
+from chimera import DeniedTask, Skill, SkillFailed, Success, TaskSpec, Usage, current_task, planner, skill
 
 # Stands in inputs, outputs and exceptions, and must not come up in any log or in Flower.
 CANARY = "canary-5e1f0c"
@@ -106,6 +107,31 @@ def journal(folder: str, name: str) -> Success[str]:
     if name.startswith("bad") and not (Path(folder) / "mended").exists():
         raise SkillFailed("not mended", code="broken", retryable=False)
     return Success(name, confidence=1.0)
+
+
+@skill(name="test.paid", max_batch=1, max_attempts=5)
+def paid(folder: str, name: str, seconds: float) -> Success[str]:
+    """Costs 5 cents. What is called fail costs nothing the first time; what is called unsure is to be tried again."""
+    with (Path(folder) / "journal").open("a", encoding="utf-8") as file:
+        file.write(f"{name}\n")
+    first = (Path(folder) / "journal").read_text(encoding="utf-8").splitlines().count(name) == 1
+    if first and name.startswith("fail"):
+        raise SkillFailed("try again", code="busy")
+    time.sleep(seconds)
+    confidence = 0.3 if first and name.startswith("unsure") else 1.0
+    return Success(name, confidence=confidence, usage=Usage(tokens=10, cost_usd=Decimal("0.05")))
+
+
+@skill(name="test.cheap", max_batch=1)
+def cheap(folder: str, name: str, seconds: float) -> Success[str]:
+    """The same for 1 cent."""
+    return Success(name, confidence=1.0, usage=Usage(tokens=1, cost_usd=Decimal("0.01")))
+
+
+@planner(name="test.paid")
+def paid_tasks(folder: str, names: list[str], seconds: float) -> Iterator[TaskSpec]:
+    for name in names:
+        yield paid.task(folder, name, seconds)
 
 
 STEPS: dict[str, Skill[[str], Any]] = {

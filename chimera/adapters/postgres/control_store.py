@@ -131,12 +131,17 @@ def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[Pl
 
 def _resume(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
     plans = [row["plan_id"] for row in connection.execute(_SQL["paused"], scope)]
+    return resume_plans(connection, scope["tenant"], plans, actor)
+
+
+def resume_plans(connection: Connection, tenant_id: str, plans: list[UUID], actor: str) -> list[PlanChange]:
+    """Has these plans go on, in this transaction; returns those that were paused."""
     if not plans:
         return []
-    values = {"tenant": scope["tenant"], "plans": plans}
+    values = {"tenant": tenant_id, "plans": plans}
     connection.execute(_SQL["unsend_waves"], values)
     changes = _changes(connection.execute(_SQL["resume"], values))
-    _record(connection, scope["tenant"], [_event("plan.resumed", actor, change.plan_id) for change in changes])
+    _record(connection, tenant_id, [_event("plan.resumed", actor, change.plan_id) for change in changes])
     return changes
 
 

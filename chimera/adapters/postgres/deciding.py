@@ -9,6 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.budgeting import How, accounts, settle
 from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.policy_store import version_in_force
@@ -51,6 +52,7 @@ class Writing:
         # How many tasks wait for their planner now.
         self._asked = 0
         self._cards: dict[UUID, UUID] = {}
+        self._accounts = accounts(connection, wave.tenant_id)
 
     def write_state(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Changes shared state; where it was not at the version that the task saw, its approval falls."""
@@ -84,9 +86,7 @@ class Writing:
         for item in decisions:
             ruling, attempt = item.decision.ruling, item.decision.attempt
             feedback = reasons_text(ruling) if ruling.next_state is TaskState.QUEUED else None
-            # Given up without a result only where there still is none.
-            found = TaskState.STAGED if item.decision.result_sha256 else TaskState.RUNNING
-            key = (_moving(item), ruling.next_state, attempt, feedback, found)
+            key = (_moving(item), ruling.next_state, attempt, feedback, _found(item))
             groups.setdefault(key, []).append(item.decision.task_id)
         updates = [
             self._connection.execute(
@@ -100,6 +100,12 @@ class Writing:
         moved = {row["task_id"]: row["asked"] for update in updates for row in update}
         self._asked = sum(moved.values())
         return [item for item in decisions if item.decision.task_id in moved]
+
+    def settle(self, over: Sequence[tuple[UUID, How]]) -> None:
+        """Puts what attempts cost in the place of what was set aside for them."""
+        row = self._accounts.fetchone()
+        if row is not None and row["found"]:
+            self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
 
     def open_cards(self, decisions: Sequence[WaveDecision]) -> None:
         """Opens a card for each hitl."""
@@ -262,6 +268,18 @@ def _moving(item: WaveDecision) -> str:
     if item.given_up:
         return "end_given_up"
     return "send_back" if ruling.to_planner else "move_tasks"
+
+
+def how_known(item: WaveDecision) -> How:
+    """What is known of the cost of the attempt that is decided on."""
+    return How.REPORTED if item.decision.result_sha256 else How.UNUSED if item.refused else How.UNKNOWN
+
+
+def _found(item: WaveDecision) -> TaskState:
+    """Where its task must still be; given up without a result it is only where there still is none."""
+    if item.refused:
+        return TaskState.QUEUED
+    return TaskState.STAGED if item.decision.result_sha256 else TaskState.RUNNING
 
 
 def reasons_text(ruling: Ruling) -> str:

@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
+from chimera.adapters.postgres.budgeting import How
 from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, scope_of
+from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, how_known, scope_of
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
 from chimera.adapters.postgres.staged import staged as staged_result
 from chimera.failpoints import Failpoint, failpoint
@@ -15,9 +16,10 @@ from chimera.models.gate import stopped
 from chimera.models.task import TaskState
 from chimera.models.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, WaveDecision
+from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask, WaveDecision
 
 _SQL = statements("decision_store")
+_KNOWN = {TaskState.QUEUED: How.UNUSED, TaskState.RUNNING: How.UNKNOWN, TaskState.STAGED: How.REPORTED}
 
 
 class DecisionStore(port.DecisionStore):
@@ -31,13 +33,16 @@ class DecisionStore(port.DecisionStore):
     def open_wave(self, wave: WaveRef) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], scope_of(wave))
-            lost = connection.execute(_SQL["lost"], scope_of(wave))
+            ended = connection.execute(_SQL["lost"], scope_of(wave)).fetchall()
             plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
             has_replan = plan is not None and plan["has_replan"]
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
-                lost=tuple(LostTask.model_validate(row) for row in lost),
+                lost=tuple(
+                    LostTask(task_id=row["task_id"], attempt=row["attempt"]) for row in ended if row["limit"] is None
+                ),
+                refused=tuple(RefusedTask.model_validate(row) for row in ended if row["limit"] is not None),
                 policy=in_force(connection, wave.tenant_id),
                 given_up=tuple(GivenUpTask.model_validate(row, strict=False) for row in given_up),
                 has_replan=has_replan,
@@ -70,6 +75,7 @@ class DecisionStore(port.DecisionStore):
             moved = Counter(item.decision.ruling.next_state for item in found)
             writing.count(moved)
             failpoint(Failpoint.JUDGE_COUNTED, wave.tenant_id)
+            writing.settle([(item.decision.task_id, how_known(item)) for item in found])
             writing.record([item.decision for item in found], gated=True)
             failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, wave.tenant_id)
         return moved[TaskState.QUEUED]
@@ -96,6 +102,7 @@ class DecisionStore(port.DecisionStore):
             writing = Writing(connection, wave, self._sealing)
             policy_version = version_in_force(connection, wave.tenant_id)
             writing.count(Counter({ruling.next_state: len(tasks), TaskState.IN_REVIEW: -reviewed}))
+            writing.settle([(task["task_id"], _KNOWN[task["was"]]) for task in tasks if task["was"] in _KNOWN])
             writing.record(
                 [
                     Decision(

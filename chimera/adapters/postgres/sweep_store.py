@@ -5,10 +5,13 @@ from typing import Any
 from uuid import UUID
 
 from chimera.adapters.postgres.access_log import record_rest
+from chimera.adapters.postgres.budgeting import How, settle
+from chimera.adapters.postgres.control_store import resume_plans
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.budget import ACTOR
 from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.plan import PlanState
 from chimera.models.wave import WaveRef
@@ -17,6 +20,7 @@ from chimera.ports.sweep_store import OverdueWave, PlanRef
 
 _SQL = statements("sweep_store")
 _ACCESS_SQL = statements("access_log")
+_BUDGET_SQL = statements("budgeting")
 _SWEEP = "sweep"
 
 # A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.
@@ -103,6 +107,17 @@ class SweepStore(port.SweepStore):
         with self._database.transaction() as connection:
             return [row["tenant_id"] for row in connection.execute(_SQL["waiting_tenants"])]
 
+    def resume_in_budget(self) -> list[PlanRef]:  # noqa: D102
+        with self._database.transaction() as connection:
+            tenants = [row["tenant_id"] for row in connection.execute(_BUDGET_SQL["tenants_paused"])]
+        resumed: list[PlanRef] = []
+        for tenant_id in tenants:
+            with self._database.transaction(tenant_id) as connection:
+                plans = [row["plan_id"] for row in connection.execute(_BUDGET_SQL["go_on"], {"tenant": tenant_id})]
+                changes = resume_plans(connection, tenant_id, plans, ACTOR)
+            resumed += [PlanRef(tenant_id=tenant_id, plan_id=change.plan_id) for change in changes]
+        return resumed
+
     def _refs(self, statement: str) -> list[PlanRef]:
         with self._database.transaction() as connection:
             return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement])]
@@ -122,7 +137,10 @@ class SweepStore(port.SweepStore):
                 connection.execute(_SQL["end_leases_of"], scope | values)
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
-            needs = connection.execute(_SQL["wave_needs"], scope).fetchone()
+            over = [(row["task_id"], How.UNKNOWN) for row in taken_back]
+            events = settle(connection, wave.tenant_id, wave.plan_id, over)
+            assert not events  # what counts as spent is what was set aside
+            needs = connection.execute(_SQL["wave_needs"], scope | {"waits": taken["budget_waits"]}).fetchone()
             assert needs is not None
             publish = not taken["paused"] and (bool(taken_back) or (needs["queued"] > 0 and taken["lost"]))
             connection.execute(_SQL["touch_wave"], scope | {"publish": publish})

@@ -1,8 +1,11 @@
 """The outbox of the fan-out, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres import budgeting
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.models.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
@@ -20,23 +23,35 @@ class WaveStore(port.WaveStore):
     def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:  # noqa: D102  see the port
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
+            looked = budgeting.look(connection, tenant_id)
             taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
+            budget = looked.fetchone()
+            assert budget is not None
+            if budget["budgeted"]:
+                found = budgeting.take(connection, tenant_id, taken)
+                return [_outgoing(tenant_id, place, rows, found.refused) for place, rows in found.tasks.items()]
+            if budget["waits"]:
+                budgeting.wait_no_more(connection, tenant_id)
             if not taken:
                 return []
             # An UPDATE returns its rows in any order.
             taken.sort(key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
-            waves: dict[tuple[UUID, int], list[QueuedTask]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
+            waves: dict[tuple[UUID, int], list[DictRow]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
             arrays = columns(list(waves), "plans wave_nos")
             for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):
-                task = QueuedTask.model_validate({name: row[name] for name in QueuedTask.model_fields})
-                waves[row["plan_id"], row["wave_no"]].append(task)
-        return [
-            OutgoingWave(wave=WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no), tasks=tuple(tasks))
-            for (plan_id, wave_no), tasks in waves.items()
-        ]
+                waves[row["plan_id"], row["wave_no"]].append(row)
+        return [_outgoing(tenant_id, place, rows) for place, rows in waves.items()]
 
     def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:  # noqa: D102
         tenant_id = waves[0].tenant_id
         arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "epoch": epoch} | arrays)
+
+
+def _outgoing(
+    tenant_id: str, place: tuple[UUID, int], rows: Sequence[DictRow], refused: Collection[tuple[UUID, int]] = ()
+) -> OutgoingWave:
+    tasks = (QueuedTask.model_validate({name: row[name] for name in QueuedTask.model_fields}) for row in rows)
+    wave = WaveRef(tenant_id=tenant_id, plan_id=place[0], wave_no=place[1])
+    return OutgoingWave(wave=wave, tasks=tuple(tasks), judge=place in refused)

@@ -7,6 +7,7 @@ from uuid import UUID
 from chimera.bootstrap import Services
 from chimera.models.skill import Catalogue
 from chimera.models.wave import Dispatch, WaveRef
+from chimera.services.budget_service import BudgetService
 from chimera.services.calibration_report import CalibrationReports
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.policy_service import PolicyService
@@ -17,6 +18,7 @@ from chimera.settings import Settings
 from tests.fakes import (
     FakeAccessLog,
     FakeAgentRegistry,
+    FakeBudgetStore,
     FakeCardStore,
     FakeClock,
     FakeControlStore,
@@ -125,6 +127,14 @@ class FakeServices(Services):
     @cached_property
     def policy_changes(self) -> FakePolicyStore:
         return FakePolicyStore(self.database)
+
+    @cached_property
+    def budgets(self) -> BudgetService:
+        return BudgetService(FakeBudgetStore(self.database), self.planner)
+
+    @cached_property
+    def budget_changes(self) -> FakeBudgetStore:
+        return FakeBudgetStore(self.database)
 
     @cached_property
     def worker(self) -> WorkerService:

@@ -304,6 +304,15 @@ def test_a_failure_on_purpose_is_told_as_it_is() -> None:
     )
 
 
+@pytest.mark.parametrize(("said", "cost"), [(Usage(tokens=7), Usage(tokens=7)), ("much", NO_USAGE)])
+def test_a_failure_may_have_cost_something(said: Any, cost: Usage) -> None:
+    def busy() -> str:
+        raise SkillFailed("try later", usage=said)
+
+    _, usage = execute(as_skill(busy), "{}", 10.0, MAX_BYTES)
+    assert usage == cost
+
+
 def endless() -> list[Any]:
     ring: list[Any] = []
     ring.append(ring)

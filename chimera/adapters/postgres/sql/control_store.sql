@@ -21,10 +21,11 @@ update plan p
 returning p.plan_id, p.state
 
 -- name: pause
--- Open plans that are not paused, one or oldest first, are.
+-- Open plans that are not paused, one or oldest first, are. What a budget has paused is a person's from then on.
 with chosen as (
     select plan_id from plan
-     where tenant_id = %(tenant)s and state in ('submitted', 'planning', 'running', 'in_review') and paused_at is null
+     where tenant_id = %(tenant)s and state in ('submitted', 'planning', 'running', 'in_review')
+       and (paused_at is null or paused_by in ('budget.day', 'budget.plan'))
        and (%(plan)s::uuid is null or plan_id = %(plan)s)
        and (%(session_id)s::text is null or session_id = %(session_id)s)
      order by plan_id
@@ -126,7 +127,8 @@ returning planner, priority, trace_id, request_sha256
 -- Tasks like others, each in its place in the new plan. Their inputs never leave the database.
 insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, parent_task_id, skill, input, label, priority,
                   timeout_seconds, max_attempts, depends_on, state_key)
-select %(tenant)s, %(new_plan)s, r.wave_no, r.ordinal, r.task_id, r.parent_task_id, t.skill, t.input, t.label, t.priority,
+select %(tenant)s, %(new_plan)s, r.wave_no, r.ordinal, r.task_id, r.parent_task_id, coalesce(t.degraded_from, t.skill),
+       t.input, t.label, t.priority,
        t.timeout_seconds, t.max_attempts, r.depends_on::uuid[], t.state_key
   from unnest(%(wave_nos)b::int[], %(ordinals)b::int[], %(task_ids)b::uuid[], %(parents)b::uuid[], %(depends_on)b::text[])
        as r (wave_no, ordinal, task_id, parent_task_id, depends_on)

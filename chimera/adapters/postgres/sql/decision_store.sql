@@ -20,11 +20,13 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
 returning wave_no
 
 -- name: lost
--- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql.
-select task_id, attempt
+-- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql; and queued ones that do not fit under
+-- a budget's limit, which is named.
+select task_id, attempt, over_budget as limit
   from task
- where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'running'
-   and attempt >= max_attempts and lease_until < clock_timestamp() - interval '3 seconds'
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and ((state = 'running' and attempt >= max_attempts and lease_until < clock_timestamp() - interval '3 seconds')
+        or (state = 'queued' and over_budget is not null))
 
 -- name: given_up
 -- Its tasks that their planner gave up.
@@ -64,7 +66,7 @@ update task
    set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s
-   and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp())
+   and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp() or over_budget is not null)
 returning task_id, false as asked
 
 -- name: outputs

@@ -53,6 +53,7 @@ with old as (
 )
 update task t
    set skill = %(skill)s, input = %(input)s::json, timeout_seconds = %(timeout)s,
+       degraded_from = case when t.skill = %(skill)s then t.degraded_from end,
        replan = null, replan_tries = 0, lease_token = null, lease_until = null
   from old
  where t.tenant_id = %(tenant)s and t.task_id = old.task_id

@@ -57,7 +57,8 @@ select tenant_id, plan_id, wave_no from wave
 select published_at < clock_timestamp() - case when %(queue_is_empty)s then interval '3 seconds'
                                                else interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) end as lost,
        exists (select from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id
-                                  and paused_at is not null) as paused
+                                  and paused_at is not null) as paused,
+       budget_waits
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - interval '1.5 seconds'
@@ -90,12 +91,13 @@ update task
 returning task_id
 
 -- name: wave_needs
--- What of the wave waits for the Judge, and what for an agent.
+-- What of the wave waits for the Judge, and what for an agent; what waits for what others leave of a budget, for neither.
 select count(*) filter (where state = 'staged'
                            or (state = 'running' and lease_until < clock_timestamp() - interval '3 seconds'
                                and attempt >= max_attempts)
-                           or (state = 'queued' and replan in ('given_up', 'failed'))) as judge,
-       count(*) filter (where state = 'queued' and replan is null) as queued
+                           or (state = 'queued' and (replan in ('given_up', 'failed') or over_budget is not null))) as judge,
+       count(*) filter (where state = 'queued' and replan is null and over_budget is null
+                          and (reserved_for is not null or not %(waits)s)) as queued
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
@@ -141,7 +143,7 @@ select distinct w.tenant_id
   from wave w
   join plan p using (tenant_id, plan_id)
  where p.state in ('running', 'in_review') and p.paused_at is null
-   and (w.state = 'waiting' or (w.state = 'in_flight' and w.published_at is null))
+   and (w.state = 'waiting' or (w.state = 'in_flight' and (w.published_at is null or w.budget_waits)))
 
 -- name: make_audit_partitions
 -- The audit's partitions of this month and the next ones, where they are missing.

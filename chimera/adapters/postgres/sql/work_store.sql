@@ -10,6 +10,11 @@ with free as (
      where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
        and t.attempt < t.max_attempts and t.state = 'queued' and t.replan is null
+       -- Where the tenant has a budget: only what something is set aside for. Looked at once, not for each task.
+       and t.over_budget is null
+       and (t.reserved_for = t.attempt + 1
+            or not coalesce((select y.budgeted from policy y where y.tenant_id in (%(tenant)s, '*')
+                              order by y.tenant_id = '*', y.number desc limit 1), false))
        and (cardinality(%(task_ids)b::uuid[]) = 1 or (t.lost = 0 and (t.attempt = 0 or t.attempt < t.max_attempts - 1)))
        and exists (select from plan p
                     where p.tenant_id = t.tenant_id and p.plan_id = t.plan_id and p.state in ('running', 'in_review')

@@ -1,0 +1,213 @@
+"""The steps of other stores' transactions that set aside, and settle, what tasks cost.
+
+Whoever takes these locks takes them in this order: waves, tasks, accounts (a tenant's days, then its plans), the
+audit's head. Plans that are paused here are not waited for.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg.rows import DictRow
+
+from chimera.adapters.postgres.audit import Head
+from chimera.adapters.postgres.database import columns, statements
+from chimera.adapters.postgres.policy_store import in_force
+from chimera.models.audit import AuditEvent
+from chimera.models.budget import (
+    Account,
+    Allotment,
+    Asking,
+    Sum,
+    allot,
+    day_account,
+    overrun,
+    plan_account,
+    reached,
+    with_allowed,
+)
+from chimera.models.policy import Amount, Budget
+
+_SQL = statements("budgeting")
+
+Connection = psycopg.Connection[DictRow]
+Place = tuple[UUID, int]  # a wave's plan and number
+
+
+class How(StrEnum):
+    """What is known of the cost of an attempt that is over."""
+
+    REPORTED = "reported"  # its result says it
+    UNKNOWN = "unknown"  # its agent is gone, or was ended: all that was set aside counts as spent
+    UNUSED = "unused"  # it never began
+
+
+@dataclass
+class Taken:
+    """Waves with what there is to send of them."""
+
+    tasks: dict[Place, list[DictRow]] = field(default_factory=dict)
+    # Waves with tasks that the Judge has to deny.
+    refused: set[Place] = field(default_factory=set)
+
+
+def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Taken:
+    """Sets aside what the queued tasks of these waves, and of those that wait, need; says what can be sent now."""
+    waiting = connection.execute(_SQL["waiting_waves"], {"tenant": tenant_id}).fetchall()
+    new = {(row["plan_id"], row["wave_no"]) for row in taken}
+    waiting = [row for row in waiting if (row["plan_id"], row["wave_no"]) not in new]
+    if not new and not waiting:
+        return Taken()
+    rows = sorted([*taken, *waiting], key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
+    places = [(row["plan_id"], row["wave_no"]) for row in rows]
+    scope = {"tenant": tenant_id} | columns(places, "plans wave_nos")
+    asking = connection.execute(_SQL["asking"], scope).fetchall()
+    reached = _Allotting(connection, tenant_id).allot(asking) if asking else None
+    granted = {grant.task_id for grant in reached.granted} if reached else set()
+    served = granted | ({refusal.task_id for refusal in reached.refused} if reached else set())
+    got = {(row["plan_id"], row["wave_no"]) for row in asking if row["task_id"] in granted}
+    waits = {(row["plan_id"], row["wave_no"]) for row in asking if row["task_id"] not in served}
+    notes = [(*place, place in waits, place in got and place not in new) for place in places]
+    connection.execute(_SQL["note_waves"], {"tenant": tenant_id} | columns(notes, "plans wave_nos waits again"))
+    found = Taken(tasks={place: [] for place in places if place in new | got})
+    for row in connection.execute(_SQL["queued"], scope):
+        place = (row["plan_id"], row["wave_no"])
+        if row["refused"]:
+            found.refused.add(place)
+            found.tasks.setdefault(place, [])
+        elif place in new or row["task_id"] in granted:
+            found.tasks[place].append(row)
+    return found
+
+
+def settle(connection: Connection, tenant_id: str, plan_id: UUID, over: Sequence[tuple[UUID, How]]) -> list[AuditEvent]:
+    """Ends the reservations of a plan's tasks whose attempt is over; returns what the audit is to say of it."""
+    if not over:
+        return []
+    scope = {"tenant": tenant_id}
+    sums = connection.execute(_SQL["settle"], scope | columns(list(over), "task_ids hows")).fetchall()
+    # All days before the plan: the order in which accounts are locked.
+    names = [*((day_account(row["day"]), row) for row in sums), *((plan_account(plan_id), row) for row in sums)]
+    limited_usd = limited_tokens = False
+    for name, row in names:
+        account = connection.execute(_SQL["spend"], scope | row | {"account": name}).fetchone()
+        assert account is not None
+        limited_usd |= account["usd_limited"]
+        limited_tokens |= account["tokens_limited"]
+    beyond = Sum(
+        sum((row["overrun_usd"] for row in sums), Decimal(0)) if limited_usd else Decimal(0),
+        int(sum(row["overrun_tokens"] for row in sums)) if limited_tokens else 0,
+    )
+    return [overrun(plan_id, beyond)] if beyond else []
+
+
+def accounts(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
+    """Asks whether there can be anything to settle: one row with `found`."""
+    return connection.execute(_SQL["accounts"], {"tenant": tenant_id})
+
+
+def look(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
+    """Asks whether the tenant has a budget: one row with `budgeted`, and whether waves of it wait for one."""
+    return connection.execute(_SQL["look"], {"tenant": tenant_id})
+
+
+def wait_no_more(connection: Connection, tenant_id: str) -> None:
+    """Lets go what waited for a budget that does not apply any more."""
+    connection.execute(_SQL["wait_no_more"], {"tenant": tenant_id})
+
+
+class _Allotting:
+    """Sets aside for tasks in one transaction."""
+
+    def __init__(self, connection: Connection, tenant_id: str) -> None:
+        self._connection = connection
+        self._scope: dict[str, Any] = {"tenant": tenant_id}
+        self._tenant_id = tenant_id
+        self._policy = in_force(connection, tenant_id).policy
+        row = connection.execute(_SQL["today"]).fetchone()
+        assert row is not None
+        self._today: date = row["today"]
+
+    def allot(self, rows: Sequence[DictRow]) -> Allotment:
+        """Sets aside, refuses and pauses as the policy says."""
+        asking = [
+            Asking(row["task_id"], row["plan_id"], row["skill"], Sum(row["spent_usd"], row["spent_tokens"]))
+            for row in rows
+        ]
+        accounts = self._accounts({task.plan_id for task in asking})
+        day = accounts.pop(None)
+        plans = {plan_id: account for plan_id, account in accounts.items() if plan_id is not None}
+        done = allot(self._policy, day, plans, asking)
+        self._write(done)
+        if events := reached(done):
+            Head(self._connection, self._tenant_id).append(events)
+        return done
+
+    def _accounts(self, plan_ids: set[UUID]) -> dict[UUID | None, Account]:
+        """The accounts of today (None) and of these plans, locked; without what paused plans held."""
+        idle = self._connection.execute(_SQL["idle"], self._scope).fetchall()
+        names: dict[str, UUID | None] = {day_account(self._today): None}
+        names |= {plan_account(plan_id): plan_id for plan_id in plan_ids}
+        self._connection.execute(_SQL["open_accounts"], self._scope | columns(list(names.items()), "accounts plans"))
+        others = {day_account(row["day"]) for row in idle} | {plan_account(row["plan_id"]) for row in idle}
+        locked = self._locked({*names, *others})
+        if idle:
+            self._release(idle)
+            locked = self._locked(set(names))
+        budget = self._policy.budget or Budget()
+        return {
+            row["plan_id"]: account_of(row, budget.day if row["plan_id"] is None else budget.plan)
+            for row in locked
+            if row["account"] in names
+        }
+
+    def _release(self, idle: Sequence[DictRow]) -> None:
+        held: dict[str, Sum] = {}
+        for row in idle:
+            for name in (day_account(row["day"]), plan_account(row["plan_id"])):
+                held[name] = held.get(name, Sum()) + Sum(row["reserved_usd"], row["reserved_tokens"])
+        ids = {"task_ids": [row["task_id"] for row in idle]}
+        self._connection.execute(_SQL["forget_idle"], self._scope | ids)
+        rows = [(name, each.cost_usd, each.tokens) for name, each in held.items()]
+        self._connection.execute(_SQL["give_back"], self._scope | columns(rows, "accounts usd tokens"))
+
+    def _locked(self, names: set[str]) -> list[DictRow]:
+        return self._connection.execute(_SQL["lock_accounts"], self._scope | {"accounts": sorted(names)}).fetchall()
+
+    def _write(self, done: Allotment) -> None:
+        budget = self._policy.budget or Budget()
+        rows = [
+            (name, limit and limit.cost_usd, limit and limit.tokens, account.reserved.cost_usd, account.reserved.tokens)
+            for name, limit, account in (
+                (day_account(self._today), budget.day, done.day),
+                *((plan_account(plan_id), budget.plan, account) for plan_id, account in done.plans.items()),
+            )
+        ]
+        arrays = columns(rows, "accounts limits_usd limits_tokens reserved_usd reserved_tokens")
+        self._connection.execute(_SQL["reserve"], self._scope | arrays)
+        if done.granted:
+            grants = [(each.task_id, each.skill, each.amount.cost_usd, each.amount.tokens) for each in done.granted]
+            arrays = columns(grants, "task_ids skills usd tokens")
+            self._connection.execute(_SQL["grant"], self._scope | arrays | {"today": self._today})
+        if done.refused:
+            refusals = [(refusal.task_id, refusal.limit) for refusal in done.refused]
+            self._connection.execute(_SQL["refuse"], self._scope | columns(refusals, "task_ids limits"))
+        if done.paused:
+            arrays = columns(list(done.paused.items()), "plans limits")
+            paused = {row["plan_id"] for row in self._connection.execute(_SQL["pause"], self._scope | arrays)}
+            done.paused = {plan_id: limit for plan_id, limit in done.paused.items() if plan_id in paused}
+
+
+def account_of(row: DictRow, limit: Amount | None) -> Account:
+    """An account as it was read, under the limit that the policy names now."""
+    return Account(
+        limit=with_allowed(limit, Sum(row["allowed_usd"], row["allowed_tokens"])),
+        reserved=Sum(row["reserved_usd"], row["reserved_tokens"]),
+        spent=Sum(row["spent_usd"], row["spent_tokens"]),
+        overrun=Sum(row["overrun_usd"], row["overrun_tokens"]),
+    )
