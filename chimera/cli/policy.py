@@ -206,9 +206,19 @@ def _notes(policy: "Policy") -> list[str]:
             f"no skill named {skill!r} is registered here: what the policy says of it has no effect"
             for skill in sorted(policy.skills_named - set(known))
         ]
+    if policy.budget is not None and (bare := _without_reserve(policy)):
+        notes.append(f"budget: nothing is set aside for {bare}: say `reserve` there, or in defaults")
     if not policy.rules:
         notes.append("rules: none, so that no text is looked at; leave the key out for the default rules")
     return notes
+
+
+def _without_reserve(policy: "Policy") -> str:
+    """The skills for which the policy sets nothing aside; empty where `defaults` does."""
+    if policy.defaults.reserve is not None:
+        return ""
+    bare = sorted(name for name in policy.skills if policy.of_skill(name).reserve is None)
+    return ", ".join([*bare, "skills that it does not name"])
 
 
 def _origin(now: "PolicyInForce") -> str:

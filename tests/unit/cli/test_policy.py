@@ -79,6 +79,28 @@ class TestCheck:
         assert "no skill named 'ecco' is registered here" in ran.err
         assert "rules: none" in ran.err
 
+    @pytest.mark.parametrize(
+        ("reserve", "said"),
+        [
+            ("", "budget: nothing is set aside for echo, skills that it does not name: "),
+            (
+                "skills: {echo: {reserve: {tokens: 10}}}",
+                "budget: nothing is set aside for skills that it does not name: ",
+            ),
+            ("defaults: {reserve: {tokens: 10}}", None),
+        ],
+    )
+    def test_a_budget_that_sets_nothing_aside_is_pointed_out(
+        self, run: Run, tmp_path: Path, reserve: str, said: str | None
+    ) -> None:
+        file = tmp_path / "acme.yaml"
+        skills = reserve if "skills" in reserve else f"skills: {{echo: {{sample: 0.1}}}}\n{reserve}"
+        file.write_text(f"budget: {{day: {{tokens: 100}}}}\n{skills}\n")
+        ran = run("policy", "check", str(file))
+        assert ran.code == 0, ran.err
+        assert (said or "") in ran.err
+        assert ("budget:" in ran.err) is (said is not None)
+
     def test_standard_input_and_a_byte_order_mark(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stdin", io.StringIO("name: piped\n"))
         assert "policy piped" in run("policy", "check", "-").out
