@@ -131,6 +131,8 @@ def _fault(report: "Report") -> dict[str, Any]:
 
 
 def _show(reports: "list[Report]") -> None:
+    from chimera.settings import settings
+
     if not reports:
         say("no tenants")
         return
@@ -147,5 +149,5 @@ def _show(reports: "list[Report]") -> None:
         for report in reports
     ]
     table(["", "TENANT", "ENTRIES", "SEALED", "FOUND"], rows)
-    if any(report.ok and not report.sealed_seq and report.seq for report in reports):
+    if not settings().checkpoints and any(report.ok and report.seq for report in reports):
         say(f"without checkpoints a cut end and an older copy go unseen: `{command('doctor')}` says what to set")
