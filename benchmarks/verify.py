@@ -147,6 +147,7 @@ def _event(number: int) -> AuditEvent:
             "verdict": "approve",
             "state": "approved",
             "final": True,
+            "committed": True,
             "reasons": [],
             "policy_version": POLICY,
             "result_sha256": sha256(_outcome(number)).hex(),
