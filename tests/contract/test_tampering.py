@@ -133,7 +133,10 @@ def live(scene: Scene, turn: int) -> None:
         scene.stage(scene.claim(planned.wave, task_ids), success(f"in turn {turn}"))
         scene.judge(planned.wave, says)
     for number, card in enumerate(scene.cards(planned.plan_id)):
-        scene.decide(card, approve=number % 2 == 0, by="ann", note=f"note {number}")
+        if number % 4 == 0:
+            scene.edit(card, f"better in turn {turn}", by="ann")
+        else:
+            scene.decide(card, approve=number % 2 == 0, by="ann", note=f"note {number}")
     again = scene.plan(4)
     scene.judge(scene.work_off(again), retry)
     scene.judge(scene.work_off(again), approve)
@@ -276,6 +279,29 @@ def other_outcome(log: Log, chance: random.Random) -> None:
         text='{"status":"success","output":"forged"}',
         **picked(log, "result", chance),
     )
+
+
+def other_revision(log: Log, chance: random.Random) -> None:
+    log.run(
+        """update revision set outcome = %(text)s::json, sha256 = sha256(convert_to(%(text)s::text, 'UTF8'))
+            where tenant_id = %(tenant)s and (card_id, number) = (%(card)s, %(number)s)""",
+        text='{"status":"success","output":"forged"}',
+        **a_revision(log, chance),
+    )
+
+
+def no_revision(log: Log, chance: random.Random) -> None:
+    log.run(
+        "delete from revision where tenant_id = %(tenant)s and (card_id, number) = (%(card)s, %(number)s)",
+        **a_revision(log, chance),
+    )
+
+
+def a_revision(log: Log, chance: random.Random) -> dict[str, Any]:
+    rows = log.rows(
+        "select card_id as card, number from revision where tenant_id = %(tenant)s order by card_id, number"
+    )
+    return chance.choice(rows)
 
 
 def other_outcome_everywhere(log: Log, chance: random.Random) -> None:
@@ -497,12 +523,14 @@ TAMPERINGS: dict[str, Tampering] = {
     "no payload": no_payload,
     "swap payload": other_payload,
     "swap result": other_outcome,
+    "swap a person's version": other_revision,
     "swap result, decision and commit": other_outcome_everywhere,
     "change shared state": other_state,
     "delete entry": delete("audit", AUDIT),
     "delete decision": delete("decision", DECISION),
     "delete commit": delete("commit", RESULT),
     "delete result": delete("result", RESULT),
+    "delete a person's version": no_revision,
     "insert entry": insert,
     "insert decision": insert_decision,
     "insert commit": insert_commit,

@@ -77,24 +77,6 @@ $$;
 create trigger approval_needs_audit after insert on review_approval
     referencing new table as new_rows for each statement execute function approval_needs_audit();
 
--- As in m0001_foundation.sql, where the result may also be a person's version of it.
-create or replace function decision_needs_audit() returns trigger language plpgsql
-    set enable_seqscan = off set search_path = public, pg_temp as $$
-begin
-    if exists (select from new_rows n where (
-        select 1 from audit a where a.tenant_id = n.tenant_id and a.seq = n.audit_seq and a.task_id = n.task_id
-                              and a.kind = 'task.decided') is null)
-    then perform refuse_dangling('a decision needs its audit entry'); end if;
-    if exists (select from new_rows n where n.result_sha256 <> '' and (
-        select 1 from result r where r.tenant_id = n.tenant_id and r.task_id = n.task_id and r.attempt = n.attempt
-                               and r.sha256 = n.result_sha256) is null and (
-        select min(v.number) from revision v where v.tenant_id = n.tenant_id and v.task_id = n.task_id
-                                               and v.attempt = n.attempt and v.sha256 = n.result_sha256) is null)
-    then perform refuse_dangling('a decision needs the result that it names'); end if;
-    return null;
-end
-$$;
-
 create function commit_needs_quorum() returns trigger language plpgsql
     set enable_seqscan = off set search_path = public, pg_temp as $$
 begin
