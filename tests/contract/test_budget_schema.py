@@ -73,4 +73,16 @@ def test_an_account_begins_empty(session: Session, history: History) -> None:
         )
 
 
-# Migrations.
+@pytest.mark.parametrize(
+    ("role", "change"),
+    [("app", "skill = 'other'"), ("judge", "skill = 'other'"), ("app", "replan = 'given_up'")],
+)
+def test_who_sets_aside_gives_a_task_no_other_work(session: Session, history: History, role: str, change: str) -> None:
+    with session(role, history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege, match="asked"):
+        connection.execute(f"update task set {change} where task_id = %s".encode(), [history.queued])
+
+
+def test_who_sets_aside_may_give_a_task_a_cheaper_skill(session: Session, history: History) -> None:
+    with session("app", history.tenant_id) as connection:
+        update = "update task set skill = 'cheap', degraded_from = skill where task_id = %s"
+        assert connection.execute(update, [history.queued]).rowcount == 1

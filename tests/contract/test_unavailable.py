@@ -8,6 +8,7 @@ import pytest
 from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
+from chimera.models.budget import Sum
 from chimera.models.erasure import Erasure
 from chimera.models.plan import PlanFailure, PlanState
 from chimera.models.policy import Policy
@@ -110,6 +111,9 @@ ASK: dict[str, Callable[[World], object]] = {
     "plans.erased": lambda world: world.plans.erased(TENANT, [ID]),
     "access.note_read": lambda world: world.access.note_read(TENANT, "ann", {}),
     "erasures.erase": lambda world: world.erasures.erase(ERASURE),
+    "budgets.standing": lambda world: world.budgets.standing(TENANT, None, 1),
+    "budgets.costs": lambda world: world.budgets.costs(TENANT, ID, (-1, -1), 1),
+    "budgets.allow": lambda world: world.budget_changes.allow(TENANT, None, Sum(tokens=1), "ann"),
     "sweep.keep_audit": lambda world: world.sweep.keep_audit(),
     "sweep.resume_in_budget": lambda world: world.sweep.resume_in_budget(),
     "sweep.waiting_tenants": lambda world: world.sweep.waiting_tenants(),
@@ -151,6 +155,7 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "verdicts",
         "access",
         "erasures",
+        "budgets",
     )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -34,8 +34,8 @@ def queued(database: FakeDatabase, wave: WaveRef) -> list[TaskRow]:
 
 
 def asks(row: TaskRow) -> bool:
-    """Whether nothing is set aside for the queued task yet, and it is not refused."""
-    return row.over_budget is None and row.reserved_for != row.attempt + 1
+    """Whether nothing is set aside yet for the task, which waits for an agent and is not refused."""
+    return row.waits and row.reserved_for != row.attempt + 1
 
 
 def allot_waves(database: FakeDatabase, tenant_id: str, waves: Sequence[WaveRow]) -> set[UUID]:

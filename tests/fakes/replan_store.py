@@ -52,6 +52,8 @@ class FakeReplanStore(port.ReplanStore):
         if row is None or plan is None or plan.state not in {PlanState.RUNNING, PlanState.IN_REVIEW}:
             return False
         row.earlier[row.attempt] = row.task
+        if replanned.skill != row.task.skill:
+            row.degraded_from = None
         row.task = row.task.model_copy(update=dict(replanned))
         row.replan, row.replan_tries, row.lease = None, 0, None
         wave_row = self._database.waves[wave]

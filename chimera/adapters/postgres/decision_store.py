@@ -33,16 +33,19 @@ class DecisionStore(port.DecisionStore):
     def open_wave(self, wave: WaveRef) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], scope_of(wave))
-            ended = connection.execute(_SQL["lost"], scope_of(wave)).fetchall()
+            ended = connection.execute(_SQL["lost"], scope_of(wave))
             plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
             has_replan = plan is not None and plan["has_replan"]
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()
+            without_result = ended.fetchall()
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
                 lost=tuple(
-                    LostTask(task_id=row["task_id"], attempt=row["attempt"]) for row in ended if row["limit"] is None
+                    LostTask(task_id=row["task_id"], attempt=row["attempt"])
+                    for row in without_result
+                    if row["limit"] is None
                 ),
-                refused=tuple(RefusedTask.model_validate(row) for row in ended if row["limit"] is not None),
+                refused=tuple(RefusedTask.model_validate(row) for row in without_result if row["limit"] is not None),
                 policy=in_force(connection, wave.tenant_id),
                 given_up=tuple(GivenUpTask.model_validate(row, strict=False) for row in given_up),
                 has_replan=has_replan,

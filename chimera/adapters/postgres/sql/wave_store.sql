@@ -43,7 +43,7 @@ select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds,
        t.lost > 0 or (t.attempt > 0 and t.attempt = t.max_attempts - 1) as alone
   from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
   join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
- where t.state = 'queued' and t.replan is null
+ where t.state = 'queued' and t.replan is null and t.over_budget is null
  order by t.plan_id, t.wave_no, t.ordinal
 
 -- name: mark_published

@@ -83,6 +83,19 @@ create trigger task_input_stays before update of input, timeout_seconds on task 
           and (new.input::text, new.timeout_seconds) is distinct from (old.input::text, old.timeout_seconds))
     execute function refuse_task_input();
 
+-- Its skill changes only so too, or for a cheaper one; and only what is asked about is given up.
+create function refuse_other_work() returns trigger language plpgsql as $$
+begin
+    raise exception 'task %: its planner was not asked about it', old.task_id using errcode = 'insufficient_privilege';
+end
+$$;
+create trigger task_skill_stays before update of skill on task for each row
+    when (new.skill <> old.skill and new.degraded_from is null and old.replan is distinct from 'asked')
+    execute function refuse_other_work();
+create trigger task_is_asked_first before update of replan on task for each row
+    when (new.replan in ('given_up', 'failed') and old.replan is distinct from 'asked')
+    execute function refuse_other_work();
+
 -- Who dispatches reserves: app for a new plan's first waves, judge for all others. Only the judge settles, and only the
 -- owner allows more.
 grant select on budget to chimera_app, chimera_judge;
