@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 import re2
 
@@ -94,7 +95,9 @@ def _words(keyword: str) -> list[str]:
 
 def _letters(word: str) -> Iterator[set[str]]:
     """By letter of the folded word, what it may have become: a capital may look like another letter than the small."""
-    for char in word:
+    for before, char in pairwise(["", *word]):
+        if unicodedata.category(char)[0] == "M" and fold(before + char) == fold(before):
+            continue  # behind this letter folding leaves the mark out
         options = {fold(form).lower() for form in (char, char.lower(), char.upper())}
         if len(options) == 1:
             yield from ({letter} for letter in options.pop())

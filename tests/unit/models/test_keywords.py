@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import example, given
+from hypothesis import example, strategies as st
 
 from chimera.models.finders import Keywords
 from chimera.models.folding import Folded
@@ -162,5 +162,6 @@ def test_a_keyword_needs_something_to_be_found_by() -> None:
 
 
 @given(st.text(min_size=1, max_size=20).filter(has_letters))
+@example("0\U00016f8f")
 def test_any_keyword_can_be_looked_for_and_is_found_as_it_is(keyword: str) -> None:
     assert len(found(f"( {keyword.strip()} )", [keyword])) >= 1
