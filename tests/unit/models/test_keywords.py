@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import pytest
 from hypothesis import example, given
-from hypothesis import example, strategies as st
+from hypothesis import strategies as st
 
 from chimera.models.finders import Keywords
 from chimera.models.folding import Folded
