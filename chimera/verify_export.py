@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 SKEW = timedelta(minutes=5)  # that the clocks of those who sign and of the database may differ by
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 GRACE = timedelta(minutes=15)  # after which a new key must have signed
-
-
+# What a record of another form than an export's leads to.
+BROKEN = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, StopIteration, csv.Error)
 Row = dict[str, Any]
 
 
@@ -109,7 +109,7 @@ def verify(path: str, first_key: str | None = None) -> str:
     """Says what was verified; raises Bad with the first thing that is wrong."""
     try:
         return _verified(records(path), first_key)
-    except (KeyError, TypeError, ValueError, StopIteration, csv.Error) as exc:
+    except BROKEN as exc:
         raise Bad(f"this is no export, or a record of it is broken: {exc!r}") from None
 
 

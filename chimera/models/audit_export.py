@@ -1,9 +1,13 @@
-"""An export of a tenant's audit: what its first record says, before the entries and the checkpoints among them."""
+"""An export of a tenant's audit: its records, of which the first says what it is."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
 
 from chimera.models.record import Instant, Record, TenantId
 from chimera.models.trust import Hex32, TrustedKey
+
+HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class ExportHeader(Record):
@@ -19,3 +23,36 @@ class ExportHeader(Record):
     head_hash: Hex32
     # Who reads them here believes who wrote the export: compare the first with what was noted when it was made.
     keys: tuple[TrustedKey, ...]
+
+
+class HeaderRecord(Record):
+    """The first record."""
+
+    record: Literal["header"] = "header"
+    payload: str  # JSON: an ExportHeader
+
+
+class EntryRecord(Record):
+    """An audit entry."""
+
+    record: Literal["entry"] = "entry"
+    seq: int
+    at: Instant
+    kind: str
+    actor: str
+    plan_id: HexId | None = None
+    task_id: HexId | None = None
+    payload: str | None = None
+    body: str
+    hash: Hex32
+
+
+class CheckpointRecord(Record):
+    """A checkpoint, after the entry that it seals."""
+
+    record: Literal["checkpoint"] = "checkpoint"
+    seq: int
+    payload: str  # JSON: a Checkpoint
+
+
+ExportRecord = Annotated[HeaderRecord | EntryRecord | CheckpointRecord, Field(discriminator="record")]

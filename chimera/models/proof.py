@@ -101,8 +101,8 @@ class ChainWalk:
                 row = EntryRow(seq, at, kind, actor, plan, task, body, payload, found)
                 if fault := self._unlike(row, expected):
                     return fault
-            elif kind == ERASED and payload:
-                self.erasures.learn(json.loads(payload))
+            elif kind == ERASED and payload and not self._learn(payload):
+                return _fault(seq, "it does not say what was erased")
             previous = sha256(previous + body.encode()).digest()
             if found != previous:
                 return _fault(seq, "its hash is not that of the entry before it and its own text")
@@ -116,6 +116,13 @@ class ChainWalk:
             if not self.erasures.names_entry(seq):
                 return _fault(seq, "what happened is missing, and no entry audit.erased says that it was erased")
         return None
+
+    def _learn(self, payload: str) -> bool:
+        try:
+            self.erasures.learn(json.loads(payload))
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            return False
+        return True
 
     def _text(self, text: str) -> str:
         if len(self._texts) > 10_000:
@@ -139,7 +146,7 @@ class ChainWalk:
             wrong = [name for name, value in columns.items() if body.pop(name) != value]
             if datetime.fromisoformat(body.pop("at")) != row.at:
                 wrong.append("at")
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return _fault(row.seq, "its text is not that of an entry")
         if wrong:
             return _fault(row.seq, f"its text says otherwise than its {', '.join(wrong)}")
@@ -178,9 +185,10 @@ def _unlike_entry(row: DecisionRow) -> list[str]:
         "decided_by": (row.decided_by, row.entry_actor),
         "decided_at": (row.decided_at, row.entry_at),
     }
-    text = json.loads(row.entry_text or "{}")
+    text = _object(row.entry_text)
     facts = text.get("facts") if "payload_sha256" in text or "facts" in text else text
     if facts is not None:
+        facts = facts if isinstance(facts, dict) else {}
         said = {
             "attempt": row.attempt,
             "verdict": row.verdict,
@@ -223,6 +231,15 @@ def _commit_fault(row: DecisionRow) -> str | None:
     if row.committed_at != row.decided_at:
         return "it is not of the transaction that approved it"
     return None
+
+
+def _object(text: str | None) -> dict[str, Any]:
+    """A JSON object; an empty one where the text is none."""
+    try:
+        value = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        value = {}
+    return value if isinstance(value, dict) else {}
 
 
 def _fault(seq: int, what: str) -> Fault:

@@ -7,7 +7,9 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,54 @@ def test_what_is_no_export_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InvalidInput, match=r"export|entry"):
         offline(path)
+
+
+HOSTILE: list[Any] = [
+    None,
+    5,
+    -1,
+    1e400,
+    "",
+    "\ud800",
+    [],
+    {},
+    [1],
+    True,
+    10**30,
+    "0001-01-01T00:00:00+00:00",
+    "[" * 100_000,
+]
+
+
+def test_no_value_of_an_export_makes_either_fail_otherwise_than_by_saying_so(
+    lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path
+) -> None:
+    path = exported(lived, app_database, ring, tmp_path / "export")
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    kinds = {record["record"]: place for place, record in reversed([*enumerate(records)])}
+    assert kinds.keys() == {"header", "entry", "checkpoint"}
+
+    def tried(place: int, record: dict[str, Any]) -> None:
+        lines = [json.dumps(each) for each in [*records[:place], record, *records[place + 1 :]]]
+        path.write_text("\n".join(lines) + "\n")
+        for verify in (lambda: offline(path), lambda: script.verify(str(path))):
+            with suppress(InvalidInput, script.Bad):
+                verify()
+
+    for place in kinds.values():
+        record = records[place]
+        for name, value in product(record, HOSTILE):
+            tried(place, record | {name: value})
+        inner = json.loads(record["payload"])
+        for name, value in product(inner, HOSTILE):
+            tried(place, record | {"payload": json.dumps(inner | {name: value})})
+        for name in record:
+            tried(place, {key: value for key, value in record.items() if key != name})
+    [key] = [json.loads(records[0]["payload"])["keys"][0]]
+    for name, value in product(key, HOSTILE):
+        tried(
+            0, records[0] | {"payload": json.dumps(json.loads(records[0]["payload"]) | {"keys": [key | {name: value}]})}
+        )
 
 
 def test_an_erased_payload_stays_proved(

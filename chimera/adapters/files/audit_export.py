@@ -1,20 +1,19 @@
 """Exports in files: JSON lines, or CSV with the same records; docs/audit.md describes both."""
 
 import csv
-import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from chimera.errors import InvalidInput
-from chimera.models.audit_export import ExportHeader
+from chimera.models.audit_export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
 from chimera.models.checkpoint import Checkpoint, parse_checkpoint
 from chimera.models.proof import EntryRow
 from chimera.models.record import canonical_json
@@ -22,6 +21,7 @@ from chimera.ports import audit_export as port
 
 COLUMNS = ("record", "seq", "at", "kind", "actor", "plan_id", "task_id", "payload", "body", "hash")
 _ROWS = 2_000
+_RECORD: TypeAdapter[ExportRecord] = TypeAdapter(ExportRecord)
 # A record's text may be as long as a person's note or a thousand reasons.
 _FIELD_BYTES = 64 * 1024 * 1024
 
@@ -48,7 +48,7 @@ def write_export(
 
 
 class AuditExport(port.AuditExport):
-    """Of either form."""
+    """Of either form; every record is looked at before anything is made of it: whoever wrote it may mean ill."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,63 +56,75 @@ class AuditExport(port.AuditExport):
 
     def header(self) -> ExportHeader:  # noqa: D102  see the port
         first = next(self._records(), None)
+        if not isinstance(first, HeaderRecord):
+            raise InvalidInput(f"{self._path} does not begin as an export does")
         try:
-            if first is None or first["record"] != "header":
-                raise InvalidInput(f"{self._path} does not begin as an export does")
-            return ExportHeader.model_validate_json(first["payload"])
-        except ValidationError:
-            raise InvalidInput(f"{self._path}, line 1: this is not the header of an export") from None
+            return ExportHeader.model_validate_json(first.payload)
+        except ValidationError as exc:
+            raise InvalidInput(f"{self._path}: its header is not that of an export: {_first_of(exc)}") from None
 
     def entries(self) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
-        rows = (self._row(record) for record in self._records() if record["record"] == "entry")
+        rows = (_row(record) for record in self._records() if isinstance(record, EntryRecord))
         while chunk := list(islice(rows, _ROWS)):
             yield chunk
 
     def checkpoints(self) -> Iterator[Checkpoint]:  # noqa: D102
         for record in self._records():
-            if record["record"] == "checkpoint":
+            if isinstance(record, CheckpointRecord):
                 try:
-                    yield parse_checkpoint(record["payload"])
-                except ValidationError:
-                    raise InvalidInput(f"{self._path}: this is no checkpoint: {record['payload'][:80]}") from None
+                    yield parse_checkpoint(record.payload)
+                except ValidationError as exc:
+                    text = record.payload[:80]
+                    raise InvalidInput(f"{self._path}: this is no checkpoint: {text} ({_first_of(exc)})") from None
 
-    def _row(self, record: Mapping[str, Any]) -> EntryRow:
-        try:
-            return EntryRow(
-                seq=int(record["seq"]),
-                at=datetime.fromisoformat(record["at"]),
-                kind=record["kind"],
-                actor=record["actor"],
-                plan_id=bytes.fromhex(record["plan_id"] or "") or None,
-                task_id=bytes.fromhex(record["task_id"] or "") or None,
-                body=record["body"],
-                payload=record["payload"] or None,
-                hash=bytes.fromhex(record["hash"]),
-            )
-        except (KeyError, ValueError, TypeError):
-            raise InvalidInput(f"{self._path}: this is not an entry: {str(dict(record))[:120]}") from None
-
-    def _records(self) -> Iterator[Mapping[str, Any]]:
+    def _records(self) -> Iterator[ExportRecord]:
         try:
             with self._path.open(encoding="utf-8", newline="") as file:
-                if file.read(1) == "{":
-                    file.seek(0)
-                    yield from self._json_lines(file)
-                else:
-                    file.seek(0)
-                    csv.field_size_limit(_FIELD_BYTES)
-                    yield from csv.DictReader(file, strict=True)
+                is_json = file.read(1) == "{"
+                file.seek(0)
+                yield from self._of_lines(file) if is_json else self._of_table(file)
         except (OSError, UnicodeDecodeError, csv.Error) as exc:
             raise InvalidInput(f"{self._path} cannot be read as an export: {exc}") from None
 
-    def _json_lines(self, file: TextIO) -> Iterator[Mapping[str, Any]]:
+    def _of_lines(self, file: TextIO) -> Iterator[ExportRecord]:
         for number, line in enumerate(file, start=1):
             try:
-                record = json.loads(line)
-                record["record"]
-            except (ValueError, KeyError, TypeError):
-                raise InvalidInput(f"{self._path}, line {number}: this is not a record of an export") from None
+                record = _RECORD.validate_json(line)
+            except ValidationError as exc:
+                raise self._no_record(number, exc) from None
             yield record
+
+    def _of_table(self, file: TextIO) -> Iterator[ExportRecord]:
+        csv.field_size_limit(_FIELD_BYTES)
+        table = csv.DictReader(file, strict=True)
+        for row in table:
+            try:
+                record = _RECORD.validate_strings({str(name): value for name, value in row.items() if value})
+            except ValidationError as exc:
+                raise self._no_record(table.line_num, exc) from None
+            yield record
+
+    def _no_record(self, line: int, exc: ValidationError) -> InvalidInput:
+        return InvalidInput(f"{self._path}, line {line}: this is no record of an export: {_first_of(exc)}")
+
+
+def _row(record: EntryRecord) -> EntryRow:
+    return EntryRow(
+        seq=record.seq,
+        at=record.at,
+        kind=record.kind,
+        actor=record.actor,
+        plan_id=bytes.fromhex(record.plan_id) if record.plan_id else None,
+        task_id=bytes.fromhex(record.task_id) if record.task_id else None,
+        body=record.body,
+        payload=record.payload,
+        hash=bytes.fromhex(record.hash),
+    )
+
+
+def _first_of(exc: ValidationError) -> str:
+    fault = exc.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
 
 
 def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkpoint], *, as_csv: bool) -> int:

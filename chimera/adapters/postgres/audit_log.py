@@ -88,7 +88,8 @@ def _state_fault(row: DictRow) -> str | None:
         return f"it is not at the version that was last committed, which is {row['latest']}"
     if row["outcome"] is None:
         return None  # what its decision says of the result is looked at there
-    if row["value"] is None or json.loads(row["value"]) != json.loads(row["outcome"]).get("output"):
+    outcome = json.loads(row["outcome"])
+    if row["value"] is None or not isinstance(outcome, dict) or json.loads(row["value"]) != outcome.get("output"):
         return "its value is not the one that was committed"
     return None
 
