@@ -19,8 +19,11 @@ PROVOKED = {
 
 
 SHORT = ("--seed", "5", "--seconds", "8", "--storm", "1", "--settle", "20")
+# Few plans: what is timed is how soon it is noticed and mended, and not how busy this machine is otherwise.
 FLUSHES = (
     "--strict-recovery",
+    "--plans-per-second",
+    "1",
     "--seed",
     "5",
     "--kind",
