@@ -48,6 +48,11 @@ class Failpoint(StrEnum):
     JUDGE_COMMITS_WRITTEN = "judge.commits_written"
     JUDGE_DECIDED = "judge.decided"
     JUDGE_DISPATCHED = "judge.dispatched"
+    # Asking a planner about what was sent back: the lease, the hook, its answer in one transaction.
+    REPLAN_BEGUN = "replan.begun"
+    REPLAN_RAN = "replan.ran"
+    REPLAN_SAVING = "replan.saving"
+    REPLAN_SAVED = "replan.saved"
     # A person's decision.
     REVIEW_LOCKED = "review.locked"
     REVIEW_DECIDED = "review.decided"

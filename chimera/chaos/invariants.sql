@@ -186,3 +186,34 @@ select c.task_id as id, 'asked for ' || r.approvals_needed as what
  where c.tenant_id = %(tenant)s and r.approvals_needed > 1
    and r.approvals_needed > (select count(*) from review_approval a where a.tenant_id = c.tenant_id
                                 and a.card_id = r.card_id and a.result_sha256 = c.result_sha256)
+
+-- name: left_reserved
+-- Nothing is set aside for a task that has ended.
+-- class: broken
+select task_id as id, reserved_usd || ' USD and ' || reserved_tokens || ' tokens' as what from task
+ where tenant_id = %(tenant)s and reserved_for is not null
+   and state in ('approved', 'denied', 'exhausted', 'cancelled', 'expired')
+
+-- name: account_not_as_its_tasks
+-- What is set aside of a day and of a plan is what their tasks hold, and what a plan has spent is what its tasks have.
+-- class: broken
+with held as (
+    select account, sum(usd) as usd, sum(tokens) as tokens
+      from (select 'plan:' || replace(plan_id::text, '-', '') as account, reserved_usd as usd, reserved_tokens as tokens
+              from task where tenant_id = %(tenant)s and reserved_for is not null
+             union all
+            select 'day:' || to_char(reserved_on, 'YYYY-MM-DD'), reserved_usd, reserved_tokens
+              from task where tenant_id = %(tenant)s and reserved_for is not null) t
+     group by account
+), spent as (
+    select plan_id, sum(spent_usd) as usd, sum(spent_tokens) as tokens from task where tenant_id = %(tenant)s group by plan_id
+)
+select b.account as id,
+       b.reserved_usd || ' USD and ' || b.reserved_tokens || ' tokens set aside, ' || b.spent_usd || ' USD and '
+       || b.spent_tokens || ' tokens spent' as what
+  from budget b
+  left join held h on h.account = b.account
+  left join spent s on s.plan_id = b.plan_id
+ where b.tenant_id = %(tenant)s
+   and ((b.reserved_usd, b.reserved_tokens) <> (coalesce(h.usd, 0), coalesce(h.tokens, 0))
+        or (b.plan_id is not null and (b.spent_usd, b.spent_tokens) <> (coalesce(s.usd, 0), coalesce(s.tokens, 0))))

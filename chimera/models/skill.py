@@ -266,6 +266,18 @@ class Catalogue:
         except KeyError:
             raise UnknownSkill(_unknown("skill", name, self.skills)) from None
 
+    def output_fault(self, name: str, output: Any) -> str | None:
+        """Why an output (JSON-compatible) does not fit the schema of the skill of this name; None where it does.
+
+        Raises:
+            UnknownSkill: there is none.
+        """
+        try:
+            self.skill(name).check_output(output)
+        except ValidationError as exc:
+            return describe(exc)
+        return None
+
     def planner(self, name: str) -> Planner[...]:
         """The planner of this name.
 

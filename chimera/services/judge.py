@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
-from pydantic import ValidationError
 
 from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
@@ -15,7 +14,7 @@ from chimera.models.opinion import lowered
 from chimera.models.policy import LlmJudge, PolicyInForce
 from chimera.models.replan import planner_gave_up
 from chimera.models.result import SuccessOutcome
-from chimera.models.skill import Catalogue, describe
+from chimera.models.skill import Catalogue
 from chimera.models.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
@@ -177,12 +176,9 @@ class Judge:
         if not isinstance(staged.outcome, SuccessOutcome):
             return None
         try:
-            self._catalogue.skill(staged.skill).check_output(staged.outcome.output)
+            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
         except UnknownSkill:
             return "the Judge does not know the skill"
-        except ValidationError as exc:
-            return describe(exc)
-        return None
 
 
 class _Asking:

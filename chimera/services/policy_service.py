@@ -5,15 +5,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from chimera.errors import UnknownSkill
 from chimera.models.gate import Staged, gate
 from chimera.models.policy import Expected, Policy, PolicyInForce
 from chimera.models.policy_case import expected, expected_of
 from chimera.models.record import Record
 from chimera.models.result import SuccessOutcome
-from chimera.models.skill import Catalogue, describe
+from chimera.models.skill import Catalogue
 from chimera.ports.policy_store import Judged, PolicyStore, PolicyVersion
 
 _PAGE = 1000
@@ -107,9 +105,6 @@ class PolicyService:
         if not isinstance(staged.outcome, SuccessOutcome):
             return None
         try:
-            self._catalogue.skill(staged.skill).check_output(staged.outcome.output)
+            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
         except UnknownSkill:
             return None  # simulated where the skill's code is not: its own schema is left out
-        except ValidationError as exc:
-            return describe(exc)
-        return None

@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import UnknownPlanner
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.lease import PLANNING_LEASE_SECONDS
 from chimera.models.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
 from chimera.models.skill import Catalogue
@@ -68,6 +69,7 @@ class ReplannerService:
             job = self._store.begin(wave, token, PLANNING_LEASE_SECONDS)
             if job is None:
                 break
+            failpoint(Failpoint.REPLAN_BEGUN, wave.tenant_id)
             asked += 1
             given_up = self._replan(wave, job, token) or given_up
         else:
@@ -92,10 +94,12 @@ class ReplannerService:
                     self._store.postpone(wave, task_id, token, failure, AGAIN_SECONDS)
                     return False
                 return self._store.give_up(wave, task_id, token, failure)
+            failpoint(Failpoint.REPLAN_RAN, wave.tenant_id)
             if replanned is None:
                 return self._store.give_up(wave, task_id, token, None)
             if not self._store.save(wave, task_id, token, replanned):
                 log.warning("replanning_lease_lost", task_id=task_id.hex)
+            failpoint(Failpoint.REPLAN_SAVED, wave.tenant_id)
         return False
 
     def _replanned_in_time(self, job: ReplanJob, lease: Lease) -> Replanned | None:

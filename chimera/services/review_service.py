@@ -4,8 +4,6 @@ import json
 from typing import Any
 from uuid import UUID
 
-from pydantic import ValidationError
-
 from chimera.errors import EditRefused, InvalidInput, NoCardWaits, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.decision import Ruling, Verdict
@@ -14,7 +12,7 @@ from chimera.models.gate import Staged
 from chimera.models.policy import Policy
 from chimera.models.result import SuccessOutcome
 from chimera.models.review import CardStatus, ReviewCard, Revision
-from chimera.models.skill import Catalogue, describe
+from chimera.models.skill import Catalogue
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.review_store import ReviewStore
@@ -189,14 +187,11 @@ class ReviewService:
 
     def _output_fault(self, staged: Staged) -> str | None:
         """Why the output does not fit the skill's schema, or None where it does."""
+        assert isinstance(staged.outcome, SuccessOutcome)
         try:
-            assert isinstance(staged.outcome, SuccessOutcome)
-            self._catalogue.skill(staged.skill).check_output(staged.outcome.output)
+            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
         except UnknownSkill:
             return f"the skill {staged.skill} is not known here: edit where its code is"
-        except ValidationError as exc:
-            return describe(exc)
-        return None
 
     def _decide(self, card: ReviewCard, *, approve: bool, decided_by: str, note: str | None) -> ReviewCard:
         decision = CardDecision(

@@ -53,6 +53,16 @@ class Case:
         return self.place.startswith("review.")
 
     @property
+    def is_sent_back(self) -> bool:
+        """Whether a result has to be sent back to the planner for anybody to get there."""
+        return self.place.startswith("replan.")
+
+    @property
+    def is_budgeted(self) -> bool:
+        """Whether something is set aside for each task: so it is in every other case, at each place in some."""
+        return ([*Failpoint].index(self.place) + ACTIONS.index(self.action)) % 2 == 0
+
+    @property
     def is_lost_first(self) -> bool:
         """Whether the planner's message has to be lost for anybody to get there."""
         return self.place is Failpoint.SWEEP_PLAN_PUBLISHED
@@ -70,5 +80,6 @@ def submit(chimera: Chimera, case: Case) -> PlanHandle:
         "tenant": case.tenant,
         "wait_for": f"{case.file}.hit" if waits else None,
         "doubtful": case.is_reviewed,
+        "guessed": case.is_sent_back,
     }
     return chimera.submit("chaos.everything", tenant=case.tenant, inputs=inputs, idempotency_key="the one")

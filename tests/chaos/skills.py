@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from chimera import SkillFailed, Success, TaskSpec, planner, skill
+from chimera import DeniedTask, SkillFailed, Success, TaskSpec, planner, skill
 
 LONGEST_WAIT_SECONDS = 30.0
 
@@ -47,7 +47,7 @@ def second_time(tenant: str, name: str) -> Success[str]:
 
 
 @planner(name="chaos.everything")
-def everything(tenant: str, wait_for: str | None, doubtful: bool) -> Iterator[TaskSpec]:
+def everything(tenant: str, wait_for: str | None, doubtful: bool, guessed: bool) -> Iterator[TaskSpec]:
     """One task of each kind that takes a way of its own."""
     first = [count.task(tenant, f"quick{number}", 1.0) for number in range(4)]
     yield from first
@@ -57,4 +57,11 @@ def everything(tenant: str, wait_for: str | None, doubtful: bool) -> Iterator[Ta
         yield wait.task(tenant, "waiting", wait_for)
     if doubtful:
         yield count.task(tenant, "doubtful", 0.1)
+    if guessed:
+        yield count.task(tenant, "guessed", 0.1)
     yield count.task(tenant, "after", 1.0).options(depends_on=(first[0],))
+
+
+@everything.replan
+def surely(denied: DeniedTask) -> TaskSpec:
+    return denied.task(confidence=1.0)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 
 import psycopg
@@ -20,11 +21,13 @@ import pytest
 from chimera import Chimera, PlanHandle, PlanState
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.chaos.invariants import check
 from chimera.failpoints import Failpoint
+from chimera.models.policy import Amount, Bands, Budget, Policy, SkillPolicy
 from chimera.models.skill import Catalogue
 from chimera.settings import Settings
 from tests.chaos import skills
@@ -87,6 +90,7 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
         swarm = Swarm(env, folder, Chimera(services))
         for case in CASES:
             TenantStore(owner).add(case.tenant, "tests")
+            PolicyStore(owner).apply(case.tenant, policy_of(case), "tests")
             swarm.hits[case] = arm(folder, case)
         for name, arguments, prompt in (
             ("worker", ["worker", "-X", "judge", "-c", "10", "-n", "worker@%h", *QUIET], "worker@"),
@@ -106,6 +110,16 @@ def unarmed_services(servers: dict[str, str]) -> Services:
     catalogue = Catalogue()
     catalogue.add_planner(skills.everything)
     return Services(make_app(settings), settings, catalogue, SystemClock())
+
+
+def policy_of(case: Case) -> Policy:
+    bands = Bands(hitl=0.7, retry=0.0) if case.is_sent_back else Bands()
+    enough = Amount(cost_usd=Decimal(1000))
+    return Policy(
+        name=case.tenant,
+        defaults=SkillPolicy(confidence=bands, reserve=Amount(cost_usd=Decimal("0.05"))),
+        budget=Budget(day=enough, plan=enough) if case.is_budgeted else None,
+    )
 
 
 def arm(folder: Path, case: Case) -> Path:
@@ -154,6 +168,9 @@ def test_the_plan_ends_and_everything_holds(swarm: Swarm, case: Case) -> None:
         assert plan.counts.committed == plan.counts.tasks
     with psycopg.connect(swarm.env["CHIMERA_OWNER_DATABASE_URL"], autocommit=True) as connection:
         assert check(connection, [case.tenant]) == []
+        connection.execute("select set_config('chimera.tenant', %s, false)", [case.tenant])
+        accounts = connection.execute("select count(*) from budget").fetchone()
+        assert accounts == (2 if case.is_budgeted else 0,)  # the day's and the plan's
     ran = swarm.ran(case)
-    again = {name: times for name, times in ran.items() if times > (2 if name == "again" else 1)}
+    again = {name: times for name, times in ran.items() if times > (2 if name in {"again", "guessed"} else 1)}
     assert not again or case.may_run_twice, "a result that was stored is never computed again"

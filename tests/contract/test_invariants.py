@@ -139,6 +139,14 @@ VIOLATIONS = {
         "update review_card set status = 'denied' where status = 'approved'",
     ),
     "commit_without_quorum": (_CARDS, "update review_card set approvals_needed = 9 where status = 'approved'"),
+    "left_reserved": (
+        f"update task set reserved_for = 1, reserved_usd = 1, reserved_tokens = 0 where task_id = {_ANY_COMMIT}",
+    ),
+    "account_not_as_its_tasks": (
+        "insert into budget (tenant_id, account, plan_id)"
+        " select tenant_id, 'plan:' || replace(plan_id::text, '-', ''), plan_id from plan limit 1",
+        "update budget set spent_usd = 1",
+    ),
     "audit_chain_broken": (_FREE, "update audit set body = replace(body, 'ann', 'eve') where kind = 'review.decided'"),
 }
 

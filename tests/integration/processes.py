@@ -13,7 +13,8 @@ from pytest_celery import CeleryTestContainer
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0
-STOP_SECONDS = 30.0
+# Longer than the 30 s that a child of billiard may wait for its results to be read, where another one was killed.
+STOP_SECONDS = 45.0
 
 
 class LocalProcess(CeleryTestContainer):  # type: ignore[misc]  # pytest-celery has no types

@@ -17,6 +17,7 @@ from chimera.models.audit_export import CheckpointRecord, EntryRecord, ExportHea
 from chimera.models.checkpoint import Checkpoint, parse_checkpoint
 from chimera.models.proof import EntryRow
 from chimera.models.record import canonical_json
+from chimera.models.skill import describe
 from chimera.ports import audit_export as port
 
 COLUMNS = ("record", "seq", "at", "kind", "actor", "plan_id", "task_id", "payload", "body", "hash")
@@ -61,7 +62,7 @@ class AuditExport(port.AuditExport):
         try:
             return ExportHeader.model_validate_json(first.payload)
         except ValidationError as exc:
-            raise InvalidInput(f"{self._path}: its header is not that of an export: {_first_of(exc)}") from None
+            raise InvalidInput(f"{self._path}: its header is not that of an export: {describe(exc, 1)}") from None
 
     def entries(self) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
         rows = (_row(record) for record in self._records() if isinstance(record, EntryRecord))
@@ -75,7 +76,7 @@ class AuditExport(port.AuditExport):
                     yield parse_checkpoint(record.payload)
                 except ValidationError as exc:
                     text = record.payload[:80]
-                    raise InvalidInput(f"{self._path}: this is no checkpoint: {text} ({_first_of(exc)})") from None
+                    raise InvalidInput(f"{self._path}: this is no checkpoint: {text} ({describe(exc, 1)})") from None
 
     def _records(self) -> Iterator[ExportRecord]:
         try:
@@ -105,7 +106,7 @@ class AuditExport(port.AuditExport):
             yield record
 
     def _no_record(self, line: int, exc: ValidationError) -> InvalidInput:
-        return InvalidInput(f"{self._path}, line {line}: this is no record of an export: {_first_of(exc)}")
+        return InvalidInput(f"{self._path}, line {line}: this is no record of an export: {describe(exc, 1)}")
 
 
 def _row(record: EntryRecord) -> EntryRow:
@@ -120,11 +121,6 @@ def _row(record: EntryRecord) -> EntryRow:
         payload=record.payload,
         hash=bytes.fromhex(record.hash),
     )
-
-
-def _first_of(exc: ValidationError) -> str:
-    fault = exc.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
 
 
 def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkpoint], *, as_csv: bool) -> int:

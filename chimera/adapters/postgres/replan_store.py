@@ -8,6 +8,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit import AuditEvent
 from chimera.models.lease import Renewal
 from chimera.models.record import sha256
@@ -54,6 +55,7 @@ class ReplanStore(port.ReplanStore):
             saved = _answered(connection, wave, task_id, connection.execute(_SQL["save"], values), "task", answer)
             if saved:
                 connection.execute(_SQL["send_wave"], _scope(wave))
+            failpoint(Failpoint.REPLAN_SAVING, wave.tenant_id)
         return saved
 
     def give_up(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str | None) -> bool:  # noqa: D102
