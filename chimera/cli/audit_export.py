@@ -37,8 +37,8 @@ def export(
     from datetime import UTC, datetime
 
     from chimera.adapters.files.audit_export import write_export
+    from chimera.models.audit import NO_ENTRIES
     from chimera.models.audit_export import ExportHeader
-    from chimera.ports.checkpoint_store import Head
     from chimera.services.audit_proof import export_items
 
     if str(file) == "-" and output is Format.JSON:
@@ -47,7 +47,7 @@ def export(
     services().access.note_read(tenant, actor(by), {"command": "audit export", "since": moment and moment.isoformat()})
     with services().audit_log.view(tenant) as view:
         head = view.head()
-        after = view.entry_before(moment) if moment else Head(seq=0, hash=bytes(32))
+        after = view.entry_before(moment) if moment else NO_ENTRIES
         header = ExportHeader(
             tenant_id=tenant,
             exported_at=datetime.now(UTC),

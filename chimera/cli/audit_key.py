@@ -1,6 +1,6 @@
 """`chimera audit key`: the keys that sign the audit's checkpoints."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,7 +54,7 @@ def _ring() -> "KeyRing":
 
 def _show(keys: "list[TrustedKey] | tuple[TrustedKey, ...]", output: Format) -> None:
     if output is Format.JSON:
-        document([_key_json(key) for key in keys])
+        document([key.model_dump(mode="json") for key in keys])
         return
     rows = [
         [
@@ -67,7 +67,3 @@ def _show(keys: "list[TrustedKey] | tuple[TrustedKey, ...]", output: Format) -> 
         for key in keys
     ]
     table(["KEY", "SINCE", "UNTIL", "ANNOUNCED BY", "PUBLIC KEY"], rows)
-
-
-def _key_json(key: "TrustedKey") -> dict[str, Any]:
-    return key.model_dump(mode="json")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import command, services, valid_tenant
+from chimera.cli.context import AnyTenant, command, services
 from chimera.cli.output import Format, Output, document, say, table
 from chimera.cli.since import Since, moment_of
 from chimera.errors import InvalidInput
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from chimera.models.trust import TrustedKey
     from chimera.services.audit_proof import Kept, Report
 
-MaybeTenant = Annotated[
-    str | None,
-    typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose; of all if not given."),
-]
 Keys = Annotated[
     Path | None,
     typer.Option("--keys", metavar="FILE", help="Believe these public keys (keys.json), not those of this machine."),
@@ -26,7 +22,7 @@ Keys = Annotated[
 
 
 def verify(
-    tenant: MaybeTenant = None,
+    tenant: AnyTenant = None,
     since: Since = None,
     checkpoint: Annotated[
         Path | None,
@@ -109,25 +105,17 @@ def _offline(export: Path, keys: Path | None) -> "Report":
     from chimera.adapters.files.audit_export import AuditExport
     from chimera.services.audit_proof import verify_export
 
-    believe = None
-    if keys is not None:
-        believe = believed(keys)
-    return verify_export(AuditExport(export), believe, datetime.now(UTC))
+    return verify_export(AuditExport(export), believed(keys) if keys else None, datetime.now(UTC))
 
 
 def _document(reports: "list[Report]", *, ok: bool) -> dict[str, Any]:
-    bad = next((report for report in reports if report.first_bad is not None), None)
+    bad = next(((report.tenant_id, report.first_bad) for report in reports if report.first_bad is not None), None)
     return {
         "ok": ok,
         "rows": sum(report.rows for report in reports),
-        "first_bad": bad and {"tenant_id": bad.tenant_id, **_fault(bad)},
+        "first_bad": bad and {"tenant_id": bad[0], **bad[1].model_dump(mode="json")},
         "tenants": [report.model_dump(mode="json") for report in reports],
     }
-
-
-def _fault(report: "Report") -> dict[str, Any]:
-    assert report.first_bad is not None
-    return report.first_bad.model_dump(mode="json")
 
 
 def _show(reports: "list[Report]") -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chimera.cli.budget_view import cost_json, rows_of, said, show_table, standing_json, tenant_json
-from chimera.cli.context import Actor, Tenant, actor, command, services, valid_tenant
+from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, services
 from chimera.cli.output import Format, Limit, Output, document, documents, say, table, tell
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id, parse_id
@@ -19,12 +19,7 @@ PlanOption = Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="
 
 @app.command()
 def show(
-    tenant: Annotated[
-        str | None,
-        typer.Option(
-            "--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose; else all tenants'."
-        ),
-    ] = None,
+    tenant: AnyTenant = None,
     plan: PlanOption = None,
     limit: Limit = 20,
     output: Output = Format.TABLE,

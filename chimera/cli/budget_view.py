@@ -1,5 +1,6 @@
 """How budgets are shown: tables for people, and JSON."""
 
+from dataclasses import asdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chimera.models.budget import Sum
-    from chimera.models.budget_estimate import Estimate, Overrun
+    from chimera.models.budget_estimate import Estimate, OverLimit
     from chimera.models.policy import Amount
     from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
 
@@ -41,7 +42,7 @@ def show_estimate(tenant: str, standing: "TenantBudget", found: "Estimate", outp
                 "first_attempts": _sum_json(found.first),
                 "at_most": _sum_json(found.most),
                 "fits": not found.over,
-                "would_not_fit": [_over_json(each) for each in found.over],
+                "would_not_fit": [asdict(each) for each in found.over],
                 "budget": tenant_json(tenant, standing) | {"plans": []},
             }
         )
@@ -67,10 +68,10 @@ def show_estimate(tenant: str, standing: "TenantBudget", found: "Estimate", outp
 def plan_budget(standing: "Standing") -> str:
     """`$0.15 spent, $0.05 reserved, $0.80 left`; nothing where there is no budget."""
     account = standing.account
-    if not account.spent and not account.reserved and account.left.cost_usd is None and account.left.tokens is None:
+    limited = account.limit.cost_usd is not None or account.limit.tokens is not None
+    if not limited and not account.spent and not account.reserved:
         return ""
     reserved = f", {said(account.reserved)} reserved" if account.reserved else ""
-    limited = account.limit.cost_usd is not None or account.limit.tokens is not None
     return f"{said(account.spent)} spent{reserved}" + (f", {_left(account.left)} left" if limited else "")
 
 
@@ -110,20 +111,19 @@ def usd(amount: Decimal | None) -> str:
 
 def said(amount: "Sum") -> str:
     """`$0.05 and 400 tokens`."""
-    parts = [f"${usd(amount.cost_usd)}"] if amount.cost_usd or not amount.tokens else []
-    return " and ".join([*parts, *([f"{amount.tokens} tokens"] if amount.tokens else [])])
+    return _together(amount.cost_usd if amount.cost_usd or not amount.tokens else None, amount.tokens or None)
 
 
 def _left(amount: "Amount | None") -> str:
-    parts = []
-    if amount is not None and amount.cost_usd is not None:
-        parts.append(f"${usd(amount.cost_usd)}")
-    if amount is not None and amount.tokens is not None:
-        parts.append(f"{amount.tokens} tokens")
-    return " and ".join(parts) or "whatever it needs"
+    return (amount and _together(amount.cost_usd, amount.tokens)) or "whatever it needs"
 
 
-def _over_text(each: "Overrun") -> str:
+def _together(cost_usd: Decimal | None, tokens: int | None) -> str:
+    parts = [None if cost_usd is None else f"${usd(cost_usd)}", None if tokens is None else f"{tokens} tokens"]
+    return " and ".join(filter(None, parts))
+
+
+def _over_text(each: "OverLimit") -> str:
     which = f"task {each.first}" if each.first == each.last else f"tasks {each.first} to {each.last}"
     becomes = {
         "stop": "denied",
@@ -131,17 +131,6 @@ def _over_text(each: "Overrun") -> str:
         "degrade": f"run by {each.degrades_to}",
     }
     return f"{which} ({each.skill}) would not fit under {each.limit}: {becomes[each.becomes]}"
-
-
-def _over_json(each: "Overrun") -> dict[str, Any]:
-    return {
-        "first": each.first,
-        "last": each.last,
-        "skill": each.skill,
-        "limit": each.limit,
-        "becomes": each.becomes,
-        "degrades_to": each.degrades_to,
-    }
 
 
 def standing_json(each: "Standing") -> dict[str, Any]:

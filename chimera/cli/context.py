@@ -53,6 +53,10 @@ Tenant = Annotated[
     str,
     typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whom it is for."),
 ]
+AnyTenant = Annotated[
+    str | None,
+    typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose; else all tenants'."),
+]
 PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
 Actor = Annotated[
     str | None,

@@ -170,7 +170,6 @@ def _messages(name: str) -> Iterator[Finding]:
 
 def _checkpoints(name: str) -> Iterator[Finding]:
     from chimera import bootstrap
-    from chimera.bootstrap import INTERVALS_UNTIL_UNAVAILABLE
     from chimera.settings import settings
 
     services = bootstrap.services()
@@ -184,7 +183,7 @@ def _checkpoints(name: str) -> Iterator[Finding]:
     overdue = services.checkpointer.overdue()
     seconds = settings().checkpoint_seconds
     for tenant_id, late_seconds in overdue:
-        stopped = late_seconds > INTERVALS_UNTIL_UNAVAILABLE * seconds
+        stopped = late_seconds > bootstrap.INTERVALS_UNTIL_UNAVAILABLE * seconds
         what = f"tenant {tenant_id} is not sealed for {late_seconds:.0f} s" + (
             ": nothing is decided" if stopped else ""
         )

@@ -51,7 +51,7 @@ class Readiness:
             log_dir: where each process has its <name>.log.
             flower_port: where Flower will listen; 0 for no Flower to wait for.
         """
-        from chimera.adapters.embedded.files import size
+        from chimera.adapters.embedded.log_file import size
 
         self._logs = {name: log_dir / f"{name}.log" for name in commands}
         self._logged = {name: size(log) for name, log in self._logs.items()}
@@ -92,7 +92,7 @@ class Readiness:
             until(lambda: _listens(self._flower_port))
 
     def _broken(self, name: str) -> EmbeddedServerError:
-        from chimera.adapters.embedded.files import last_lines
+        from chimera.adapters.embedded.log_file import last_lines
 
         log = self._logs[name]
         return EmbeddedServerError(

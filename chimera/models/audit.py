@@ -48,6 +48,16 @@ class AuditEntry(Record):
 
 # What the first entry's hash is chained to, and the head of a chain without entries.
 GENESIS = bytes(32)
+
+
+class ChainHead(Record):
+    """Where a tenant's chain ends; `seq` 0 where it has no entry."""
+
+    seq: int
+    hash: bytes
+
+
+NO_ENTRIES = ChainHead(seq=0, hash=GENESIS)
 # The entry that says which facts and results were erased, and so may be missing. Its own are never erased.
 ERASED = "audit.erased"
 

@@ -2,12 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from chimera.models.record import Instant, Record, TenantId
+from chimera.models.record import HexId, Instant, Record, TenantId
 from chimera.models.trust import Hex32, TrustedKey
-
-HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
 class ExportHeader(Record):

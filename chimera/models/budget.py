@@ -181,6 +181,11 @@ def plan_account(plan_id: UUID) -> str:
     return f"plan:{plan_id.hex}"
 
 
+def account_name(today: date, plan_id: UUID | None) -> str:
+    """The name of a plan's account; without one, of today's."""
+    return day_account(today) if plan_id is None else plan_account(plan_id)
+
+
 def allot(policy: Policy, day: Account, plans: Mapping[UUID, Account], asking: Sequence[Asking]) -> Allotment:
     """Sets aside what the tasks need, in their order, as far as it fits.
 

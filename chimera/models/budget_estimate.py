@@ -26,7 +26,7 @@ class SkillShare:
 
 
 @dataclass(slots=True)
-class Overrun:
+class OverLimit:
     """Tasks next to each other, by their place in the plan from 0, that would not fit."""
 
     first: int
@@ -47,7 +47,7 @@ class Estimate:
     # For one attempt at each task; and for all that they may be given, as far as the limit of a task lets them.
     first: Sum = Sum()  # noqa: RUF009  frozen
     most: Sum = Sum()  # noqa: RUF009
-    over: list[Overrun] = field(default_factory=list)
+    over: list[OverLimit] = field(default_factory=list)
 
 
 def estimate(policy: Policy, day: Account, plan: Account, tasks: Sequence[PlannedTask]) -> Estimate:
@@ -100,7 +100,7 @@ def _attempts(amount: Sum, max_attempts: int, limit: Amount | None) -> int:
 def _add(
     found: Estimate, place: int, skill: str, limit: Limit, becomes: AtLimit, degrades_to: str | None = None
 ) -> None:
-    new = Overrun(place, place, skill, limit, becomes, degrades_to)
+    new = OverLimit(place, place, skill, limit, becomes, degrades_to)
     if found.over and replace(found.over[-1], first=place, last=place) == new and found.over[-1].last == place - 1:
         found.over[-1].last = place
     else:

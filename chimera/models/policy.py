@@ -4,6 +4,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Any
+from uuid import UUID
 
 import jsonschema_rs
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -97,6 +98,10 @@ class Budget(Record):
     plan: Amount | None = None
     task: Amount | None = None  # all attempts of it
     at_limit: AtLimit = AtLimit.STOP
+
+    def limit_of(self, plan_id: UUID | None) -> Amount | None:
+        """The limit of a plan; without one, that of the day."""
+        return self.day if plan_id is None else self.plan
 
 
 class LlmJudge(Record):

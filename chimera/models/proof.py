@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from chimera.models.audit import ERASED, GENESIS, Erasures
+from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, canonical_json
 
 
@@ -164,7 +165,7 @@ def decision_fault(row: DecisionRow, erasures: Erasures) -> Fault | None:
     """What is wrong between a decision and its entry, its result and its commit."""
     if row.task_id is None:
         return Fault(table="decision", seq=row.seq, what="the decision that this entry is about is missing")
-    name = f"tk_{row.task_id.hex}"
+    name = format_id(IdKind.TASK, row.task_id)
     if row.entry_task_id is None:
         return Fault(table="decision", seq=row.seq, id=name, what="the audit has no entry about this decision")
     if wrong := _unlike_entry(row):

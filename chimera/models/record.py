@@ -9,6 +9,8 @@ from typing import Annotated, Any, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 TenantId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
+# An id as 32 hex digits.
+HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 # Far from the ends of what Python can hold: to add an hour, or to look at it from another time zone, does not fail.
 Instant = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9000, 1, 1, tzinfo=UTC))]
 # PostgreSQL's text cannot hold NUL.

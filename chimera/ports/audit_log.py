@@ -5,19 +5,19 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
+from chimera.models.audit import ChainHead
 from chimera.models.checkpoint import Checkpoint
 from chimera.models.proof import DecisionRow, EntryRow, Fault
-from chimera.ports.checkpoint_store import Head
 
 
 class AuditView(Protocol):
     """One moment of a tenant's audit. Iterators hold a few thousand rows at the most; one at a time."""
 
-    def head(self) -> Head:
+    def head(self) -> ChainHead:
         """Where the chain is said to end."""
         ...
 
-    def entry_before(self, since: datetime) -> Head:
+    def entry_before(self, since: datetime) -> ChainHead:
         """The last entry from before a time; `seq` 0 without one."""
         ...
 

@@ -3,15 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
+from chimera.models.audit import ChainHead
 from chimera.models.checkpoint import Checkpoint
-from chimera.models.record import Record
-
-
-class Head(Record):
-    """The end of a tenant's audit; `seq` 0 where it has no entry."""
-
-    seq: int
-    hash: bytes
 
 
 class CheckpointStore(Protocol):
@@ -27,7 +20,7 @@ class CheckpointStore(Protocol):
         """The number of each tenant's latest checkpoint, of all tenants that have one."""
         ...
 
-    def head(self, tenant_id: str) -> Head:
+    def head(self, tenant_id: str) -> ChainHead:
         """The end of the tenant's audit."""
         ...
 

@@ -7,6 +7,7 @@ from datetime import datetime
 from itertools import takewhile
 
 from chimera.errors import AuditContradicted
+from chimera.models.audit import NO_ENTRIES, ChainHead
 from chimera.models.checkpoint import Checkpoint, CheckpointChain
 from chimera.models.proof import ChainWalk, EntryRow, Fault, decision_fault
 from chimera.models.record import Record
@@ -14,7 +15,6 @@ from chimera.models.trust import TrustedKey, trust_fault
 from chimera.ports.audit_export import AuditExport
 from chimera.ports.audit_log import AuditLog, AuditView
 from chimera.ports.checkpoint_place import CheckpointPlace
-from chimera.ports.checkpoint_store import Head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +138,7 @@ class AuditProof:
             AuditUnavailable: a place's checkpoints cannot be read.
         """
         with self._log.view(tenant_id) as view:
-            start = view.entry_before(since) if since else Head(seq=0, hash=bytes(32))
+            start = view.entry_before(since) if since else NO_ENTRIES
             walk = ChainWalk(tenant_id, start.seq, start.hash)
             own = [] if self._keys is None else [Kept(place="the database", checkpoints=view.checkpoints())]
             sealed = SealedWalk(walk, [*kept, *own], self._keys or (), after_seq=start.seq)
@@ -172,7 +172,7 @@ def report(sealed: SealedWalk, faults: Sequence[Fault]) -> Report:
     )
 
 
-def _head_fault(head: Head, walk: ChainWalk) -> Fault | None:
+def _head_fault(head: ChainHead, walk: ChainWalk) -> Fault | None:
     if (head.seq, head.hash) == (walk.seq, walk.hash):
         return None
     what = f"the chain is said to end with entry {head.seq}, and ends with {walk.seq}: an end was cut off, or put on"
@@ -202,7 +202,7 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
     found = [broken, sealed.fault]
     if broken is None:
         untrusted = trust_fault(believed)
-        end = Head(seq=header.head_seq, hash=bytes.fromhex(header.head_hash))
+        end = ChainHead(seq=header.head_seq, hash=bytes.fromhex(header.head_hash))
         found += [sealed.end(now), walk.missing(), _head_fault(end, walk)]
         found.append(Fault(table="keys", what=untrusted) if untrusted else None)
     return report(sealed, tuple(dict.fromkeys(filter(None, found))))

@@ -70,7 +70,7 @@ def allow(store: BudgetStore, tenant_id: str, plan_id: UUID | None, amount: Sum,
     if not amount:
         raise InvalidInput("nothing is allowed: say how much, more than 0")
     budget = store.standing(tenant_id, plan_id, 1).policy.policy.budget or Budget()
-    limit = (budget.day if plan_id is None else budget.plan) or Amount()
+    limit = budget.limit_of(plan_id) or Amount()
     what = "day" if plan_id is None else "plan"
     for unit, given, limited in (
         ("dollars", amount.cost_usd, limit.cost_usd),

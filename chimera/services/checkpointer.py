@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import structlog
 
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict
+from chimera.models.audit import ChainHead
 from chimera.models.checkpoint import NO_CHECKPOINT, Checkpoint, CheckpointChain, Draft
 from chimera.ports.checkpoint_place import CheckpointPlace
-from chimera.ports.checkpoint_store import CheckpointStore, Head
+from chimera.ports.checkpoint_store import CheckpointStore
 from chimera.ports.clock import Clock
 from chimera.ports.key_ring import KeyRing
 
@@ -148,7 +149,7 @@ class Checkpointer:
                     ) from exc
         self._store.mark_kept(tenant_id, number)
 
-    def _draft(self, tenant_id: str, head: Head, last: Checkpoint | None) -> Draft:
+    def _draft(self, tenant_id: str, head: ChainHead, last: Checkpoint | None) -> Draft:
         return Draft(
             origin=self._origin,
             tenant_id=tenant_id,

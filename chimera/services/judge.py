@@ -99,10 +99,12 @@ class Judge:
         policy = waiting.policy
         model = policy.policy.llm_judge
         decisions = [self._without_result(task, lease_lost(task.attempt), policy) for task in waiting.lost]
-        decisions += [self._end_given_up(task, policy) for task in waiting.given_up]
         decisions += [
-            self._without_result(task, over_budget(task.limit), policy).model_copy(update={"refused": True})
-            for task in waiting.refused
+            self._without_result(task, planner_gave_up(task.reasons, task.failure), policy, given_up=True)
+            for task in waiting.given_up
+        ]
+        decisions += [
+            self._without_result(task, over_budget(task.limit), policy, refused=True) for task in waiting.refused
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
         for staged in waiting.staged:
@@ -145,7 +147,16 @@ class Judge:
             on_conflict=state_conflict(staged, policy.policy.max_replans) if commits_state else None,
         )
 
-    def _without_result(self, task: LostTask | RefusedTask, ruling: Ruling, policy: PolicyInForce) -> WaveDecision:
+    def _without_result(
+        self,
+        task: LostTask | GivenUpTask | RefusedTask,
+        ruling: Ruling,
+        policy: PolicyInForce,
+        *,
+        given_up: bool = False,
+        refused: bool = False,
+    ) -> WaveDecision:
+        """A decision on the task: there is no result, or it was denied already, for now."""
         return WaveDecision(
             decision=Decision(
                 task_id=task.task_id,
@@ -154,21 +165,9 @@ class Judge:
                 result_sha256=b"",
                 decided_by=DECIDED_BY_POLICY,
                 policy_version=policy.version,
-            )
-        )
-
-    def _end_given_up(self, task: GivenUpTask, policy: PolicyInForce) -> WaveDecision:
-        # The result was denied already, for now: this decision is on the task.
-        return WaveDecision(
-            decision=Decision(
-                task_id=task.task_id,
-                attempt=task.attempt,
-                ruling=planner_gave_up(task.reasons, task.failure),
-                result_sha256=b"",
-                decided_by=DECIDED_BY_POLICY,
-                policy_version=policy.version,
             ),
-            given_up=True,
+            given_up=given_up,
+            refused=refused,
         )
 
     def _output_fault(self, staged: Staged) -> str | None:

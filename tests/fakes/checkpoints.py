@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from chimera.errors import AuditUnavailable, CheckpointConflict
+from chimera.models.audit import ChainHead
 from chimera.models.checkpoint import Checkpoint
 from chimera.ports import checkpoint_place, checkpoint_store
-from chimera.ports.checkpoint_store import Head
 from tests.fakes.database import FakeDatabase
 
 
@@ -64,9 +64,9 @@ class FakeCheckpointStore(checkpoint_store.CheckpointStore):
     def numbers(self) -> dict[str, int]:
         return {tenant_id: made[-1].number for tenant_id, made in self._made.items() if made}
 
-    def head(self, tenant_id: str) -> Head:
+    def head(self, tenant_id: str) -> ChainHead:
         entries = self._database.opened().audit[tenant_id]
-        return Head(seq=len(entries), hash=entries[-1].hash if entries else bytes(32))
+        return ChainHead(seq=len(entries), hash=entries[-1].hash if entries else bytes(32))
 
     def entry_hash(self, tenant_id: str, seq: int) -> bytes | None:
         return next((entry.hash for entry in self._database.opened().audit[tenant_id] if entry.seq == seq), None)

@@ -6,18 +6,17 @@ from collections.abc import Container
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX, tenant_queue
 from chimera.models.plan import PlanRequest
-from chimera.models.record import TenantId
+from chimera.models.record import HexId, TenantId
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024
 # A plan that beat submits travels with its inputs, of which CHIMERA_MAX_INPUTS_BYTES allows 32 MiB; as base64.
 MAX_PLAN_BYTES = 48 * 1024 * 1024
 
-HexId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 WaveNo = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from chimera.adapters.embedded.files import write_secret
+from chimera.adapters.files.durable import replace
 from chimera.errors import EmbeddedServerError
 
 # Within single quotes dotenv expands ${...} and backslashes, and sh does not.
@@ -24,7 +24,7 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> None:
                 f"{name} has a single quote, a backslash, a line break or '${{' in it, which {path} cannot "
                 "hold. Fix: in a URL, percent-encode that character; else choose another."
             )
-    write_secret(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
+    replace(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
 
 def read_env_file(path: Path) -> dict[str, str]:

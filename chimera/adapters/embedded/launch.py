@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chimera.adapters.embedded.account import SAME_USER, PopenIdentity
-from chimera.adapters.embedded.files import open_log
+from chimera.adapters.embedded.log_file import open_log
 from chimera.errors import EmbeddedServerError
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from chimera.adapters.embedded.files import write_secret
+from chimera.adapters.files.durable import replace
 from chimera.errors import EmbeddedServerError
 
 
@@ -19,7 +19,7 @@ def passwords(path: Path, names: Iterable[str]) -> Mapping[str, str]:
     missing = [name for name in names if name not in known]
     if missing:
         known |= {name: secrets.token_hex(24) for name in missing}
-        write_secret(path, json.dumps(known, indent=1) + "\n")
+        replace(path, json.dumps(known, indent=1) + "\n")
     return known
 
 

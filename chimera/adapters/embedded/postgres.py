@@ -13,9 +13,9 @@ from psycopg import sql
 from chimera.adapters.embedded.account import Account
 from chimera.adapters.embedded.binaries import Binaries, postgres_version
 from chimera.adapters.embedded.database_urls import OWNER
-from chimera.adapters.embedded.files import last_lines, open_log
 from chimera.adapters.embedded.launch import launch
 from chimera.adapters.embedded.lock import Lock
+from chimera.adapters.embedded.log_file import last_lines, open_log
 from chimera.adapters.embedded.ports import LOOPBACK
 from chimera.adapters.embedded.server import EmbeddedServer
 from chimera.errors import EmbeddedServerError

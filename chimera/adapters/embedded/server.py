@@ -9,8 +9,8 @@ from pathlib import Path
 import structlog
 
 from chimera.adapters.embedded.account import Account
-from chimera.adapters.embedded.files import last_lines, size
 from chimera.adapters.embedded.lock import Lock, holder
+from chimera.adapters.embedded.log_file import last_lines, size
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import EmbeddedServerError
 

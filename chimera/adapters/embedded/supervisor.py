@@ -14,8 +14,8 @@ from typing import Self
 
 import structlog
 
-from chimera.adapters.embedded.files import last_lines
 from chimera.adapters.embedded.launch import launch
+from chimera.adapters.embedded.log_file import last_lines
 from chimera.adapters.embedded.procfile import read_procfile
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError

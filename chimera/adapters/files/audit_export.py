@@ -1,10 +1,9 @@
 """Exports in files: JSON lines, or CSV with the same records; docs/audit.md describes both."""
 
 import csv
-import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from datetime import UTC
 from itertools import islice
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 
 from pydantic import TypeAdapter, ValidationError
 
+from chimera.adapters.files.durable import written
 from chimera.errors import InvalidInput
 from chimera.models.audit_export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
 from chimera.models.checkpoint import Checkpoint, parse_checkpoint
@@ -42,7 +42,7 @@ def write_export(
         InvalidInput: the file cannot be written.
     """
     try:
-        with _written(path) as file:
+        with nullcontext(sys.stdout) if str(path) == "-" else written(path) as file:
             return _write(file, header, items, as_csv=as_csv)
     except OSError as exc:
         raise InvalidInput(f"{path} cannot be written ({exc.strerror}): name another file") from exc
@@ -158,18 +158,3 @@ def _entry(row: EntryRow) -> dict[str, Any]:
         "body": row.body,
         "hash": row.hash.hex(),
     }
-
-
-@contextmanager
-def _written(path: Path) -> Iterator[TextIO]:
-    if str(path) == "-":
-        yield sys.stdout
-        return
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            yield file
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)

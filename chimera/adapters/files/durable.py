@@ -5,21 +5,30 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 
 def replace(path: Path, text: str) -> None:
     """Writes a file that only its owner may read, in one step: a reader sees the old text or the new one."""
+    with written(path) as file:
+        file.write(text)
+    sync_folder(path.parent)
+
+
+@contextmanager
+def written(path: Path) -> Iterator[TextIO]:
+    """What the file has in it once the block has ended; if that raises, it stays as it was. Line ends are kept."""
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+            yield file
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         fresh.replace(path)
     finally:
         fresh.unlink(missing_ok=True)
-    sync_folder(path.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import AuditContradicted
+from chimera.models.audit import NO_ENTRIES, ChainHead
 from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.ids import IdKind, format_id
 from chimera.models.proof import DecisionRow, EntryRow, Fault
 from chimera.ports import audit_log as port
-from chimera.ports.checkpoint_store import Head
 
 _SQL = statements("audit_log")
 # Rows that are fetched at a time.
@@ -41,10 +42,10 @@ class AuditView(port.AuditView):
         self._connection = connection
         self._tenant = {"tenant": tenant_id}
 
-    def head(self) -> Head:  # noqa: D102  see the port
+    def head(self) -> ChainHead:  # noqa: D102  see the port
         return _head(self._connection.execute(_SQL["head"], self._tenant).fetchone())
 
-    def entry_before(self, since: datetime) -> Head:  # noqa: D102
+    def entry_before(self, since: datetime) -> ChainHead:  # noqa: D102
         return _head(self._connection.execute(_SQL["entry_before"], self._tenant | {"since": since}).fetchone())
 
     def entries(self, after_seq: int) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
@@ -70,7 +71,9 @@ class AuditView(port.AuditView):
     def strays(self) -> Generator[Fault]:  # noqa: D102
         count = self._connection.execute(_SQL["as_many"], self._tenant).fetchone()
         for row in () if count and count["same"] else self._read("stray_commits"):
-            yield Fault(table="commit", id=f"tk_{row['task_id'].hex}", what="no approving decision is about it")
+            yield Fault(
+                table="commit", id=format_id(IdKind.TASK, row["task_id"]), what="no approving decision is about it"
+            )
         for row in self._read("states"):
             if what := _state_fault(row):
                 yield Fault(table="state", id=row["key"], what=what)
@@ -94,5 +97,5 @@ def _state_fault(row: DictRow) -> str | None:
     return None
 
 
-def _head(row: DictRow | None) -> Head:
-    return Head(seq=row["seq"], hash=row["hash"]) if row else Head(seq=0, hash=bytes(32))
+def _head(row: DictRow | None) -> ChainHead:
+    return ChainHead.model_validate(row) if row else NO_ENTRIES

@@ -9,14 +9,14 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
+from chimera.adapters.postgres import budgeting
 from chimera.adapters.postgres.access_log import refusals_noted
 from chimera.adapters.postgres.audit import Head
-from chimera.adapters.postgres.budgeting import account_of
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.plan_store import not_found
 from chimera.adapters.postgres.policy_store import in_force
 from chimera.models.audit import AuditEvent
-from chimera.models.budget import Account, Sum, day_account, plan_account, with_allowed
+from chimera.models.budget import Account, Sum, account_name, with_allowed
 from chimera.models.ids import IdKind, format_id
 from chimera.models.policy import Budget
 from chimera.models.task import TaskState
@@ -39,7 +39,7 @@ class BudgetStore(port.BudgetStore):
         with self._asked(tenant_id, plan_id, "read", "app") as connection:
             policy = in_force(connection, tenant_id)
             budget = policy.policy.budget or Budget()
-            today = _today(connection)
+            today = budgeting.today(connection)
             if plan_id is None:
                 rows = connection.execute(_SQL["plans"], scope | {"limit": limit}).fetchall()
                 plans = [_standing(row, budget, today) for row in rows]
@@ -59,10 +59,10 @@ class BudgetStore(port.BudgetStore):
     def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:  # noqa: D102
         with self._asked(tenant_id, plan_id, "allow", actor) as connection:
             budget = in_force(connection, tenant_id).policy.budget or Budget()
-            today = _today(connection)
+            today = budgeting.today(connection)
             if plan_id is not None:
                 _check_plan(connection, tenant_id, plan_id)
-            account = day_account(today) if plan_id is None else plan_account(plan_id)
+            account = account_name(today, plan_id)
             values: dict[str, Any] = {"tenant": tenant_id, "account": account, "plan": plan_id}
             values |= {"usd": amount.cost_usd, "tokens": amount.tokens}
             row = connection.execute(_SQL["allow"], values).fetchone()
@@ -83,24 +83,17 @@ class BudgetStore(port.BudgetStore):
             yield connection
 
 
-def _today(connection: Connection) -> date:
-    row = connection.execute(_SQL["today"]).fetchone()
-    assert row is not None
-    today: date = row["today"]
-    return today
-
-
 def _check_plan(connection: Connection, tenant_id: str, plan_id: UUID) -> None:
     if connection.execute(_SQL["plan"], {"tenant": tenant_id, "plan": plan_id}).fetchone() is None:
         raise not_found(tenant_id, plan_id)
 
 
 def _read(connection: Connection, scope: dict[str, Any], budget: Budget, today: date, plan_id: UUID | None) -> Standing:
-    account = day_account(today) if plan_id is None else plan_account(plan_id)
+    account = account_name(today, plan_id)
     row = connection.execute(_SQL["account"], scope | {"account": account}).fetchone()
     if row is not None:
         return _standing(row, budget, today)
-    limit = with_allowed(budget.day if plan_id is None else budget.plan, Sum())
+    limit = with_allowed(budget.limit_of(plan_id), Sum())
     return Standing(today if plan_id is None else None, plan_id, Account(limit=limit), Sum())
 
 
@@ -109,7 +102,7 @@ def _standing(row: DictRow, budget: Budget, today: date) -> Standing:
     return Standing(
         day=today if plan_id is None else None,
         plan_id=plan_id,
-        account=account_of(row, budget.day if plan_id is None else budget.plan),
+        account=budgeting.account_of(row, budget.limit_of(plan_id)),
         allowed=Sum(row["allowed_usd"], row["allowed_tokens"]),
     )
 

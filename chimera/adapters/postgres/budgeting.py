@@ -59,24 +59,24 @@ class Taken:
 def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Taken:
     """Sets aside what the queued tasks of these waves, and of those that wait, need; says what can be sent now."""
     waiting = connection.execute(_SQL["waiting_waves"], {"tenant": tenant_id}).fetchall()
-    new = {(row["plan_id"], row["wave_no"]) for row in taken}
-    waiting = [row for row in waiting if (row["plan_id"], row["wave_no"]) not in new]
+    new = {_place(row) for row in taken}
+    waiting = [row for row in waiting if _place(row) not in new]
     if not new and not waiting:
         return Taken()
     rows = sorted([*taken, *waiting], key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
-    places = [(row["plan_id"], row["wave_no"]) for row in rows]
+    places = [_place(row) for row in rows]
     scope = {"tenant": tenant_id} | columns(places, "plans wave_nos")
     asking = connection.execute(_SQL["asking"], scope).fetchall()
-    reached = _Allotting(connection, tenant_id).allot(asking) if asking else None
-    granted = {grant.task_id for grant in reached.granted} if reached else set()
-    served = granted | ({refusal.task_id for refusal in reached.refused} if reached else set())
-    got = {(row["plan_id"], row["wave_no"]) for row in asking if row["task_id"] in granted}
-    waits = {(row["plan_id"], row["wave_no"]) for row in asking if row["task_id"] not in served}
+    done = _Allotting(connection, tenant_id).allot(asking) if asking else None
+    granted = {grant.task_id for grant in done.granted} if done else set()
+    served = granted | ({refusal.task_id for refusal in done.refused} if done else set())
+    got = {_place(row) for row in asking if row["task_id"] in granted}
+    waits = {_place(row) for row in asking if row["task_id"] not in served}
     notes = [(*place, place in waits, place in got and place not in new) for place in places]
     connection.execute(_SQL["note_waves"], {"tenant": tenant_id} | columns(notes, "plans wave_nos waits again"))
     found = Taken(tasks={place: [] for place in places if place in new | got})
     for row in connection.execute(_SQL["queued"], scope):
-        place = (row["plan_id"], row["wave_no"])
+        place = _place(row)
         if row["refused"]:
             found.refused.add(place)
             found.tasks.setdefault(place, [])
@@ -111,6 +111,14 @@ def accounts(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
     return connection.execute(_SQL["accounts"], {"tenant": tenant_id})
 
 
+def today(connection: Connection) -> date:
+    """The day in UTC, by the database's clock."""
+    row = connection.execute(_SQL["today"]).fetchone()
+    assert row is not None
+    found: date = row["today"]
+    return found
+
+
 def look(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
     """Asks whether the tenant has a budget: one row with `budgeted`, and whether waves of it wait for one."""
     return connection.execute(_SQL["look"], {"tenant": tenant_id})
@@ -129,9 +137,7 @@ class _Allotting:
         self._scope: dict[str, Any] = {"tenant": tenant_id}
         self._tenant_id = tenant_id
         self._policy = in_force(connection, tenant_id).policy
-        row = connection.execute(_SQL["today"]).fetchone()
-        assert row is not None
-        self._today: date = row["today"]
+        self._today = today(connection)
 
     def allot(self, rows: Sequence[DictRow]) -> Allotment:
         """Sets aside, refuses and pauses as the policy says."""
@@ -161,7 +167,7 @@ class _Allotting:
             locked = self._locked(set(names))
         budget = self._policy.budget or Budget()
         return {
-            row["plan_id"]: account_of(row, budget.day if row["plan_id"] is None else budget.plan)
+            row["plan_id"]: account_of(row, budget.limit_of(row["plan_id"]))
             for row in locked
             if row["account"] in names
         }
@@ -201,6 +207,10 @@ class _Allotting:
             arrays = columns(list(done.paused.items()), "plans limits")
             paused = {row["plan_id"] for row in self._connection.execute(_SQL["pause"], self._scope | arrays)}
             done.paused = {plan_id: limit for plan_id, limit in done.paused.items() if plan_id in paused}
+
+
+def _place(row: DictRow) -> Place:
+    return row["plan_id"], row["wave_no"]
 
 
 def account_of(row: DictRow, limit: Amount | None) -> Account:

@@ -7,9 +7,9 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import AuditUnavailable
+from chimera.models.audit import NO_ENTRIES, ChainHead
 from chimera.models.checkpoint import Checkpoint, parse_checkpoint
 from chimera.ports import checkpoint_store as port
-from chimera.ports.checkpoint_store import Head
 
 _SQL = statements("checkpoint_store")
 
@@ -29,10 +29,10 @@ class CheckpointStore(port.CheckpointStore):
         with self._database.transaction() as connection:
             return {row["tenant_id"]: row["number"] for row in connection.execute(_SQL["numbers"])}
 
-    def head(self, tenant_id: str) -> Head:  # noqa: D102
+    def head(self, tenant_id: str) -> ChainHead:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
             row = connection.execute(_SQL["head"], {"tenant": tenant_id}).fetchone()
-            return Head(seq=row["seq"], hash=row["hash"]) if row else Head(seq=0, hash=bytes(32))
+            return ChainHead.model_validate(row) if row else NO_ENTRIES
 
     def entry_hash(self, tenant_id: str, seq: int) -> bytes | None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:

@@ -1,7 +1,7 @@
 """The steps of a deciding transaction: what every decision writes, whoever decides."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +33,9 @@ _COUNTERS = {
     TaskState.EXPIRED: "cancelled",
     TaskState.IN_REVIEW: "in_review",
 }
+
+# What is known of the cost of a task's attempt, by where the task was found; elsewhere it is settled already.
+_COST_KNOWN = {TaskState.QUEUED: How.UNUSED, TaskState.RUNNING: How.UNKNOWN, TaskState.STAGED: How.REPORTED}
 
 
 class PlanStopped(Exception):
@@ -86,7 +89,7 @@ class Writing:
         for item in decisions:
             ruling, attempt = item.decision.ruling, item.decision.attempt
             feedback = reasons_text(ruling) if ruling.next_state is TaskState.QUEUED else None
-            key = (_moving(item), ruling.next_state, attempt, feedback, _found(item))
+            key = (_moving(item), ruling.next_state, attempt, feedback, found_in(item))
             groups.setdefault(key, []).append(item.decision.task_id)
         updates = [
             self._connection.execute(
@@ -101,10 +104,11 @@ class Writing:
         self._asked = sum(moved.values())
         return [item for item in decisions if item.decision.task_id in moved]
 
-    def settle(self, over: Sequence[tuple[UUID, How]]) -> None:
-        """Puts what attempts cost in the place of what was set aside for them."""
+    def settle(self, found: Iterable[tuple[UUID, TaskState]]) -> None:
+        """Puts what attempts cost in the place of what was set aside for them; of each task, where it was found."""
         row = self._accounts.fetchone()
         if row is not None and row["found"]:
+            over = [(task_id, _COST_KNOWN[state]) for task_id, state in found if state in _COST_KNOWN]
             self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
 
     def open_cards(self, decisions: Sequence[WaveDecision]) -> None:
@@ -270,12 +274,7 @@ def _moving(item: WaveDecision) -> str:
     return "send_back" if ruling.to_planner else "move_tasks"
 
 
-def how_known(item: WaveDecision) -> How:
-    """What is known of the cost of the attempt that is decided on."""
-    return How.REPORTED if item.decision.result_sha256 else How.UNUSED if item.refused else How.UNKNOWN
-
-
-def _found(item: WaveDecision) -> TaskState:
+def found_in(item: WaveDecision) -> TaskState:
     """Where its task must still be; given up without a result it is only where there still is none."""
     if item.refused:
         return TaskState.QUEUED

@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
-from chimera.adapters.postgres.budgeting import How
 from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, how_known, scope_of
+from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, found_in, scope_of
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
 from chimera.adapters.postgres.staged import staged as staged_result
 from chimera.failpoints import Failpoint, failpoint
@@ -19,7 +18,6 @@ from chimera.ports import decision_store as port
 from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask, WaveDecision
 
 _SQL = statements("decision_store")
-_KNOWN = {TaskState.QUEUED: How.UNUSED, TaskState.RUNNING: How.UNKNOWN, TaskState.STAGED: How.REPORTED}
 
 
 class DecisionStore(port.DecisionStore):
@@ -78,7 +76,7 @@ class DecisionStore(port.DecisionStore):
             moved = Counter(item.decision.ruling.next_state for item in found)
             writing.count(moved)
             failpoint(Failpoint.JUDGE_COUNTED, wave.tenant_id)
-            writing.settle([(item.decision.task_id, how_known(item)) for item in found])
+            writing.settle((item.decision.task_id, found_in(item)) for item in found)
             writing.record([item.decision for item in found], gated=True)
             failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, wave.tenant_id)
         return moved[TaskState.QUEUED]
@@ -105,7 +103,7 @@ class DecisionStore(port.DecisionStore):
             writing = Writing(connection, wave, self._sealing)
             policy_version = version_in_force(connection, wave.tenant_id)
             writing.count(Counter({ruling.next_state: len(tasks), TaskState.IN_REVIEW: -reviewed}))
-            writing.settle([(task["task_id"], _KNOWN[task["was"]]) for task in tasks if task["was"] in _KNOWN])
+            writing.settle((task["task_id"], TaskState(task["was"])) for task in tasks)
             writing.record(
                 [
                     Decision(

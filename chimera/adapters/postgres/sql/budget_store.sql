@@ -1,7 +1,3 @@
--- name: today
--- The day in UTC.
-select (clock_timestamp() at time zone 'UTC')::date as today
-
 -- name: plan
 -- Whether there is such a plan.
 select plan_id from plan where tenant_id = %(tenant)s and plan_id = %(plan)s

@@ -1,18 +1,7 @@
-"""Files that hold secrets or logs: mode 0600, whole or not at all."""
+"""Log files: mode 0600, and what was written to them last."""
 
 import os
 from pathlib import Path
-
-
-def write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, in one step: a reader sees the old text or the new one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
 
 
 def open_log(path: Path) -> int:
