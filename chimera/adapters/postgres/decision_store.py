@@ -31,7 +31,7 @@ class DecisionStore(port.DecisionStore):
     def open_wave(self, wave: WaveRef) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], scope_of(wave))
-            ended = connection.execute(_SQL["lost"], scope_of(wave))
+            ended = connection.execute(_SQL["without_result"], scope_of(wave))
             plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
             has_replan = plan is not None and plan["has_replan"]
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()

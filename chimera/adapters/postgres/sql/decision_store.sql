@@ -19,7 +19,7 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
    and (asked_by = %(token)s or asked_until is null or asked_until < clock_timestamp())
 returning wave_no
 
--- name: lost
+-- name: without_result
 -- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql; and queued ones that do not fit under
 -- a budget's limit, which is named.
 select task_id, attempt, over_budget as limit
