@@ -16,7 +16,7 @@ from psycopg.rows import DictRow, dict_row
 from benchmarks import stack
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.audit import AuditEvent, chain
+from chimera.models.audit.audit import AuditEvent, chain
 
 TENANT = "bench"
 

@@ -18,7 +18,7 @@ def measure(n: int, rounds: int) -> dict[str, Any]:
     with stack.servers(), stack.processes(stack.chimera_processes()):
         from chimera import Chimera, PlanState
         from chimera.bootstrap import load_user_code, services
-        from chimera.models.policy import Amount, Budget, Policy, SkillPolicy
+        from chimera.models.gate.policy import Amount, Budget, Policy, SkillPolicy
 
         load_user_code()
         chimera = Chimera()

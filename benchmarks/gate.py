@@ -21,14 +21,14 @@ from time import process_time
 from typing import Any
 from uuid import UUID
 
-from chimera.models.detectors import Detected, Detector
-from chimera.models.engine import any_of
-from chimera.models.folding import Folded, fold
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import BUILT_IN
-from chimera.models.result import SuccessOutcome
-from chimera.models.rules import DEFAULT_RULES
-from chimera.models.texts import strings
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import BUILT_IN
+from chimera.models.gate.rules import DEFAULT_RULES
+from chimera.models.text.detectors import Detected, Detector
+from chimera.models.text.engine import any_of
+from chimera.models.text.folding import Folded, fold
+from chimera.models.text.texts import strings
+from chimera.models.work.result import SuccessOutcome
 from tests.unit.models.labelled import Score, scores
 
 SAMPLE = Path("examples/tickets/sample.csv")

@@ -24,7 +24,7 @@ from benchmarks import stack
 from chimera.adapters.redis.agent_registry import PREFIX, AgentRegistry, beat_arguments, script
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.agent import AgentSlot, AgentStatus, AgentWork, ProcessBeat, agent_id
+from chimera.models.work.agent import AgentSlot, AgentStatus, AgentWork, ProcessBeat, agent_id
 
 CALLERS = 4
 CALLS = 2000

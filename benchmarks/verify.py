@@ -23,11 +23,11 @@ import psycopg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.stack import servers
-from chimera.models.audit import GENESIS, AuditEntry, AuditEvent, chain
-from chimera.models.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
-from chimera.models.proof import ChainWalk
+from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, chain
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.proof import ChainWalk
+from chimera.models.audit.trust import TrustedKey, new_key
 from chimera.models.record import canonical_json, sha256
-from chimera.models.trust import TrustedKey, new_key
 
 WAVE = 400
 SEAL_EVERY = 20_000

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chimera.client import Chimera, PlanEvent, PlanHandle
-    from chimera.models.context import TaskContext
-    from chimera.models.decision import Reason
-    from chimera.models.plan import Plan, PlanChange, PlanCounts, PlanState
-    from chimera.models.replan import DeniedTask
-    from chimera.models.result import Usage
-    from chimera.models.review import CardStatus, ReviewCard
-    from chimera.models.skill import Planner, Skill, SkillFailed, Success
-    from chimera.models.state import StateEntry
-    from chimera.models.task import TaskSpec, TaskState
+    from chimera.models.gate.review import CardStatus, ReviewCard
+    from chimera.models.work.context import TaskContext
+    from chimera.models.work.decision import Reason
+    from chimera.models.work.plan import Plan, PlanChange, PlanCounts, PlanState
+    from chimera.models.work.replan import DeniedTask
+    from chimera.models.work.result import Usage
+    from chimera.models.work.skill import Planner, Skill, SkillFailed, Success
+    from chimera.models.work.state import StateEntry
+    from chimera.models.work.task import TaskSpec, TaskState
     from chimera.ports.plan_store import TaskResult
     from chimera.registration import planner, skill
     from chimera.services.task_context import current_task
@@ -52,15 +52,15 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "chimera.client": ("Chimera", "PlanEvent", "PlanHandle"),
-    "chimera.models.context": ("TaskContext",),
-    "chimera.models.decision": ("Reason",),
-    "chimera.models.plan": ("Plan", "PlanChange", "PlanCounts", "PlanState"),
-    "chimera.models.replan": ("DeniedTask",),
-    "chimera.models.result": ("Usage",),
-    "chimera.models.review": ("CardStatus", "ReviewCard"),
-    "chimera.models.skill": ("Planner", "Skill", "SkillFailed", "Success"),
-    "chimera.models.state": ("StateEntry",),
-    "chimera.models.task": ("TaskSpec", "TaskState"),
+    "chimera.models.work.context": ("TaskContext",),
+    "chimera.models.work.decision": ("Reason",),
+    "chimera.models.work.plan": ("Plan", "PlanChange", "PlanCounts", "PlanState"),
+    "chimera.models.work.replan": ("DeniedTask",),
+    "chimera.models.work.result": ("Usage",),
+    "chimera.models.gate.review": ("CardStatus", "ReviewCard"),
+    "chimera.models.work.skill": ("Planner", "Skill", "SkillFailed", "Success"),
+    "chimera.models.work.state": ("StateEntry",),
+    "chimera.models.work.task": ("TaskSpec", "TaskState"),
     "chimera.ports.plan_store": ("TaskResult",),
     "chimera.registration": ("planner", "skill"),
     "chimera.services.task_context": ("current_task",),

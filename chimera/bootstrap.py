@@ -37,7 +37,7 @@ from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.skill import Catalogue
+from chimera.models.work.skill import Catalogue
 from chimera.ports.access_log import AccessLog as AccessLogPort
 from chimera.ports.agent_registry import AgentRegistry as AgentRegistryPort
 from chimera.ports.audit_log import AuditLog as AuditLogPort

@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from chimera.bootstrap import Services, services
 from chimera.errors import InvalidInput, WaitTimeout
+from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.ids import IdKind, format_id, parse_id
-from chimera.models.plan import ENDED, Plan, PlanChange, PlanCounts, PlanRequest, PlanState
 from chimera.models.record import Instant, Record
-from chimera.models.retry import kinds_of
-from chimera.models.review import CardStatus, ReviewCard
-from chimera.models.skill import Planner, describe
-from chimera.models.state import StateEntry
+from chimera.models.work.plan import ENDED, Plan, PlanChange, PlanCounts, PlanRequest, PlanState
+from chimera.models.work.retry import kinds_of
+from chimera.models.work.skill import Planner, describe
+from chimera.models.work.state import StateEntry
 from chimera.ports.plan_store import TaskResult
 
 # A plan that ends or that only people can move on: nothing more happens by itself.

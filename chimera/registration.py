@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar, overload
 
-from chimera.models.skill import Catalogue, Planner, Skill
-from chimera.models.task import TaskSpec
+from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.task import TaskSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from typing import Any
 from uuid import UUID, uuid4
 
-from chimera.models.context import TaskContext
-from chimera.models.decision import Reason
+from chimera.models.work.context import TaskContext
+from chimera.models.work.decision import Reason
 from chimera.services.task_context import running
 
 

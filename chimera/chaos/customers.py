@@ -17,8 +17,8 @@ from chimera.chaos.load import TENANTS, PlanDraw, approves, draw_plan
 from chimera.chaos.recovery import Watch
 from chimera.client import Chimera, PlanHandle
 from chimera.errors import Conflict, PlanAlreadyEnded, StoreUnavailable
-from chimera.models.plan import PlanState
-from chimera.models.review import ReviewCard
+from chimera.models.gate.review import ReviewCard
+from chimera.models.work.plan import PlanState
 
 T = TypeVar("T")
 _AGAIN_SECONDS = 0.3

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import dict_row
 
 from chimera.chaos.sql import sections
-from chimera.models.audit import GENESIS, chained
+from chimera.models.audit.audit import GENESIS, chained
 from chimera.models.record import Record, sha256
 
 

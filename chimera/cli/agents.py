@@ -11,7 +11,7 @@ from chimera.models.ids import IdKind, format_id, parse_id
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from chimera.models.agent import Agent, AgentWork
+    from chimera.models.work.agent import Agent, AgentWork
 
 app = typer.Typer(
     help="See the agents (each is a slot of a worker that executes), and take workers out of service.",
@@ -31,7 +31,7 @@ def list_agents(
     output: Output = Format.TABLE,
 ) -> None:
     """The agents, in the order in which their workers started; those offline for less than an hour too."""
-    from chimera.models.agent import AgentStatus
+    from chimera.models.work.agent import AgentStatus
 
     wanted = choice(AgentStatus, status, "--status")
     agents = services().agents.list_agents(status=wanted, node=node, limit=limit)

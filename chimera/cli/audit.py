@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from uuid import UUID
 
-    from chimera.models.audit import AuditEntry
+    from chimera.models.audit.audit import AuditEntry
 
 app = typer.Typer(help="Read the record of what happened and who decided it.", no_args_is_help=True)
 app.command("verify")(audit_verify.verify)

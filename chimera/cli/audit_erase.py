@@ -10,7 +10,7 @@ from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id, parse_id
 
 if TYPE_CHECKING:
-    from chimera.models.erasure import Erased
+    from chimera.models.audit.erasure import Erased
 
 
 def erase(
@@ -29,7 +29,7 @@ def erase(
     """
     from pydantic import ValidationError
 
-    from chimera.models.erasure import Erasure
+    from chimera.models.audit.erasure import Erasure
 
     if (plan is None) == (task is None):
         raise InvalidInput("say what to erase: --plan PLAN or --task TASK")

@@ -37,8 +37,8 @@ def export(
     from datetime import UTC, datetime
 
     from chimera.adapters.files.audit_export import write_export
-    from chimera.models.audit import NO_ENTRIES
-    from chimera.models.audit_export import ExportHeader
+    from chimera.models.audit.audit import NO_ENTRIES
+    from chimera.models.audit.export import ExportHeader
     from chimera.services.audit_proof import export_items
 
     if str(file) == "-" and output is Format.JSON:

@@ -9,7 +9,7 @@ from chimera.cli.output import Format, Output, document, moment, say, table
 
 if TYPE_CHECKING:
     from chimera.adapters.files.key_ring import KeyRing
-    from chimera.models.trust import TrustedKey
+    from chimera.models.audit.trust import TrustedKey
 
 app = typer.Typer(help="Make, list and replace the keys that sign the audit's checkpoints.", no_args_is_help=True)
 

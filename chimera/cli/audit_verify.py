@@ -12,7 +12,7 @@ from chimera.cli.since import Since, moment_of
 from chimera.errors import InvalidInput
 
 if TYPE_CHECKING:
-    from chimera.models.trust import TrustedKey
+    from chimera.models.audit.trust import TrustedKey
     from chimera.services.audit_proof import Kept, Report
 
 Keys = Annotated[

@@ -69,7 +69,7 @@ def allow(
     output: Output = Format.TABLE,
 ) -> None:
     """Raise today's limit or a plan's, once. What a budget paused goes on within seconds."""
-    from chimera.models.budget import Sum
+    from chimera.models.budget.budget import Sum
     from chimera.services.budget_service import allow as allow_more
 
     day = Sum(_dollars("--day-usd", day_usd), day_tokens or 0)
@@ -123,7 +123,7 @@ def _dollars(option: str, text: str | None) -> Decimal:
     Raises:
         InvalidInput: it is none, not above 0, or finer or larger than what is kept.
     """
-    from chimera.models.budget import MAX_USD
+    from chimera.models.budget.budget import MAX_USD
 
     if text is None:
         return Decimal(0)

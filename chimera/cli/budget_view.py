@@ -10,9 +10,9 @@ from chimera.models.ids import IdKind, format_id
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chimera.models.budget import Sum
-    from chimera.models.budget_estimate import Estimate, OverLimit
-    from chimera.models.policy import Amount
+    from chimera.models.budget.budget import Sum
+    from chimera.models.budget.estimate import Estimate, OverLimit
+    from chimera.models.gate.policy import Amount
     from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
 
 

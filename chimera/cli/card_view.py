@@ -9,7 +9,7 @@ from chimera.cli.text import marked, pieces, visible
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
-    from chimera.models.review import ReviewCard
+    from chimera.models.gate.review import ReviewCard
 
 _INDENT = "    "
 # In the place of what was erased.

@@ -15,7 +15,7 @@ from chimera.errors import ChimeraError, InvalidInput
 if TYPE_CHECKING:
     from chimera.bootstrap import Services
     from chimera.client import PlanHandle
-    from chimera.models.skill import Catalogue
+    from chimera.models.work.skill import Catalogue
 
 E = TypeVar("E", bound=StrEnum)
 

@@ -16,8 +16,8 @@ from chimera.errors import ChimeraError, WaitTimeout
 if TYPE_CHECKING:
     from chimera.cli.background import BackgroundStack
     from chimera.client import PlanHandle
-    from chimera.models.plan import Plan
-    from chimera.models.review import ReviewCard
+    from chimera.models.gate.review import ReviewCard
+    from chimera.models.work.plan import Plan
 
 PLANNER = "tickets"
 SAMPLE = Path("examples", "tickets", "sample.csv")

@@ -10,7 +10,7 @@ from chimera.cli.output import Format, Limit, Output, age, document, line, say, 
 from chimera.cli.plan_view import Timeout, end_with, event_json, next_step, plan_json, show_plan
 
 if TYPE_CHECKING:
-    from chimera.models.plan import Plan
+    from chimera.models.work.plan import Plan
 
 app = typer.Typer(help="Submit plans, follow them, stop or pause them, read what they brought.", no_args_is_help=True)
 app.command("submit")(plan_submit.submit)
@@ -27,7 +27,7 @@ def list_plans(
     output: Output = Format.TABLE,
 ) -> None:
     """The latest plans, newest first."""
-    from chimera.models.plan import PlanState
+    from chimera.models.work.plan import PlanState
 
     plans = services().plans.list_plans(tenant, limit, choice(PlanState, state, "--state"), session)
     if output is Format.JSON:

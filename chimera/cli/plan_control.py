@@ -15,7 +15,7 @@ from chimera.models.ids import IdKind, format_id, parse_id
 
 if TYPE_CHECKING:
     from chimera.client import Chimera, PlanHandle
-    from chimera.models.plan import PlanChange
+    from chimera.models.work.plan import PlanChange
     from chimera.ports.control_store import Retried
 
 OnePlan = Annotated[str | None, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
@@ -34,7 +34,7 @@ def cancel(
     output: Output = Format.TABLE,
 ) -> None:
     """Stop plans: no further task starts, cards are closed, and what is committed stays."""
-    from chimera.models.plan import PlanChange
+    from chimera.models.work.plan import PlanChange
 
     who = actor(by)
     if _is_one(plan, session, everything, yes, f"cancel every open plan of {tenant}"):
@@ -110,7 +110,7 @@ def retry(
 
     The same command twice is the same plan. What the new plan fails at is tried again by a retry of that one.
     """
-    from chimera.models.retry import kinds_of
+    from chimera.models.work.retry import kinds_of
 
     kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
     who = actor(by)

@@ -33,7 +33,7 @@ def results(
     output: Output = Format.TABLE,
 ) -> None:
     """What the tasks of a plan brought, in the planner's order within each wave."""
-    from chimera.models.task import TaskState
+    from chimera.models.work.task import TaskState
 
     if with_score and (state or limit):
         raise InvalidInput("--score is about all results: leave --state and --limit away")
@@ -51,7 +51,7 @@ def results(
 
 def result_json(result: "TaskResult") -> dict[str, Any]:
     """A task with its output, or with why it has none."""
-    from chimera.models.result import FailureOutcome
+    from chimera.models.work.result import FailureOutcome
 
     outcome = result.outcome
     failed = outcome if isinstance(outcome, FailureOutcome) else None

@@ -11,7 +11,7 @@ from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.client import PlanEvent
-    from chimera.models.plan import Plan
+    from chimera.models.work.plan import Plan
 
 Timeout = Annotated[
     float | None,

@@ -16,8 +16,8 @@ from chimera.errors import ChimeraError, InvalidInput, SettingsMissing
 from chimera.models.ids import IdKind, format_id, parse_id
 
 if TYPE_CHECKING:
-    from chimera.models.policy import Policy, PolicyInForce
-    from chimera.models.policy_case import CaseOutcome
+    from chimera.models.gate.policy import Policy, PolicyInForce
+    from chimera.models.gate.policy_case import CaseOutcome
     from chimera.services.policy_service import Simulation
 
 app = typer.Typer(help="Read, try and apply what the gate asks of results.", no_args_is_help=True)
@@ -50,7 +50,7 @@ def check(file: PolicyFile, output: Output = Format.TABLE) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of policies, for editors: `# yaml-language-server: $schema=policy.schema.json`."""
-    from chimera.models.policy import Policy
+    from chimera.models.gate.policy import Policy
 
     document({"$schema": "https://json-schema.org/draft/2020-12/schema"} | Policy.model_json_schema())
 
@@ -63,7 +63,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """Print the policy that is in force, as YAML that can be edited and applied."""
-    from chimera.models.policy_file import write_policy
+    from chimera.models.gate.policy_file import write_policy
 
     whom = _whom(tenant, default=default)
     if versions:
@@ -80,7 +80,7 @@ def show(
 @app.command()
 def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output: Output = Format.TABLE) -> None:
     """Show what a file would change of the policy in force."""
-    from chimera.models.policy_file import write_policy
+    from chimera.models.gate.policy_file import write_policy
 
     new = read(file)
     now = services().policies.in_force(_whom(tenant, default=default))
@@ -101,7 +101,7 @@ def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output
 @app.command("test")
 def rule_on_cases(file: PolicyFile, output: Output = Format.TABLE) -> None:
     """Rule on the policy's own cases; fails where one is not ruled as it expects."""
-    from chimera.models.policy_case import case_outcomes
+    from chimera.models.gate.policy_case import case_outcomes
 
     outcomes = case_outcomes(read(file))
     failed = [outcome for outcome in outcomes if not outcome.passed]
@@ -125,7 +125,7 @@ def apply(
     output: Output = Format.TABLE,
 ) -> None:
     """Put a policy in force from the next decision on; one that fails its own cases is refused."""
-    from chimera.models.policy_case import case_outcomes
+    from chimera.models.gate.policy_case import case_outcomes
 
     new, whom = read(file), _whom(tenant, default=default)
     failed = [outcome for outcome in case_outcomes(new) if not outcome.passed]
@@ -179,7 +179,7 @@ def read(file: Path) -> "Policy":
     Raises:
         InvalidInput: it cannot be read, or is none; the message names each line.
     """
-    from chimera.models.policy_file import read_policy
+    from chimera.models.gate.policy_file import read_policy
 
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
@@ -265,7 +265,7 @@ def _simulation_json(found: "Simulation") -> dict[str, Any]:
 
 
 def _show_simulation(found: "Simulation", since: datetime | None) -> None:
-    from chimera.models.policy import Expected
+    from chimera.models.gate.policy import Expected
 
     when = f" since {moment(since)}" if since else ""
     if not found.results:

@@ -10,7 +10,7 @@ from chimera.cli.output import say, stderr
 
 if TYPE_CHECKING:
     from chimera.client import PlanHandle
-    from chimera.models.plan import Plan, PlanCounts
+    from chimera.models.work.plan import Plan, PlanCounts
 
 _FIRST_LOOK_SECONDS = 0.01
 _LONGEST_LOOK_SECONDS = 0.2

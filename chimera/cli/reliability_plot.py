@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 if TYPE_CHECKING:
-    from chimera.models.calibration import Bin
+    from chimera.models.gate.calibration import Bin
     from chimera.services.calibration_report import Curve, SkillReport
 
 _SIDE = 300  # of a diagram, in pixels

@@ -13,7 +13,7 @@ from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id, parse_id
 
 if TYPE_CHECKING:
-    from chimera.models.review import CardStatus, ReviewCard
+    from chimera.models.gate.review import CardStatus, ReviewCard
 
 app = typer.Typer(help="See what waits for people, and decide it.", no_args_is_help=True)
 
@@ -163,7 +163,7 @@ def card_json(card: "ReviewCard") -> dict[str, Any]:
 
 
 def _status(text: str) -> "CardStatus | None":
-    from chimera.models.review import CardStatus
+    from chimera.models.gate.review import CardStatus
 
     return None if text == "all" else choice(CardStatus, text, "--status")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chimera.models.label import is_right
+from chimera.models.gate.label import is_right
 
 if TYPE_CHECKING:
     from chimera.ports.plan_store import TaskResult

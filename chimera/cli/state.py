@@ -10,7 +10,7 @@ from chimera.cli.output import Format, Limit, Output, document, moment, say, tab
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
-    from chimera.models.state import StateEntry
+    from chimera.models.work.state import StateEntry
 
 app = typer.Typer(
     help="Read shared state: entries with a value and a version, which approved tasks have written.",

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.agent import Agent, AgentStatus, ProcessBeat
 from chimera.models.record import Record
+from chimera.models.work.agent import Agent, AgentStatus, ProcessBeat
 
 
 class Standing(Record):

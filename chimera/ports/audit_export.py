@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from chimera.models.audit_export import ExportHeader
-from chimera.models.checkpoint import Checkpoint
-from chimera.models.proof import EntryRow
+from chimera.models.audit.checkpoint import Checkpoint
+from chimera.models.audit.export import ExportHeader
+from chimera.models.audit.proof import EntryRow
 
 
 class AuditExport(Protocol):

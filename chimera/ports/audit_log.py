@@ -5,9 +5,9 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from chimera.models.audit import ChainHead
-from chimera.models.checkpoint import Checkpoint
-from chimera.models.proof import DecisionRow, EntryRow, Fault
+from chimera.models.audit.audit import ChainHead
+from chimera.models.audit.checkpoint import Checkpoint
+from chimera.models.audit.proof import DecisionRow, EntryRow, Fault
 
 
 class AuditView(Protocol):

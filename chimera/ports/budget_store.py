@@ -6,9 +6,9 @@ from datetime import date
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.budget import Account, Sum
-from chimera.models.policy import PolicyInForce
-from chimera.models.task import TaskState
+from chimera.models.budget.budget import Account, Sum
+from chimera.models.gate.policy import PolicyInForce
+from chimera.models.work.task import TaskState
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.decision import Reason
-from chimera.models.gate import Staged
-from chimera.models.policy import PolicyInForce
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
+from chimera.models.work.decision import Reason
 
 
 class CardDecision(Record):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol
 
-from chimera.models.checkpoint import Checkpoint
+from chimera.models.audit.checkpoint import Checkpoint
 
 
 class CheckpointPlace(Protocol):

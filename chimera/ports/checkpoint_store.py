@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Protocol
 
-from chimera.models.audit import ChainHead
-from chimera.models.checkpoint import Checkpoint
+from chimera.models.audit.audit import ChainHead
+from chimera.models.audit.checkpoint import Checkpoint
 
 
 class CheckpointStore(Protocol):

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.plan import PlanChange, PlanState
 from chimera.models.record import Instant, Record
-from chimera.models.retry import EndedTask, RetryDraft, RetryKind
+from chimera.models.work.plan import PlanChange, PlanState
+from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind
 
 
 class Retry(Record):

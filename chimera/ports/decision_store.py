@@ -6,11 +6,11 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.decision import Decision, Reason, Ruling
-from chimera.models.gate import Staged
-from chimera.models.policy import PolicyInForce
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision, Reason, Ruling
+from chimera.models.work.wave import WaveRef
 
 
 class LostTask(Record):

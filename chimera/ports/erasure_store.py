@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from chimera.models.erasure import Erased, Erasure
+from chimera.models.audit.erasure import Erased, Erasure
 
 
 class ErasureStore(Protocol):

@@ -2,8 +2,8 @@
 
 from typing import Protocol
 
-from chimera.models.checkpoint import Checkpoint, Draft
-from chimera.models.trust import TrustedKey
+from chimera.models.audit.checkpoint import Checkpoint, Draft
+from chimera.models.audit.trust import TrustedKey
 
 
 class KeyRing(Protocol):

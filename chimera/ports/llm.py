@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol
 from pydantic import Field
 
 from chimera.models.record import Record
-from chimera.models.result import NO_USAGE, Usage
+from chimera.models.work.result import NO_USAGE, Usage
 
 
 class LlmRequest(Record):

@@ -4,13 +4,13 @@ from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from chimera.models.audit import AuditEntry
-from chimera.models.lease import Renewal
-from chimera.models.plan import Plan, PlanFailure, PlanRequest, PlanState
+from chimera.models.audit.audit import AuditEntry
 from chimera.models.record import Record
-from chimera.models.result import FailureOutcome, SuccessOutcome
-from chimera.models.task import Task, TaskState
-from chimera.models.wave import Wave
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import Plan, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
+from chimera.models.work.task import Task, TaskState
+from chimera.models.work.wave import Wave
 
 
 class Submitted(Record):

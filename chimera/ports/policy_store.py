@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.decision import Verdict
-from chimera.models.gate import Staged
-from chimera.models.policy import Policy, PolicyInForce
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import Policy, PolicyInForce
 from chimera.models.record import Instant, Record
+from chimera.models.work.decision import Verdict
 
 
 class PolicyVersion(Record):

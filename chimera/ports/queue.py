@@ -3,7 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.wave import Dispatch, WaveRef
+from chimera.models.work.wave import Dispatch, WaveRef
 
 
 class Queue(Protocol):

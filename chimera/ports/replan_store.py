@@ -3,10 +3,10 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.lease import Renewal
 from chimera.models.record import Record
-from chimera.models.replan import DeniedTask
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.replan import DeniedTask
+from chimera.models.work.wave import WaveRef
 
 # After a planner was asked about a task, no other is for so long about those of the same wave that wait behind it.
 UNDER_WAY_SECONDS = 10.0

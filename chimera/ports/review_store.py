@@ -3,7 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 
 
 class ReviewStore(Protocol):

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from chimera.models.state import StateEntry
+from chimera.models.work.state import StateEntry
 
 # A value is left out of lists and histories where it has more bytes of JSON text; in a history, where its result has.
 MOST_VALUE_BYTES = 4096

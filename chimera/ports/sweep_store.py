@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.record import Record, TenantId
-from chimera.models.wave import WaveRef
+from chimera.models.work.wave import WaveRef
 
 
 class PlanRef(Record):

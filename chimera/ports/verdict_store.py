@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models import decision
-from chimera.models.decision import Reason
+from chimera.models.gate.review import CardStatus
 from chimera.models.record import Record
-from chimera.models.result import FailureOutcome, SuccessOutcome
-from chimera.models.review import CardStatus
+from chimera.models.work import decision
+from chimera.models.work.decision import Reason
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
 
 
 class GateCount(Record):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from chimera.models.record import Record
-from chimera.models.wave import QueuedTask, WaveRef
+from chimera.models.work.wave import QueuedTask, WaveRef
 
 
 class OutgoingWave(Record):

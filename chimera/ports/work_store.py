@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.lease import Renewal
-from chimera.models.result import Result
-from chimera.models.task import ClaimedTask
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.result import Result
+from chimera.models.work.task import ClaimedTask
+from chimera.models.work.wave import WaveRef
 
 
 class WorkStore(Protocol):

@@ -7,7 +7,7 @@ from itertools import count
 from threading import Lock
 from uuid import UUID
 
-from chimera.models.agent import AgentWork, agent_id
+from chimera.models.work.agent import AgentWork, agent_id
 
 
 class AgentSlots:

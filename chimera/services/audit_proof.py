@@ -7,11 +7,11 @@ from datetime import datetime
 from itertools import takewhile
 
 from chimera.errors import AuditContradicted
-from chimera.models.audit import NO_ENTRIES, ChainHead
-from chimera.models.checkpoint import Checkpoint, CheckpointChain
-from chimera.models.proof import ChainWalk, EntryRow, Fault, decision_fault
+from chimera.models.audit.audit import NO_ENTRIES, ChainHead
+from chimera.models.audit.checkpoint import Checkpoint, CheckpointChain
+from chimera.models.audit.proof import ChainWalk, EntryRow, Fault, decision_fault
+from chimera.models.audit.trust import TrustedKey, trust_fault
 from chimera.models.record import Record
-from chimera.models.trust import TrustedKey, trust_fault
 from chimera.ports.audit_export import AuditExport
 from chimera.ports.audit_log import AuditLog, AuditView
 from chimera.ports.checkpoint_place import CheckpointPlace

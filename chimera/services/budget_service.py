@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from chimera.errors import InvalidInput
-from chimera.models.budget import Account, Sum, with_allowed
-from chimera.models.budget_estimate import Estimate, estimate
-from chimera.models.policy import Amount, Budget
+from chimera.models.budget.budget import Account, Sum, with_allowed
+from chimera.models.budget.estimate import Estimate, estimate
+from chimera.models.gate.policy import Amount, Budget
 from chimera.ports.budget_store import BudgetStore, Standing, TaskCost, TenantBudget
 from chimera.services.planner import PlannerService
 

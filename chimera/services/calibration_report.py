@@ -7,12 +7,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models import decision
-from chimera.models.calibration import Calibration, Threshold, Verdict, calibrate, suggest
-from chimera.models.label import is_right
+from chimera.models.gate.calibration import Calibration, Threshold, Verdict, calibrate, suggest
+from chimera.models.gate.label import is_right
+from chimera.models.gate.review import CardStatus
 from chimera.models.record import Record
-from chimera.models.result import SuccessOutcome
-from chimera.models.review import CardStatus
+from chimera.models.work import decision
+from chimera.models.work.result import SuccessOutcome
 from chimera.ports.verdict_store import CardOutcome, Scope, VerdictStore
 
 _PAGE = 1000

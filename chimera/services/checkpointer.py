@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import structlog
 
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict
-from chimera.models.audit import ChainHead
-from chimera.models.checkpoint import NO_CHECKPOINT, Checkpoint, CheckpointChain, Draft
+from chimera.models.audit.audit import ChainHead
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, CheckpointChain, Draft
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.ports.checkpoint_store import CheckpointStore
 from chimera.ports.clock import Clock

@@ -7,9 +7,9 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import Conflict, NotFound, QueueUnavailable
-from chimera.models.plan import PlanChange, PlanState
-from chimera.models.retry import EndedTask, RetryDraft, RetryKind, draft_retry
-from chimera.models.wave import WaveRef
+from chimera.models.work.plan import PlanChange, PlanState
+from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry
+from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore, Retried, Retry
 from chimera.ports.queue import Queue

@@ -7,8 +7,8 @@ import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.skill import Catalogue
-from chimera.models.wave import Dispatch, WaveRef, batches
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.wave import Dispatch, WaveRef, batches
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.wave_store import WaveStore

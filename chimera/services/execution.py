@@ -13,14 +13,14 @@ from typing import Any
 from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
-from chimera.models.result import (
+from chimera.models.work.result import (
     NO_USAGE,
     FailureOutcome,
     SuccessOutcome,
     Usage,
     reported_confidence,
 )
-from chimera.models.skill import Skill, SkillFailed, Success, describe
+from chimera.models.work.skill import Skill, SkillFailed, Success, describe
 from chimera.services.time_limit import TimeIsUp, alarm
 
 # A message is for people; the whole of an exception that quotes its input is of no use to them.

@@ -7,15 +7,15 @@ import structlog
 
 from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.budget import over_budget
-from chimera.models.decision import Decision, Ruling, Verdict
-from chimera.models.gate import Staged, gate, lease_lost, state_conflict
-from chimera.models.opinion import lowered
-from chimera.models.policy import LlmJudge, PolicyInForce
-from chimera.models.replan import planner_gave_up
-from chimera.models.result import SuccessOutcome
-from chimera.models.skill import Catalogue
-from chimera.models.wave import WaveRef
+from chimera.models.budget.budget import over_budget
+from chimera.models.gate.gate import Staged, gate, lease_lost, state_conflict
+from chimera.models.gate.opinion import lowered
+from chimera.models.gate.policy import LlmJudge, PolicyInForce
+from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.replan import planner_gave_up
+from chimera.models.work.result import SuccessOutcome
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
     DecisionStore,

@@ -8,7 +8,7 @@ from time import monotonic
 import structlog
 
 from chimera.errors import StoreUnavailable
-from chimera.models.lease import Renewal
+from chimera.models.work.lease import Renewal
 
 log = structlog.get_logger(__name__)
 

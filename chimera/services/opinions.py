@@ -6,9 +6,9 @@ from concurrent.futures import Future, wait
 
 import structlog
 
-from chimera.models.gate import Staged
-from chimera.models.opinion import Opinion, opinion_schema, prompt_text, read_opinion, system_text
-from chimera.models.policy import LlmJudge
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.opinion import Opinion, opinion_schema, prompt_text, read_opinion, system_text
+from chimera.models.gate.policy import LlmJudge
 from chimera.ports.clock import Clock
 from chimera.ports.llm import Llm, LlmRequest
 

@@ -6,9 +6,9 @@ import structlog
 
 from chimera.errors import InvalidInput, QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.plan import PlanRequest, PlanState
 from chimera.models.record import canonical_json
-from chimera.models.skill import Catalogue
+from chimera.models.work.plan import PlanRequest, PlanState
+from chimera.models.work.skill import Catalogue
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanStore, Submitted
 from chimera.ports.queue import Queue

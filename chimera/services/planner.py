@@ -14,13 +14,13 @@ from pydantic import ValidationError
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.budget_estimate import PlannedTask
-from chimera.models.lease import PLANNING_LEASE_SECONDS
-from chimera.models.plan import PlanFailure
+from chimera.models.budget.estimate import PlannedTask
 from chimera.models.record import canonical_json
-from chimera.models.skill import Catalogue, Skill, describe
-from chimera.models.task import Task, TaskSpec
-from chimera.models.wave import lay_out
+from chimera.models.work.lease import PLANNING_LEASE_SECONDS
+from chimera.models.work.plan import PlanFailure
+from chimera.models.work.skill import Catalogue, Skill, describe
+from chimera.models.work.task import Task, TaskSpec
+from chimera.models.work.wave import lay_out
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore
 from chimera.services.dispatcher import Dispatcher

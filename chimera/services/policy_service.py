@@ -6,12 +6,12 @@ from datetime import datetime
 from uuid import UUID
 
 from chimera.errors import UnknownSkill
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import Expected, Policy, PolicyInForce
-from chimera.models.policy_case import expected, expected_of
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import Expected, Policy, PolicyInForce
+from chimera.models.gate.policy_case import expected, expected_of
 from chimera.models.record import Record
-from chimera.models.result import SuccessOutcome
-from chimera.models.skill import Catalogue
+from chimera.models.work.result import SuccessOutcome
+from chimera.models.work.skill import Catalogue
 from chimera.ports.policy_store import Judged, PolicyStore, PolicyVersion
 
 _PAGE = 1000

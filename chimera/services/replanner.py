@@ -9,11 +9,11 @@ import structlog
 
 from chimera.errors import UnknownPlanner
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.lease import PLANNING_LEASE_SECONDS
-from chimera.models.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
-from chimera.models.skill import Catalogue
-from chimera.models.task import TaskSpec
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import PLANNING_LEASE_SECONDS
+from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import TaskSpec
+from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.replan_store import ReplanJob, Replanned, ReplanStore
 from chimera.services.dispatcher import Dispatcher

@@ -6,13 +6,13 @@ from uuid import UUID
 
 from chimera.errors import EditRefused, InvalidInput, NoCardWaits, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.decision import Ruling, Verdict
-from chimera.models.edit import edited, gate_edit, news, outcome_text
-from chimera.models.gate import Staged
-from chimera.models.policy import Policy
-from chimera.models.result import SuccessOutcome
-from chimera.models.review import CardStatus, ReviewCard, Revision
-from chimera.models.skill import Catalogue
+from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import Policy
+from chimera.models.gate.review import CardStatus, ReviewCard, Revision
+from chimera.models.work.decision import Ruling, Verdict
+from chimera.models.work.result import SuccessOutcome
+from chimera.models.work.skill import Catalogue
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.review_store import ReviewStore

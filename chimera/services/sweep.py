@@ -7,7 +7,7 @@ import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.wave import WaveRef
+from chimera.models.work.wave import WaveRef
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.sweep_store import SweepStore

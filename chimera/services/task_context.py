@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 from chimera.errors import NoCurrentTask
-from chimera.models.context import TaskContext
+from chimera.models.work.context import TaskContext
 
 _current: ContextVar[TaskContext] = ContextVar("chimera_task")
 

@@ -13,14 +13,14 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_e
 
 from chimera.errors import QueueUnavailable, StoreUnavailable, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.agent import AgentWork
-from chimera.models.context import REASONS, TaskContext
-from chimera.models.lease import LEASE_SECONDS
 from chimera.models.record import canonical_json, sha256
-from chimera.models.result import NO_USAGE, FailureOutcome, Result, Usage
-from chimera.models.skill import Catalogue
-from chimera.models.task import ClaimedTask
-from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.models.work.agent import AgentWork
+from chimera.models.work.context import REASONS, TaskContext
+from chimera.models.work.lease import LEASE_SECONDS
+from chimera.models.work.result import NO_USAGE, FailureOutcome, Result, Usage
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import ClaimedTask
+from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
 from chimera.ports.work_store import WorkStore

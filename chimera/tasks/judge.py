@@ -6,7 +6,7 @@ from structlog.contextvars import bound_contextvars
 
 from chimera.bootstrap import services
 from chimera.errors import AuditUnavailable
-from chimera.models.wave import WaveRef
+from chimera.models.work.wave import WaveRef
 from chimera.tasks.base import ChimeraTask, app
 
 

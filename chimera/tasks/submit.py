@@ -3,7 +3,7 @@
 from typing import Any
 
 from chimera.bootstrap import services
-from chimera.models.plan import PlanRequest
+from chimera.models.work.plan import PlanRequest
 from chimera.tasks.base import ChimeraTask, app
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from structlog.contextvars import bound_contextvars
 
 from chimera.bootstrap import services
-from chimera.models.wave import WaveRef
+from chimera.models.work.wave import WaveRef
 from chimera.tasks.base import ChimeraTask, app
 
 

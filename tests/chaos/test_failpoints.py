@@ -27,8 +27,8 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.chaos.invariants import check
 from chimera.failpoints import Failpoint
-from chimera.models.policy import Amount, Bands, Budget, Policy, SkillPolicy
-from chimera.models.skill import Catalogue
+from chimera.models.gate.policy import Amount, Bands, Budget, Policy, SkillPolicy
+from chimera.models.work.skill import Catalogue
 from chimera.settings import Settings
 from tests.chaos import skills
 from tests.chaos.case import ACTIONS, OF_CLIENT, Case, submit

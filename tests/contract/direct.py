@@ -10,11 +10,11 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from chimera.errors import PlanNotFound
-from chimera.models.audit import AuditEvent, chain
-from chimera.models.budget import Sum
-from chimera.models.checkpoint import NO_CHECKPOINT, Draft, sign
-from chimera.models.gate import Staged
-from chimera.models.policy import Policy
+from chimera.models.audit.audit import AuditEvent, chain
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Draft, sign
+from chimera.models.budget.budget import Sum
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import Policy
 from chimera.ports.decision_store import WaveDecision
 from chimera.ports.replan_store import Replanned
 from tests.contract.scene import Scene, approve, deny, success

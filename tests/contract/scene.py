@@ -6,18 +6,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from chimera.models.audit import AuditEntry
-from chimera.models.decision import Decision, Reason, Ruling, Verdict
-from chimera.models.gate import Staged, lease_lost, state_conflict
-from chimera.models.plan import Plan, PlanChange, PlanRequest, PlanState
-from chimera.models.policy import BUILT_IN
+from chimera.models.audit.audit import AuditEntry
+from chimera.models.gate.gate import Staged, lease_lost, state_conflict
+from chimera.models.gate.policy import BUILT_IN
+from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.record import canonical_json, sha256
-from chimera.models.replan import planner_gave_up
-from chimera.models.result import FailureOutcome, Result, SuccessOutcome
-from chimera.models.retry import RetryKind, draft_retry
-from chimera.models.review import CardStatus, ReviewCard
-from chimera.models.task import ClaimedTask, Task, TaskState
-from chimera.models.wave import Wave, WaveRef
+from chimera.models.work.decision import Decision, Reason, Ruling, Verdict
+from chimera.models.work.plan import Plan, PlanChange, PlanRequest, PlanState
+from chimera.models.work.replan import planner_gave_up
+from chimera.models.work.result import FailureOutcome, Result, SuccessOutcome
+from chimera.models.work.retry import RetryKind, draft_retry
+from chimera.models.work.task import ClaimedTask, Task, TaskState
+from chimera.models.work.wave import Wave, WaveRef
 from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.control_store import Retried, Retry
 from chimera.ports.decision_store import GivenUpTask, LostTask, WaveDecision

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import NotFound, UnknownTenant
-from chimera.models.access import RECORDED_A_MINUTE, REFUSED
-from chimera.models.budget import Sum
-from chimera.models.erasure import Erasure
+from chimera.models.audit.access import RECORDED_A_MINUTE, REFUSED
+from chimera.models.audit.erasure import Erasure
+from chimera.models.budget.budget import Sum
 from chimera.models.ids import IdKind, format_id
-from chimera.models.retry import RetryKind
+from chimera.models.work.retry import RetryKind
 from chimera.ports.card_store import CardDecision
 from tests.contract.scene import Scene, facts_of
 from tests.contract.worlds import World

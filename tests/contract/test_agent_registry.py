@@ -14,7 +14,7 @@ from chimera.adapters.redis.agent_registry import PREFIX, AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import AgentNotFound, QueueUnavailable
-from chimera.models.agent import (
+from chimera.models.work.agent import (
     FORGOTTEN_AFTER_SECONDS,
     OFFLINE_AFTER_SECONDS,
     AgentSlot,

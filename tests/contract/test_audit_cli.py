@@ -18,7 +18,7 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.plan import PlanRequest
+from chimera.models.work.plan import PlanRequest
 from chimera.services.checkpointer import Checkpointer
 from tests.conftest import new_tenant_id
 

@@ -25,8 +25,8 @@ from chimera.adapters.postgres.audit_log import AuditLog
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
-from chimera.models.audit import ERASED, AuditEvent
-from chimera.models.audit_export import ExportHeader
+from chimera.models.audit.audit import ERASED, AuditEvent
+from chimera.models.audit.export import ExportHeader
 from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, verify_export
 from chimera.services.checkpointer import Checkpointer
 from tests.contract.scene import Scene, approve

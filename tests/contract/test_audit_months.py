@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres import migrate
 from chimera.adapters.postgres.migrate import Migrations
-from chimera.models.audit import GENESIS, AuditEvent, chain
+from chimera.models.audit.audit import GENESIS, AuditEvent, chain
 from tests.conftest import new_tenant_id
 from tests.contract.direct import Session
 from tests.contract.worlds import PostgresWorld

@@ -6,15 +6,15 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import PlanNotFound, UnknownTenant
-from chimera.models.budget import Limit, Sum, over_budget
-from chimera.models.decision import Decision
-from chimera.models.plan import PlanState
-from chimera.models.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
+from chimera.models.budget.budget import Limit, Sum, over_budget
+from chimera.models.gate.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
 from chimera.models.record import canonical_json, sha256
-from chimera.models.result import FailureOutcome, Result, Usage
-from chimera.models.retry import RetryKind
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision
+from chimera.models.work.plan import PlanState
+from chimera.models.work.result import FailureOutcome, Result, Usage
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import WaveDecision
 from chimera.ports.wave_store import OutgoingWave
 from tests.contract.scene import EPOCH, Claim, Planned, Says, Scene, approve, deny, failure, retry, success

@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
-from chimera.models.decision import Reason
-from chimera.models.plan import PlanState
-from chimera.models.policy import Policy
-from chimera.models.review import CardStatus, ReviewCard
-from chimera.models.task import TaskState
+from chimera.models.gate.policy import Policy
+from chimera.models.gate.review import CardStatus, ReviewCard
+from chimera.models.work.decision import Reason
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
 from chimera.ports.decision_store import PolicyChanged
 from tests.contract.scene import Scene, now_of, success
 

@@ -19,8 +19,8 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.decision_store import DecisionStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict, Conflict
-from chimera.models.checkpoint import NO_CHECKPOINT, Checkpoint, Draft
-from chimera.models.trust import roots
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft
+from chimera.models.audit.trust import roots
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.services.checkpointer import Checkpointer
 from tests.contract.scene import Scene, approve

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded, PlanNotFound
-from chimera.models.plan import PlanChange, PlanFailure, PlanState
-from chimera.models.retry import RetryKind
-from chimera.models.review import CardStatus
-from chimera.models.task import TaskState
-from chimera.models.wave import Wave
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.plan import PlanChange, PlanFailure, PlanState
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import Wave
 from chimera.ports.plan_store import PlanningJob
 from tests.contract.scene import Planned, Scene, approve, deny, failure, now_of, retry
 

@@ -3,11 +3,11 @@
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
-from chimera.models.decision import Verdict
-from chimera.models.plan import PlanState
+from chimera.models.gate.review import CardStatus
 from chimera.models.record import canonical_json, sha256
-from chimera.models.review import CardStatus
-from chimera.models.task import TaskState
+from chimera.models.work.decision import Verdict
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
 from chimera.ports.card_store import CardDecision
 from tests.contract.scene import POLICY, Scene, approve, deny, facts_of, failure, give_up, retry, success
 

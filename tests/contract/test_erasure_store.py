@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import Conflict, NothingToRetry
-from chimera.models.audit import GENESIS, chained
-from chimera.models.erasure import TASKS_IN_AN_ENTRY, Erased, Erasure, erased_events
-from chimera.models.plan import PlanState
-from chimera.models.retry import RetryKind
+from chimera.models.audit.audit import GENESIS, chained
+from chimera.models.audit.erasure import TASKS_IN_AN_ENTRY, Erased, Erasure, erased_events
+from chimera.models.work.plan import PlanState
+from chimera.models.work.retry import RetryKind
 from tests.contract.scene import Planned, Scene, approve, deny, facts_of, failure, success
 
 SECRET = "Ann Smith, 12 High Street"

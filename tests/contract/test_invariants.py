@@ -10,8 +10,8 @@ import pytest
 
 from chimera.chaos.evidence import Evidence
 from chimera.chaos.invariants import INVARIANTS, check
-from chimera.models.erasure import Erasure
-from chimera.models.plan import PlanState
+from chimera.models.audit.erasure import Erasure
+from chimera.models.work.plan import PlanState
 from tests.contract.scene import Scene, approve, deny, failure, retry, success
 from tests.contract.worlds import PostgresWorld
 

@@ -7,9 +7,9 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound, UnknownTenant
-from chimera.models.plan import PlanFailure, PlanState
-from chimera.models.task import TaskState
-from chimera.models.wave import Wave
+from chimera.models.work.plan import PlanFailure, PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import Wave
 from tests.conftest import new_tenant_id
 from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, success
 from tests.contract.worlds import World

@@ -3,11 +3,11 @@
 import pytest
 
 from chimera.errors import UnknownTenant
-from chimera.models.decision import Verdict
-from chimera.models.plan import PlanState
-from chimera.models.policy import Bands, Policy, SkillPolicy
+from chimera.models.gate.policy import Bands, Policy, SkillPolicy
 from chimera.models.record import canonical_json
-from chimera.models.result import FailureOutcome, SuccessOutcome
+from chimera.models.work.decision import Verdict
+from chimera.models.work.plan import PlanState
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.replan_store import Replanned
 from tests.contract.scene import Scene, approve, failure, replan, retry, success

@@ -18,7 +18,7 @@ from chimera.adapters.celery import queue as celery_queue
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import QueueUnavailable
-from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.queue import Queue
 from chimera.settings import Settings
 from tests.conftest import new_tenant_id

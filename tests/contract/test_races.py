@@ -12,10 +12,10 @@ import pytest
 
 from chimera.adapters.postgres.database import Database
 from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded
-from chimera.models.plan import PlanState
-from chimera.models.retry import RetryKind
-from chimera.models.review import CardStatus
-from chimera.models.task import TaskState
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.plan import PlanState
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.task import TaskState
 from chimera.ports.replan_store import Replanned
 from tests.conftest import POOL_SIZE, new_tenant_id
 from tests.contract.scene import Scene, approve, deny

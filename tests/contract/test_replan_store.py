@@ -6,11 +6,11 @@ from uuid import UUID
 
 import pytest
 
-from chimera.models.plan import PlanState
 from chimera.models.record import sha256
-from chimera.models.retry import RetryKind
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.plan import PlanState
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.replan_store import ReplanJob, Replanned
 from tests.contract.scene import WRONG, Scene, approve, end, failure, now_of, replan, retry, success
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from chimera.errors import CardNotFound
+from chimera.models.gate.review import CardStatus
 from chimera.models.record import canonical_json, sha256
-from chimera.models.review import CardStatus
 from tests.contract.scene import POLICY, Scene, success
 
 

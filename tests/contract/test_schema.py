@@ -8,7 +8,7 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from chimera.adapters.postgres.migrate import Migrations
-from chimera.models.task import TRANSITIONS, TaskState
+from chimera.models.work.task import TRANSITIONS, TaskState
 from tests.contract.direct import ROLES, History, Session, recorded
 
 TABLES = (

@@ -4,7 +4,7 @@ import pytest
 
 from chimera.errors import StateNotFound
 from chimera.models.record import canonical_json, sha256
-from chimera.models.task import TaskState
+from chimera.models.work.task import TaskState
 from chimera.ports.state_store import MOST_VALUE_BYTES
 from tests.contract.scene import Planned, Scene, approve, replan, success
 

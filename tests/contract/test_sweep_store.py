@@ -3,8 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.plan import PlanState
-from chimera.models.task import TaskState
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, retry
 

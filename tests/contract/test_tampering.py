@@ -20,10 +20,10 @@ from chimera.adapters.postgres.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.audit import chained
-from chimera.models.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.audit import chained
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.trust import TrustedKey
 from chimera.models.record import canonical_json, sha256
-from chimera.models.trust import TrustedKey
 from chimera.ports import audit_log as port
 from chimera.services.audit_proof import AuditProof, Kept, Report
 from chimera.services.checkpointer import Checkpointer

@@ -8,12 +8,12 @@ import pytest
 from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
-from chimera.models.budget import Sum
-from chimera.models.erasure import Erasure
-from chimera.models.plan import PlanFailure, PlanState
-from chimera.models.policy import Policy
-from chimera.models.retry import RetryKind
-from chimera.models.wave import WaveRef
+from chimera.models.audit.erasure import Erasure
+from chimera.models.budget.budget import Sum
+from chimera.models.gate.policy import Policy
+from chimera.models.work.plan import PlanFailure, PlanState
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.wave import WaveRef
 from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.replan_store import Replanned
 from chimera.ports.sweep_store import PlanRef

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from psycopg import errors, sql
 
-from chimera.models.task import TRANSITIONS, TaskState
+from chimera.models.work.task import TRANSITIONS, TaskState
 from tests.contract.direct import ROLES, History, Session, commit, decide, move, recorded, stage
 
 

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.decision import Verdict
-from chimera.models.review import CardStatus
-from chimera.models.wave import Wave
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.decision import Verdict
+from chimera.models.work.wave import Wave
 from chimera.ports.verdict_store import Scope
 from tests.contract.scene import Planned, Scene, approve, deny, give_up, now_of, success
 

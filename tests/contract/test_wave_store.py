@@ -2,9 +2,9 @@
 
 import pytest
 
-from chimera.models.plan import PlanState
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from tests.contract.scene import EPOCH, Planned, Scene, approve, deny, retry
 
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from chimera.models.lease import Renewal
-from chimera.models.plan import PlanState
 from chimera.models.record import canonical_json
-from chimera.models.result import SuccessOutcome
-from chimera.models.task import TaskState
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import PlanState
+from chimera.models.work.result import SuccessOutcome
+from chimera.models.work.task import TaskState
 from tests.contract.scene import Scene, approve, deny, failure, now_of, retry, success
 
 TEXT = canonical_json(success().model_dump(mode="json"))

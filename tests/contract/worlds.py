@@ -24,7 +24,7 @@ from chimera.adapters.postgres.verdict_store import VerdictStore
 from chimera.adapters.postgres.wave_store import WaveStore
 from chimera.adapters.postgres.work_store import WorkStore
 from chimera.adapters.system_clock import SystemClock
-from chimera.models.decision import Verdict
+from chimera.models.work.decision import Verdict
 from chimera.ports import (
     access_log,
     budget_store,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.ports import access_log as port
 from tests.fakes.database import FakeDatabase
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chimera.errors import AgentNotFound, QueueUnavailable
-from chimera.models.agent import (
+from chimera.models.work.agent import (
     FORGOTTEN_AFTER_SECONDS,
     OFFLINE_AFTER_SECONDS,
     Agent,

@@ -4,8 +4,8 @@ from datetime import date
 from uuid import UUID
 
 from chimera.errors import UnknownTenant
-from chimera.models.audit import AuditEvent
-from chimera.models.budget import NOTHING, Sum, day_account, plan_account
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.budget.budget import NOTHING, Sum, day_account, plan_account
 from chimera.ports import budget_store as port
 from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
 from tests.fakes import budgeting

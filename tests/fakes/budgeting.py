@@ -6,10 +6,10 @@ from datetime import UTC, date
 from decimal import Decimal
 from uuid import UUID
 
-from chimera.models.budget import NOTHING, Account, Asking, Sum, allot, overrun, reached, with_allowed
-from chimera.models.policy import Budget
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.budget.budget import NOTHING, Account, Asking, Sum, allot, overrun, reached, with_allowed
+from chimera.models.gate.policy import Budget
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from tests.fakes.database import BudgetRow, FakeDatabase, TaskRow, WaveRow
 
 

@@ -4,11 +4,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict
-from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.record import sha256
-from chimera.models.review import CardStatus, ReviewCard, Revision
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
 from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
 from chimera.ports.decision_store import PolicyChanged

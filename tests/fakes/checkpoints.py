@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from chimera.errors import AuditUnavailable, CheckpointConflict
-from chimera.models.audit import ChainHead
-from chimera.models.checkpoint import Checkpoint
+from chimera.models.audit.audit import ChainHead
+from chimera.models.audit.checkpoint import Checkpoint
 from chimera.ports import checkpoint_place, checkpoint_store
 from tests.fakes.database import FakeDatabase
 

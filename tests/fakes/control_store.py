@@ -3,12 +3,12 @@
 from uuid import UUID
 
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
-from chimera.models.audit import AuditEvent
-from chimera.models.budget import Limit
-from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
-from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.budget.budget import Limit
+from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
+from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, TaskRow, WaveRow

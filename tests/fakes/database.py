@@ -7,18 +7,18 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from chimera.errors import CardNotFound, PlanNotFound, StoreUnavailable, UnknownTenant
-from chimera.models.access import Refusals, counted, refused_event
-from chimera.models.audit import AuditEntry, AuditEvent, chain
-from chimera.models.budget import NOTHING, Account, Sum
-from chimera.models.decision import Decision
+from chimera.models.audit.access import Refusals, counted, refused_event
+from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
+from chimera.models.budget.budget import NOTHING, Account, Sum
+from chimera.models.gate.policy import BUILT_IN, PolicyInForce
+from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
-from chimera.models.plan import PlanFailure, PlanRequest, PlanState
-from chimera.models.policy import BUILT_IN, PolicyInForce
-from chimera.models.result import Result
-from chimera.models.review import CardStatus, ReviewCard, Revision
-from chimera.models.state import StateEntry
-from chimera.models.task import Task, TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision
+from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
+from chimera.models.work.result import Result
+from chimera.models.work.state import StateEntry
+from chimera.models.work.task import Task, TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.tenant_store import Tenant
 from tests.fakes.clock import FakeClock
 

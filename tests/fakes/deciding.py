@@ -4,17 +4,17 @@ import json
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.audit import AuditEvent
-from chimera.models.budget import NOTHING
-from chimera.models.decision import Decision, Ruling, Verdict
-from chimera.models.gate import Staged
-from chimera.models.plan import PlanState
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.budget.budget import NOTHING
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.record import canonical_json
-from chimera.models.result import OUTCOME, Result
-from chimera.models.review import CardStatus, ReviewCard
-from chimera.models.state import StateEntry
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.plan import PlanState
+from chimera.models.work.result import OUTCOME, Result
+from chimera.models.work.state import StateEntry
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import WaveDecision
 from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow

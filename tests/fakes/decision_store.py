@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chimera.models.context import REASONS
-from chimera.models.decision import Decision
-from chimera.models.gate import stopped
-from chimera.models.plan import PlanState
-from chimera.models.review import CardStatus
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.gate.gate import stopped
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.context import REASONS
+from chimera.models.work.decision import Decision
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import (
     GivenUpTask,

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from chimera.errors import Conflict, TaskNotFound
-from chimera.models.access import refused_event
-from chimera.models.erasure import Erased, Erasure, erased_events
-from chimera.models.plan import ENDED
+from chimera.models.audit.access import refused_event
+from chimera.models.audit.erasure import Erased, Erasure, erased_events
+from chimera.models.work.plan import ENDED
 from chimera.ports import erasure_store as port
 from tests.fakes.database import FakeDatabase, PlanRow, TaskRow
 

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from chimera.models.opinion import Opinion
+from chimera.models.gate.opinion import Opinion
 from chimera.ports import llm as port
 from chimera.ports.llm import LlmAnswer, LlmRequest
 

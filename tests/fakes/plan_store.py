@@ -7,13 +7,13 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
-from chimera.models.audit import AuditEntry, AuditEvent
-from chimera.models.lease import Renewal
-from chimera.models.plan import ENDED, OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.record import canonical_json
-from chimera.models.result import OUTCOME
-from chimera.models.task import Task, TaskState
-from chimera.models.wave import Wave, WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import ENDED, OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.result import OUTCOME
+from chimera.models.work.task import Task, TaskState
+from chimera.models.work.wave import Wave, WaveRef
 from chimera.ports import plan_store as port
 from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
 from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow, WaveRow

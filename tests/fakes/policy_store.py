@@ -4,8 +4,8 @@ from datetime import datetime
 from uuid import UUID
 
 from chimera.errors import UnknownTenant
-from chimera.models.audit import AuditEvent
-from chimera.models.policy import Policy, PolicyInForce
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.gate.policy import Policy, PolicyInForce
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import Judged, PolicyVersion
 from tests.fakes.database import AppliedPolicy, FakeDatabase

@@ -5,7 +5,7 @@ from math import inf
 from uuid import UUID
 
 from chimera.errors import QueueUnavailable
-from chimera.models.wave import Dispatch, WaveRef
+from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports import queue as port
 from chimera.ports.sweep_store import PlanRef
 

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.audit import AuditEvent
-from chimera.models.context import REASONS
-from chimera.models.lease import Renewal
-from chimera.models.plan import PlanState
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256
-from chimera.models.replan import DeniedTask
-from chimera.models.wave import WaveRef
+from chimera.models.work.context import REASONS
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import PlanState
+from chimera.models.work.replan import DeniedTask
+from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
 from chimera.ports.replan_store import ReplanJob, Replanned
 from tests.fakes.database import LONG_AGO, FakeDatabase, Lease, PlanRow, TaskRow

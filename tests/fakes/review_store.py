@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chimera.models.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 from tests.fakes.database import FakeDatabase
 

@@ -2,7 +2,7 @@
 
 from chimera.errors import StateNotFound
 from chimera.models.record import canonical_json
-from chimera.models.state import StateEntry
+from chimera.models.work.state import StateEntry
 from chimera.ports import state_store as port
 from tests.fakes.database import FakeDatabase
 

@@ -4,12 +4,12 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.access import rest_event
-from chimera.models.budget import ACTOR, Limit
-from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
-from chimera.models.plan import ENDED, PlanState
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.audit.access import rest_event
+from chimera.models.budget.budget import ACTOR, Limit
+from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
+from chimera.models.work.plan import ENDED, PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 from tests.fakes import budgeting

@@ -3,7 +3,7 @@
 import re
 
 from chimera.errors import InvalidInput
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant
 from tests.fakes.database import FakeDatabase

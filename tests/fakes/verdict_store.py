@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 from uuid import UUID
 
-from chimera.models.decision import Decision
-from chimera.models.result import OUTCOME
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision
+from chimera.models.work.result import OUTCOME
+from chimera.models.work.wave import WaveRef
 from chimera.ports import verdict_store as port
 from chimera.ports.verdict_store import CardOutcome, GateCount, Labelled, Scope
 from tests.fakes.database import FakeDatabase, TaskRow

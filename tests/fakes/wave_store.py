@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from chimera.models.wave import QueuedTask, WaveRef
+from chimera.models.work.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
 from tests.fakes import budgeting

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.models.lease import Renewal
-from chimera.models.plan import PlanState
 from chimera.models.record import canonical_json
-from chimera.models.result import Result
-from chimera.models.task import ClaimedTask, TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import PlanState
+from chimera.models.work.result import Result
+from chimera.models.work.task import ClaimedTask, TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import work_store as port
 from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow
 

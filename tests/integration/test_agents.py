@@ -17,7 +17,7 @@ from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
-from chimera.models.agent import BEAT_SECONDS, OFFLINE_AFTER_SECONDS, Agent, AgentStatus
+from chimera.models.work.agent import BEAT_SECONDS, OFFLINE_AFTER_SECONDS, Agent, AgentStatus
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings

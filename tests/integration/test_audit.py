@@ -12,7 +12,7 @@ from chimera.adapters.postgres.tenant_store import TenantStore
 from chimera.bootstrap import Services
 from chimera.chaos.invariants import check
 from chimera.errors import Conflict, PlanNotFound
-from chimera.models.erasure import Erasure
+from chimera.models.audit.erasure import Erasure
 from chimera.models.ids import IdKind, format_id
 from tests.conftest import new_tenant_id
 from tests.integration.conftest import Run

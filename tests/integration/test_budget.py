@@ -15,8 +15,8 @@ from chimera.adapters.postgres.budget_store import BudgetStore
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.bootstrap import Services
-from chimera.models.budget import Account, Limit, Sum
-from chimera.models.policy import Amount, AtLimit, Bands, Budget, Policy, SkillPolicy
+from chimera.models.budget.budget import Account, Limit, Sum
+from chimera.models.gate.policy import Amount, AtLimit, Bands, Budget, Policy, SkillPolicy
 from tests.integration.conftest import OwnWorker
 
 DOLLAR = Decimal(1)

@@ -10,7 +10,7 @@ import pytest
 from chimera import Chimera, PlanHandle, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
-from chimera.models.agent import AgentStatus
+from chimera.models.work.agent import AgentStatus
 from tests.integration.conftest import OwnWorker
 from tests.integration.test_swarm import eventually
 

@@ -7,8 +7,8 @@ import pytest
 from chimera import CardStatus, Chimera, PlanHandle, PlanState, TaskState
 from chimera.bootstrap import Services
 from chimera.errors import CardAlreadyDecided, IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
-from chimera.models.audit import GENESIS, AuditEntry, chained
-from chimera.models.result import FailureOutcome, SuccessOutcome
+from chimera.models.audit.audit import GENESIS, AuditEntry, chained
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
 from tests.integration.conftest import Run
 
 

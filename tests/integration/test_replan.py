@@ -9,8 +9,8 @@ from chimera import Chimera, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.policy_store import PolicyStore
 from chimera.bootstrap import Services
-from chimera.models.policy import Bands, Policy, SkillPolicy
-from chimera.models.result import SuccessOutcome
+from chimera.models.gate.policy import Bands, Policy, SkillPolicy
+from chimera.models.work.result import SuccessOutcome
 from tests.integration.conftest import Run
 from tests.integration.skills import CANARY
 

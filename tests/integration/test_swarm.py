@@ -20,8 +20,8 @@ from chimera import Chimera, PlanState
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.bootstrap import Services
 from chimera.errors import QueueUnavailable
-from chimera.models.plan import PlanRequest
-from chimera.models.wave import Batch, WaveRef
+from chimera.models.work.plan import PlanRequest
+from chimera.models.work.wave import Batch, WaveRef
 from tests.integration.conftest import Run
 from tests.integration.processes import LocalProcess
 from tests.integration.skills import CANARY

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-from chimera.models.skill import Planner, Skill
-from chimera.models.task import TaskSpec
+from chimera.models.work.skill import Planner, Skill
+from chimera.models.work.task import TaskSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")

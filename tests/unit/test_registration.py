@@ -7,8 +7,8 @@ import pytest
 import chimera
 from chimera import registration
 from chimera.errors import InvalidInput
-from chimera.models.skill import Catalogue
-from chimera.models.task import TaskSpec
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import TaskSpec
 
 
 @pytest.fixture

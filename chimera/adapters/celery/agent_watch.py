@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from chimera.models.agent import (
+from chimera.models.work.agent import (
     ACTIVE_SECONDS,
     FORGOTTEN_AFTER_SECONDS,
     AgentSlot,

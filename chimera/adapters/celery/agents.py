@@ -19,7 +19,7 @@ from celery.worker.state import active_requests
 from chimera.adapters.celery.agent_watch import AgentWatch, Sight
 from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX
 from chimera.errors import QueueUnavailable
-from chimera.models.agent import BEAT_SECONDS, AgentWork, ProcessBeat, agent_id
+from chimera.models.work.agent import BEAT_SECONDS, AgentWork, ProcessBeat, agent_id
 from chimera.ports.agent_registry import AgentRegistry
 
 log = structlog.get_logger(__name__)

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX, tenant_queue
-from chimera.models.plan import PlanRequest
 from chimera.models.record import HexId, TenantId
+from chimera.models.work.plan import PlanRequest
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024

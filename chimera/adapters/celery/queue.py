@@ -14,7 +14,7 @@ from chimera.adapters.celery.app import VISIBILITY_TIMEOUT_SECONDS
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
-from chimera.models.wave import Batch, Dispatch, WaveRef
+from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports import queue as port
 
 # What Flower and the workers' logs show in place of arguments.

@@ -13,11 +13,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from chimera.adapters.files.durable import written
 from chimera.errors import InvalidInput
-from chimera.models.audit_export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
-from chimera.models.checkpoint import Checkpoint, parse_checkpoint
-from chimera.models.proof import EntryRow
+from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
+from chimera.models.audit.proof import EntryRow
 from chimera.models.record import canonical_json
-from chimera.models.skill import describe
+from chimera.models.work.skill import describe
 from chimera.ports import audit_export as port
 
 COLUMNS = ("record", "seq", "at", "kind", "actor", "plan_id", "task_id", "payload", "body", "hash")

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from chimera.adapters.files.durable import locked, sync_folder
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict
-from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.ports import checkpoint_place as port
 
 _SUFFIX = ".jsonl"

@@ -9,8 +9,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from chimera.adapters.files.durable import locked, replace
 from chimera.errors import AuditUnavailable, Conflict, InvalidInput
-from chimera.models.checkpoint import Checkpoint, Draft, sign
-from chimera.models.trust import TrustedKey, key_id_of, new_key, trust_fault
+from chimera.models.audit.checkpoint import Checkpoint, Draft, sign
+from chimera.models.audit.trust import TrustedKey, key_id_of, new_key, trust_fault
 from chimera.ports import key_ring as port
 from chimera.ports.clock import Clock
 

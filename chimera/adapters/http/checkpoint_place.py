@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 from pydantic import ValidationError
 
 from chimera.errors import AuditUnavailable, CheckpointConflict
-from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.ports import checkpoint_place as port
 
 TIMEOUT_SECONDS = 5.0

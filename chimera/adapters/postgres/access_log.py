@@ -10,8 +10,8 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
-from chimera.models.access import Refusals, counted, refused_event, rest_event
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.access import Refusals, counted, refused_event, rest_event
+from chimera.models.audit.audit import AuditEvent
 from chimera.ports import access_log as port
 
 _SQL = statements("access_log")

@@ -9,7 +9,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
 from chimera.errors import UnknownTenant
-from chimera.models.audit import AuditEntry, AuditEvent, chain
+from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 
 _SQL = statements("audit")
 

@@ -12,10 +12,10 @@ from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import AuditContradicted
-from chimera.models.audit import NO_ENTRIES, ChainHead
-from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.audit import NO_ENTRIES, ChainHead
+from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.proof import DecisionRow, EntryRow, Fault
 from chimera.models.ids import IdKind, format_id
-from chimera.models.proof import DecisionRow, EntryRow, Fault
 from chimera.ports import audit_log as port
 
 _SQL = statements("audit_log")

@@ -15,11 +15,11 @@ from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.plan_store import not_found
 from chimera.adapters.postgres.policy_store import in_force
-from chimera.models.audit import AuditEvent
-from chimera.models.budget import Account, Sum, account_name, with_allowed
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.budget.budget import Account, Sum, account_name, with_allowed
+from chimera.models.gate.policy import Budget
 from chimera.models.ids import IdKind, format_id
-from chimera.models.policy import Budget
-from chimera.models.task import TaskState
+from chimera.models.work.task import TaskState
 from chimera.ports import budget_store as port
 from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
 

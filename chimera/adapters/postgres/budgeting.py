@@ -18,8 +18,8 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.policy_store import in_force
-from chimera.models.audit import AuditEvent
-from chimera.models.budget import (
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.budget.budget import (
     Account,
     Allotment,
     Asking,
@@ -31,7 +31,7 @@ from chimera.models.budget import (
     reached,
     with_allowed,
 )
-from chimera.models.policy import Amount, Budget
+from chimera.models.gate.policy import Amount, Budget
 
 _SQL = statements("budgeting")
 

@@ -18,13 +18,13 @@ from chimera.adapters.postgres.policy_store import in_force, version_in_force
 from chimera.adapters.postgres.staged import staged as staged_result
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEntry, AuditEvent
-from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.gate.review import CardStatus
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
-from chimera.models.review import CardStatus
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
 from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
 from chimera.ports.decision_store import PolicyChanged, WaveDecision

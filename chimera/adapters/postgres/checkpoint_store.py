@@ -7,8 +7,8 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import AuditUnavailable
-from chimera.models.audit import NO_ENTRIES, ChainHead
-from chimera.models.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.audit import NO_ENTRIES, ChainHead
+from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.ports import checkpoint_store as port
 
 _SQL = statements("checkpoint_store")

@@ -13,10 +13,10 @@ from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.ids import IdKind, format_id
-from chimera.models.plan import ENDED, OPEN, PlanChange, PlanState
-from chimera.models.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
+from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
 

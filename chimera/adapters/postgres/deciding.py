@@ -14,11 +14,11 @@ from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.policy_store import version_in_force
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEntry, AuditEvent
-from chimera.models.decision import Decision, Ruling, Verdict
+from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.record import canonical_json
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import PolicyChanged, WaveDecision
 
 _SQL = statements("decision_store")

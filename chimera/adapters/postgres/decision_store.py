@@ -10,10 +10,10 @@ from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, foun
 from chimera.adapters.postgres.policy_store import in_force, version_in_force
 from chimera.adapters.postgres.staged import staged as staged_result
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.decision import Decision
-from chimera.models.gate import stopped
-from chimera.models.task import TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.gate.gate import stopped
+from chimera.models.work.decision import Decision
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask, WaveDecision
 

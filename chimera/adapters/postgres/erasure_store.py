@@ -11,9 +11,9 @@ from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.plan_store import not_found
 from chimera.errors import Conflict, TaskNotFound
-from chimera.models.erasure import Erased, Erasure, erased_events
+from chimera.models.audit.erasure import Erased, Erasure, erased_events
 from chimera.models.ids import IdKind, format_id
-from chimera.models.plan import ENDED, PlanState
+from chimera.models.work.plan import ENDED, PlanState
 from chimera.ports import erasure_store as port
 
 _SQL = statements("erasure_store")

@@ -12,13 +12,13 @@ from chimera.adapters.postgres.audit import Head, entry
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEntry, AuditEvent
+from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.ids import IdKind, format_id
-from chimera.models.lease import Renewal
-from chimera.models.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.record import canonical_json
-from chimera.models.task import Task
-from chimera.models.wave import Wave
+from chimera.models.work.lease import Renewal
+from chimera.models.work.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.task import Task
+from chimera.models.work.wave import Wave
 from chimera.ports import plan_store as port
 from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
 

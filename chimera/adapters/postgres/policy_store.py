@@ -10,9 +10,9 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.staged import staged
-from chimera.models.audit import AuditEvent
-from chimera.models.decision import Verdict
-from chimera.models.policy import BUILT_IN, Policy, PolicyInForce, parse_policy, version_name
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.gate.policy import BUILT_IN, Policy, PolicyInForce, parse_policy, version_name
+from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import Judged, PolicyVersion
 

@@ -9,11 +9,11 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit import AuditEvent
-from chimera.models.lease import Renewal
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256
-from chimera.models.replan import DeniedTask
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.replan import DeniedTask
+from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
 from chimera.ports.replan_store import ReplanJob, Replanned
 

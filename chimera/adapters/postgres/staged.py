@@ -3,8 +3,8 @@
 from psycopg.rows import DictRow
 from pydantic import ValidationError
 
-from chimera.models.gate import Staged
-from chimera.models.result import OUTCOME, FailureOutcome, Usage
+from chimera.models.gate.gate import Staged
+from chimera.models.work.result import OUTCOME, FailureOutcome, Usage
 
 
 def staged(row: DictRow) -> Staged:

@@ -6,7 +6,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import StateNotFound
-from chimera.models.state import StateEntry
+from chimera.models.work.state import StateEntry
 from chimera.ports import state_store as port
 
 _SQL = statements("state_store")

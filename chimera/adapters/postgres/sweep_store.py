@@ -11,10 +11,10 @@ from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.budget import ACTOR
-from chimera.models.lease import LEASE_SECONDS, QUIET_SECONDS
-from chimera.models.plan import PlanState
-from chimera.models.wave import WaveRef
+from chimera.models.budget.budget import ACTOR
+from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
+from chimera.models.work.plan import PlanState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 

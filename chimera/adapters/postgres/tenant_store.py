@@ -2,7 +2,7 @@
 
 from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant
 

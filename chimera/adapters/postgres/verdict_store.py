@@ -7,7 +7,7 @@ from psycopg.rows import DictRow
 from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.models.result import OUTCOME, FailureOutcome
+from chimera.models.work.result import OUTCOME, FailureOutcome
 from chimera.ports import verdict_store as port
 from chimera.ports.verdict_store import CardOutcome, GateCount, Labelled, Scope
 

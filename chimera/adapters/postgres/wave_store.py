@@ -7,7 +7,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres import budgeting
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.models.wave import QueuedTask, WaveRef
+from chimera.models.work.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
 

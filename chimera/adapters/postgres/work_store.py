@@ -6,10 +6,10 @@ from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.lease import Renewal
-from chimera.models.result import Result
-from chimera.models.task import ClaimedTask
-from chimera.models.wave import WaveRef
+from chimera.models.work.lease import Renewal
+from chimera.models.work.result import Result
+from chimera.models.work.task import ClaimedTask
+from chimera.models.work.wave import WaveRef
 from chimera.ports import work_store as port
 
 _SQL = statements("work_store")

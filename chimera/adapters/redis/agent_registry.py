@@ -11,7 +11,7 @@ from uuid import UUID
 import redis
 
 from chimera.errors import AgentNotFound, QueueUnavailable
-from chimera.models.agent import (
+from chimera.models.work.agent import (
     FORGOTTEN_AFTER_SECONDS,
     OFFLINE_AFTER_SECONDS,
     Agent,

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from chimera.adapters.celery.agent_watch import AgentWatch, Sight
-from chimera.models.agent import ACTIVE_SECONDS, FORGOTTEN_AFTER_SECONDS, AgentSlot, AgentStatus, AgentWork
+from chimera.models.work.agent import ACTIVE_SECONDS, FORGOTTEN_AFTER_SECONDS, AgentSlot, AgentStatus, AgentWork
 from tests.fakes import FakeClock
 
 BUSY, ACTIVE, IDLE, OFFLINE = AgentStatus.BUSY, AgentStatus.ACTIVE, AgentStatus.IDLE, AgentStatus.OFFLINE

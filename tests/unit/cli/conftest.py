@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 from chimera import Success, TaskSpec, bootstrap, logs
 from chimera.cli import output
 from chimera.cli.main import main
-from chimera.models.skill import Catalogue, Planner, Skill
+from chimera.models.work.skill import Catalogue, Planner, Skill
 from tests.unit.cli.swarm import FakeServices
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from chimera.bootstrap import Services
-from chimera.models.skill import Catalogue
-from chimera.models.wave import Dispatch, WaveRef
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.services.budget_service import BudgetService
 from chimera.services.calibration_report import CalibrationReports
 from chimera.services.dispatcher import Dispatcher

@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chimera.models.agent import AgentSlot, AgentStatus, AgentWork, ProcessBeat
+from chimera.models.work.agent import AgentSlot, AgentStatus, AgentWork, ProcessBeat
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 

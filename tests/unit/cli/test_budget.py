@@ -3,7 +3,7 @@ from decimal import Decimal
 
 import pytest
 
-from chimera.models.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
+from chimera.models.gate.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 

@@ -7,8 +7,8 @@ import pytest
 
 from chimera import SkillFailed, Success, TaskSpec
 from chimera.models.ids import IdKind, parse_id
-from chimera.models.skill import Catalogue, Planner, Skill
-from chimera.models.wave import WaveRef
+from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.wave import WaveRef
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 

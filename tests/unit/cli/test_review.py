@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chimera.cli import output
-from chimera.models.policy import Policy, SkillPolicy
+from chimera.models.gate.policy import Policy, SkillPolicy
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 

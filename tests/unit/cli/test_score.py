@@ -4,9 +4,9 @@ from uuid import UUID
 import pytest
 
 from chimera.cli.score import Tally, score
-from chimera.models.label import is_right
-from chimera.models.result import FailureOutcome, SuccessOutcome
-from chimera.models.task import TaskState
+from chimera.models.gate.label import is_right
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
+from chimera.models.work.task import TaskState
 from chimera.ports.plan_store import TaskResult
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from chimera.models.skill import Catalogue, Planner, Skill, Success
-from chimera.models.task import TaskSpec
+from chimera.models.work.skill import Catalogue, Planner, Skill, Success
+from chimera.models.work.task import TaskSpec
 from tests.unit.cli.conftest import Run
 
 TENANT = ("-t", "acme")

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from chimera import SkillFailed, Success
 from chimera.errors import InvalidInput
-from chimera.models.rules import DEFAULT_RULES, TextRules
+from chimera.models.gate.rules import DEFAULT_RULES, TextRules
 from examples.tickets import tasks
 
 TRAINING = b"text,category\nlittle green men,aliens\nbig red bus,traffic\n"

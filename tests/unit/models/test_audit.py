@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.audit import GENESIS, AuditEntry, AuditEvent, Erasures, chain, chained
+from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, Erasures, chain, chained
 from chimera.models.record import sha256
 from tests.unit.strategies import JSON, TEXTS
 

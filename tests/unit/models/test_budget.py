@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.budget import (
+from chimera.models.budget.budget import (
     MAX_USD,
     Account,
     Asking,
@@ -23,9 +23,9 @@ from chimera.models.budget import (
     reserve_of,
     with_allowed,
 )
-from chimera.models.decision import Verdict
-from chimera.models.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
-from chimera.models.task import TaskState
+from chimera.models.gate.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
+from chimera.models.work.decision import Verdict
+from chimera.models.work.task import TaskState
 from tests.unit import strategies  # noqa: F401  its profile
 
 CENT = Decimal("0.01")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.calibration import Verdict, calibrate, suggest, wilson
+from chimera.models.gate.calibration import Verdict, calibrate, suggest, wilson
 
 SHARES = st.floats(0, 1)
 VERDICTS = st.lists(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
-from chimera.models.skill import Catalogue
-from chimera.models.task import TaskSpec
+from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import TaskSpec
 from tests.unit.declared import as_planner, as_skill
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chimera.models.decision import Reason, Span
+from chimera.models.work.decision import Reason, Span
 
 
 @pytest.mark.parametrize(

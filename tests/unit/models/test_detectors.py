@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stdnum import iban, luhn
 
-from chimera.models.credentials import looks_random
-from chimera.models.detectors import Detected, Detector
-from chimera.models.engine import any_of
-from chimera.models.folding import Folded
+from chimera.models.text.credentials import looks_random
+from chimera.models.text.detectors import Detected, Detector
+from chimera.models.text.engine import any_of
+from chimera.models.text.folding import Folded
 from tests.unit import strategies  # noqa: F401  its profile
 from tests.unit.models.labelled import labelled, scores
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.decision import Reason, Span, Verdict
-from chimera.models.edit import edited, gate_edit, news, outcome_text
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import Bands, Policy, SkillPolicy
+from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import Bands, Policy, SkillPolicy
 from chimera.models.record import sha256
-from chimera.models.result import FailureOutcome, SuccessOutcome
+from chimera.models.work.decision import Reason, Span, Verdict
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
 
 STAGED = Staged(
     task_id=UUID(int=1),

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.folding import AsItIs, Folded, fold
-from chimera.models.look_alikes import LOOK_ALIKES
+from chimera.models.text.folding import AsItIs, Folded, fold
+from chimera.models.text.look_alikes import LOOK_ALIKES
 from tests.unit import strategies  # noqa: F401  its profile
 
 ANY = st.text(max_size=30) | st.text(st.characters(codec=None), max_size=10)

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.decision import Ruling, Verdict
-from chimera.models.gate import Staged, gate, lease_lost, state_conflict, stopped
-from chimera.models.opinion import Opinion, lowered
-from chimera.models.policy import Amount, Bands, Policy, SkillPolicy
-from chimera.models.result import FailureOutcome, SuccessOutcome, Usage, reported_confidence
-from chimera.models.rules import Rule, Then
-from chimera.models.task import TaskState
+from chimera.models.gate.gate import Staged, gate, lease_lost, state_conflict, stopped
+from chimera.models.gate.opinion import Opinion, lowered
+from chimera.models.gate.policy import Amount, Bands, Policy, SkillPolicy
+from chimera.models.gate.rules import Rule, Then
+from chimera.models.work.decision import Ruling, Verdict
+from chimera.models.work.result import FailureOutcome, SuccessOutcome, Usage, reported_confidence
+from chimera.models.work.task import TaskState
 from tests.unit import strategies  # noqa: F401  its profile
 
 CONFIDENCES = st.floats(0, 1)

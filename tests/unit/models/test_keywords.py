@@ -7,12 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chimera.models.finders import Keywords
-from chimera.models.folding import Folded
-from chimera.models.keywords import has_letters
-from chimera.models.look_alikes import LOOK_ALIKES
-from chimera.models.rules import DEFAULT_RULES
-from chimera.models.topics import TOPICS
+from chimera.models.gate.rules import DEFAULT_RULES
+from chimera.models.text.finders import Keywords
+from chimera.models.text.folding import Folded
+from chimera.models.text.keywords import has_letters
+from chimera.models.text.look_alikes import LOOK_ALIKES
+from chimera.models.text.topics import TOPICS
 from tests.unit import strategies  # noqa: F401  its profile
 
 ALL = sorted(

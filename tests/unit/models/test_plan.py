@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chimera.models.plan import PlanCounts, PlanRequest
+from chimera.models.work.plan import PlanCounts, PlanRequest
 
 
 def request(**fields: Any) -> PlanRequest:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.policy import AtLimit, Policy, parse_policy
-from chimera.models.policy_file import InvalidPolicy, read_policy, write_policy
+from chimera.models.gate.policy import AtLimit, Policy, parse_policy
+from chimera.models.gate.policy_file import InvalidPolicy, read_policy, write_policy
 from tests.unit import strategies  # noqa: F401  its profile
 
 WHOLE = """\

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from pydantic import ValidationError
 
-from chimera.models.policy import Policy
+from chimera.models.gate.policy import Policy
 from chimera.models.record import Record, canonical_json, sha256
-from chimera.models.wave import Wave
+from chimera.models.work.wave import Wave
 from tests.unit.strategies import JSON
 
 

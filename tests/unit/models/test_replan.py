@@ -5,10 +5,10 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import InvalidInput
-from chimera.models.decision import Reason, Verdict
-from chimera.models.replan import DeniedTask, planner_gave_up
-from chimera.models.skill import Planner
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.work.decision import Reason, Verdict
+from chimera.models.work.replan import DeniedTask, planner_gave_up
+from chimera.models.work.skill import Planner
+from chimera.models.work.task import TaskSpec, TaskState
 from tests.unit.declared import as_planner
 
 WHY = Reason(rule="confidence.below", threshold=0.7, value=0.5)

@@ -10,7 +10,7 @@ from hypothesis import given
 from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
-from chimera.models.result import OUTCOME, FailureOutcome, SuccessOutcome, Usage, reported_confidence
+from chimera.models.work.result import OUTCOME, FailureOutcome, SuccessOutcome, Usage, reported_confidence
 from tests.unit.strategies import JSON
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.retry import (
+from chimera.models.work.retry import (
     EndedTask,
     RetryDraft,
     RetryKind,
@@ -16,7 +16,7 @@ from chimera.models.retry import (
     plan_states,
     task_states,
 )
-from chimera.models.task import TERMINAL, TaskState
+from chimera.models.work.task import TERMINAL, TaskState
 
 PLAN = UUID(int=999)
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from chimera.models.policy import Policy
+from chimera.models.gate.policy import Policy
+from chimera.models.gate.rules import DEFAULT_RULES, MOST_SPANS, Fired, Part, Rule, TextRules, Then
 from chimera.models.record import canonical_json
-from chimera.models.rules import DEFAULT_RULES, MOST_SPANS, Fired, Part, Rule, TextRules, Then
 from tests.unit.strategies import JSON
 
 RULES = TextRules(DEFAULT_RULES)

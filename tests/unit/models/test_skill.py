@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimera.errors import InvalidInput
-from chimera.models.skill import SkillFailed, Success, describe
+from chimera.models.work.skill import SkillFailed, Success, describe
 from tests.unit.declared import as_skill
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from chimera.adapters.postgres import migrations
-from chimera.models.task import TERMINAL, TRANSITIONS, TaskSpec, TaskState
+from chimera.models.work.task import TERMINAL, TRANSITIONS, TaskSpec, TaskState
 
 SPEC = TaskSpec(skill="echo", input={"text": "hello"})
 

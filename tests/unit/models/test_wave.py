@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chimera.models.wave import QueuedTask, batches
+from chimera.models.work.wave import QueuedTask, batches
 
 
 def tasks(*skills: str) -> list[QueuedTask]:

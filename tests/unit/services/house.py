@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
-from chimera.models.plan import Plan, PlanRequest, PlanState
-from chimera.models.policy import Policy
-from chimera.models.result import FailureOutcome, SuccessOutcome
-from chimera.models.review import ReviewCard
-from chimera.models.skill import Catalogue, Planner, Skill
-from chimera.models.task import TaskSpec, TaskState
-from chimera.models.wave import Dispatch, WaveRef
+from chimera.models.gate.policy import Policy
+from chimera.models.gate.review import ReviewCard
+from chimera.models.work.plan import Plan, PlanRequest, PlanState
+from chimera.models.work.result import FailureOutcome, SuccessOutcome
+from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports.llm import Llm
 from chimera.ports.plan_store import TaskResult
 from chimera.services.agent_slots import AgentSlots

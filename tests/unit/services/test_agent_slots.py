@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chimera.models.agent import AgentWork, agent_id
+from chimera.models.work.agent import AgentWork, agent_id
 from chimera.services.agent_slots import AgentSlots
 from tests.fakes import FakeClock
 

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from chimera.models.policy import Bands, SkillPolicy
-from chimera.models.review import CardStatus
-from chimera.models.skill import Success
-from chimera.models.task import TaskSpec
+from chimera.models.gate.policy import Bands, SkillPolicy
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.skill import Success
+from chimera.models.work.task import TaskSpec
 from chimera.services.calibration_report import CalibrationReports, SkillReport
 from tests.fakes import FakeVerdictStore
 from tests.unit.services.house import TENANT, House

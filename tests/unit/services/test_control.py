@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded, PlanNotFound, StoreUnavailable
-from chimera.models.plan import PlanChange, PlanState
-from chimera.models.retry import RetryKind
-from chimera.models.review import CardStatus
-from chimera.models.skill import SkillFailed, Success
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.plan import PlanChange, PlanState
+from chimera.models.work.retry import RetryKind
+from chimera.models.work.skill import SkillFailed, Success
+from chimera.models.work.task import TaskSpec, TaskState
 from chimera.ports.sweep_store import PlanRef
 from chimera.services import control
 from tests.unit.services.house import TENANT, House

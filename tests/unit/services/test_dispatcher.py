@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from chimera.models.agent import AgentSlot, AgentStatus, ProcessBeat
-from chimera.models.task import TaskSpec
+from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
+from chimera.models.work.task import TaskSpec
 from tests.unit.services.house import TENANT, House
 
 

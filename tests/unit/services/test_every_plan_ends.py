@@ -7,12 +7,12 @@ from uuid import UUID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chimera.models.plan import ENDED, PlanState
-from chimera.models.policy import Bands, SkillPolicy
-from chimera.models.replan import DeniedTask
-from chimera.models.skill import SkillFailed, Success
-from chimera.models.task import TERMINAL, TaskSpec
-from chimera.models.wave import Batch, WaveRef
+from chimera.models.gate.policy import Bands, SkillPolicy
+from chimera.models.work.plan import ENDED, PlanState
+from chimera.models.work.replan import DeniedTask
+from chimera.models.work.skill import SkillFailed, Success
+from chimera.models.work.task import TERMINAL, TaskSpec
+from chimera.models.work.wave import Batch, WaveRef
 from tests.fakes import FakeReplanStore
 from tests.unit import strategies  # noqa: F401  its profile
 from tests.unit.services.house import TENANT, House, taken

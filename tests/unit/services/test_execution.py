@@ -17,11 +17,11 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, field_validator
 
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import Policy
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import Policy
 from chimera.models.record import canonical_json
-from chimera.models.result import NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
-from chimera.models.skill import SkillFailed, Success
+from chimera.models.work.result import NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.work.skill import SkillFailed, Success
 from chimera.services import execution
 from chimera.services.execution import MAX_MESSAGE_CHARACTERS, execute
 from tests.unit.declared import as_skill

@@ -7,11 +7,11 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import StoreUnavailable
-from chimera.models.plan import PlanState
-from chimera.models.policy import BUILT_IN, Bands, SkillPolicy
-from chimera.models.skill import Catalogue, SkillFailed, Success
-from chimera.models.task import TaskSpec, TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.gate.policy import BUILT_IN, Bands, SkillPolicy
+from chimera.models.work.plan import PlanState
+from chimera.models.work.skill import Catalogue, SkillFailed, Success
+from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.wave import WaveRef
 from tests.unit.declared import as_skill
 from tests.unit.services.house import TENANT, House
 

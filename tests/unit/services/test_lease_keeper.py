@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from chimera.errors import StoreUnavailable
-from chimera.models.lease import Renewal
+from chimera.models.work.lease import Renewal
 from chimera.services import lease_keeper
 from chimera.services.lease_keeper import LeaseKeeper
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from chimera.errors import LlmFailed
-from chimera.models.decision import Verdict
-from chimera.models.policy import LlmJudge
-from chimera.models.skill import Success
-from chimera.models.task import TaskSpec, TaskState
-from chimera.models.wave import WaveRef
+from chimera.models.gate.policy import LlmJudge
+from chimera.models.work.decision import Verdict
+from chimera.models.work.skill import Success
+from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.llm import LlmRequest
 from tests.fakes import FakeLlm
 from tests.fakes.llm import Script, opinion

@@ -16,9 +16,9 @@ from chimera.errors import (
     UnknownPlanner,
     UnknownTenant,
 )
-from chimera.models.plan import PlanState
 from chimera.models.record import canonical_json
-from chimera.models.task import TaskSpec
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskSpec
 from chimera.ports.sweep_store import PlanRef
 from tests.fakes import FakePlanStore
 from tests.unit.services.house import TENANT, House

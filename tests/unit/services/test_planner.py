@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera.errors import InvalidInput
-from chimera.models.plan import PlanFailure, PlanState
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.work.plan import PlanFailure, PlanState
+from chimera.models.work.task import TaskSpec, TaskState
 from chimera.services.planner import MAX_PLANNER_ATTEMPTS
 from tests.unit import strategies  # noqa: F401  its profile
 from tests.unit.services.house import TENANT, House

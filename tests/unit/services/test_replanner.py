@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import StoreUnavailable
-from chimera.models.plan import PlanState
-from chimera.models.policy import Bands, SkillPolicy
-from chimera.models.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
-from chimera.models.skill import Catalogue, Skill, Success
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.gate.policy import Bands, SkillPolicy
+from chimera.models.work.plan import PlanState
+from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
+from chimera.models.work.skill import Catalogue, Skill, Success
+from chimera.models.work.task import TaskSpec, TaskState
 from chimera.services.task_context import current_task
 from tests.fakes import FakeReplanStore
 from tests.unit.declared import as_planner

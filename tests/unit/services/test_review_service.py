@@ -15,11 +15,11 @@ from chimera.errors import (
     InvalidInput,
     NoCardWaits,
 )
-from chimera.models.plan import PlanState
-from chimera.models.policy import BUILT_IN, SkillPolicy
-from chimera.models.review import CardStatus, ReviewCard
-from chimera.models.rules import Rule, Then
-from chimera.models.task import TaskState
+from chimera.models.gate.policy import BUILT_IN, SkillPolicy
+from chimera.models.gate.review import CardStatus, ReviewCard
+from chimera.models.gate.rules import Rule, Then
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
 from chimera.ports.card_store import ToEdit
 from tests.fakes import FakeCardStore
 from tests.unit.services.house import TENANT, House

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import PlanNotFound, StoreUnavailable
-from chimera.models.access import RECORDED_A_MINUTE
-from chimera.models.agent import ProcessBeat
-from chimera.models.lease import LEASE_SECONDS
-from chimera.models.plan import PlanState
-from chimera.models.skill import Success
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.audit.access import RECORDED_A_MINUTE
+from chimera.models.work.agent import ProcessBeat
+from chimera.models.work.lease import LEASE_SECONDS
+from chimera.models.work.plan import PlanState
+from chimera.models.work.skill import Success
+from chimera.models.work.task import TaskSpec, TaskState
 from chimera.ports.sweep_store import PlanRef
 from tests.unit.services.house import TENANT, House
 

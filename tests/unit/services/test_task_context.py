@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 import chimera
 from chimera.errors import NoCurrentTask
-from chimera.models.context import TaskContext
-from chimera.models.decision import Reason
-from chimera.models.policy import Bands, SkillPolicy
-from chimera.models.skill import SkillFailed, Success
+from chimera.models.gate.policy import Bands, SkillPolicy
+from chimera.models.work.context import TaskContext
+from chimera.models.work.decision import Reason
+from chimera.models.work.skill import SkillFailed, Success
 from chimera.services.task_context import current_task
 from chimera.testing import running_task
 from tests.unit.services.house import TENANT, House

@@ -137,7 +137,7 @@ begin
 end
 $$;
 
--- The allowed transitions; chimera/models/task.py holds the same table and a test compares the two.
+-- The allowed transitions; chimera/models/work/task.py holds the same table and a test compares the two.
 create trigger task_transition before update of state on task for each row
     when (old.state is distinct from new.state and (old.state, new.state) not in (
         ('queued', 'running'), ('queued', 'cancelled'), ('queued', 'expired'),

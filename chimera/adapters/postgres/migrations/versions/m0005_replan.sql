@@ -34,7 +34,7 @@ alter table replanned enable row level security;
 alter table replanned force row level security;
 create policy replanned_of_tenant on replanned using (tenant_id = (select current_tenant()));
 
--- The allowed transitions; chimera/models/task.py holds the same table and a test compares the two.
+-- The allowed transitions; chimera/models/work/task.py holds the same table and a test compares the two.
 drop trigger task_transition on task;
 create trigger task_transition before update of state on task for each row
     when (old.state is distinct from new.state and (old.state, new.state) not in (

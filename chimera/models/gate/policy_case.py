@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from chimera.models.decision import Ruling, Verdict
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import Case, Expected, Policy
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import Case, Expected, Policy
 from chimera.models.record import Record, canonical_json, sha256
-from chimera.models.result import SuccessOutcome, Usage
+from chimera.models.work.decision import Ruling, Verdict
+from chimera.models.work.result import SuccessOutcome, Usage
 
 _NO_TASK = UUID(int=0)
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from chimera.models.audit import ERASED, AuditEvent
+from chimera.models.audit.audit import ERASED, AuditEvent
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, TenantId
 

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.decision import Reason
 from chimera.models.record import Instant, Record, TenantId
+from chimera.models.work.decision import Reason
 
 
 class CardStatus(StrEnum):

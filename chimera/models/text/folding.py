@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
 
-from chimera.models.look_alikes import LOOK_ALIKES
+from chimera.models.text.look_alikes import LOOK_ALIKES
 
 _OTHER_THAN_ASCII = re.compile(r"[^\x00-\x7f]+")
 # The names of letters that no decomposition leads to: ø, ᴀ, 🅰, 🇦.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import log2
 
-from chimera.models.engine import standing
+from chimera.models.text.engine import standing
 
 _KEYS = "|".join(
     (

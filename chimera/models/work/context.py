@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import Field, TypeAdapter
 
-from chimera.models.decision import Reason
 from chimera.models.record import Record, TenantId
+from chimera.models.work.decision import Reason
 
 REASONS = TypeAdapter(tuple[Reason, ...])
 

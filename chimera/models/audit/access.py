@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from chimera.models.audit import AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import Instant, Record
 
 # A tenant's refused attempts in one minute that have an entry each.

@@ -9,8 +9,8 @@ from uuid import UUID
 import jsonschema_rs
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from chimera.models.gate.rules import DEFAULT_RULES, Rule, TextRules
 from chimera.models.record import Record, Text, canonical_json, sha256
-from chimera.models.rules import DEFAULT_RULES, Rule, TextRules
 
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from chimera.errors import InvalidInput
-from chimera.models.policy import Policy
+from chimera.models.gate.policy import Policy
 from chimera.models.record import canonical_json
 
 MAX_BYTES = 1024 * 1024

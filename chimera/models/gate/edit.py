@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from chimera.models.decision import Reason, Ruling
-from chimera.models.gate import Staged, gate
-from chimera.models.policy import Policy
+from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.policy import Policy
 from chimera.models.record import canonical_json, sha256
-from chimera.models.result import SuccessOutcome
+from chimera.models.work.decision import Reason, Ruling
+from chimera.models.work.result import SuccessOutcome
 
 # A place where a rule found something; what has no place is told apart by its value.
 _Finding = tuple[str, str]

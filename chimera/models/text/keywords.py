@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import re2
 
-from chimera.models.engine import LONGEST_EXPRESSION
-from chimera.models.folding import fold, is_of_a_word
+from chimera.models.text.engine import LONGEST_EXPRESSION
+from chimera.models.text.folding import fold, is_of_a_word
 
 # What shows nothing in a text, though it is ASCII.
 _CONTROLS = r"\x00-\x08\x0e-\x1f\x7f"

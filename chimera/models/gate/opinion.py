@@ -4,12 +4,12 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from chimera.models.decision import Reason, Ruling, Verdict
-from chimera.models.gate import Staged
-from chimera.models.policy import LlmJudge
+from chimera.models.gate.gate import Staged
+from chimera.models.gate.policy import LlmJudge
 from chimera.models.record import Record, canonical_json
-from chimera.models.result import SuccessOutcome
-from chimera.models.task import TaskState
+from chimera.models.work.decision import Reason, Ruling, Verdict
+from chimera.models.work.result import SuccessOutcome
+from chimera.models.work.task import TaskState
 
 
 class Opinion(Record):

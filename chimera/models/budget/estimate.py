@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
-from chimera.models.budget import Account, Asking, Limit, Sum, allot, reserve_of
-from chimera.models.policy import Amount, AtLimit, Policy
+from chimera.models.budget.budget import Account, Asking, Limit, Sum, allot, reserve_of
+from chimera.models.gate.policy import Amount, AtLimit, Policy
 
 
 @dataclass(frozen=True, slots=True)

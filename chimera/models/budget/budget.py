@@ -9,10 +9,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from chimera.models.audit import AuditEvent
-from chimera.models.decision import Reason, Ruling, Verdict
-from chimera.models.policy import Amount, AtLimit, Policy
-from chimera.models.task import TaskState
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.gate.policy import Amount, AtLimit, Policy
+from chimera.models.work.decision import Reason, Ruling, Verdict
+from chimera.models.work.task import TaskState
 
 # What the columns hold. What a skill reports beyond that counts as that.
 MAX_USD = Decimal("999999999.999999999")

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from chimera.models.audit.trust import Hex32, TrustedKey
 from chimera.models.record import HexId, Instant, Record, TenantId
-from chimera.models.trust import Hex32, TrustedKey
 
 
 class ExportHeader(Record):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from chimera.models.audit import ERASED, GENESIS, Erasures
+from chimera.models.audit.audit import ERASED, GENESIS, Erasures
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, canonical_json
 

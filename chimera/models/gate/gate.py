@@ -7,12 +7,12 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.decision import Reason, Ruling, Verdict
-from chimera.models.policy import MAX_REPLANS, Amount, Bands, Policy, SkillPolicy
+from chimera.models.gate.policy import MAX_REPLANS, Amount, Bands, Policy, SkillPolicy
+from chimera.models.gate.rules import Then
 from chimera.models.record import Record
-from chimera.models.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
-from chimera.models.rules import Then
-from chimera.models.task import TaskState
+from chimera.models.work.decision import Reason, Ruling, Verdict
+from chimera.models.work.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.work.task import TaskState
 
 
 class Staged(Record):

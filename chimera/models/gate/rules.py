@@ -8,15 +8,15 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from chimera.models.decision import Span
-from chimera.models.detectors import Detected, Detector
-from chimera.models.engine import Expression, any_of, pattern
-from chimera.models.finders import Finder, Keywords, Pattern
-from chimera.models.folding import Folded, fold
-from chimera.models.keywords import has_letters
 from chimera.models.record import Record
-from chimera.models.texts import strings, texts
-from chimera.models.topics import TOPICS, Topic
+from chimera.models.text.detectors import Detected, Detector
+from chimera.models.text.engine import Expression, any_of, pattern
+from chimera.models.text.finders import Finder, Keywords, Pattern
+from chimera.models.text.folding import Folded, fold
+from chimera.models.text.keywords import has_letters
+from chimera.models.text.texts import strings, texts
+from chimera.models.text.topics import TOPICS, Topic
+from chimera.models.work.decision import Span
 
 # Places of one rule in one result that are told; who looks at it needs no more, and what is written stays small.
 MOST_SPANS = 100

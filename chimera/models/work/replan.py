@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.decision import Reason, Ruling, Verdict
 from chimera.models.record import Record, TenantId
-from chimera.models.task import TaskSpec, TaskState
+from chimera.models.work.decision import Reason, Ruling, Verdict
+from chimera.models.work.task import TaskSpec, TaskState
 
 # A hook that raises, overruns or loses its process is started again so often; what it says at last is final.
 MAX_REPLAN_TRIES = 3

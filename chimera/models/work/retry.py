@@ -8,10 +8,10 @@ from pydantic import Field
 
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id
-from chimera.models.plan import PlanState
 from chimera.models.record import Record
-from chimera.models.task import TaskState
-from chimera.models.wave import Wave, lay_out
+from chimera.models.work.plan import PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import Wave, lay_out
 
 
 class RetryKind(StrEnum):

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from chimera.models.engine import compiled, pattern
-from chimera.models.folding import AsItIs, Folded
-from chimera.models.keywords import expressions, is_whole
+from chimera.models.text.engine import compiled, pattern
+from chimera.models.text.folding import AsItIs, Folded
+from chimera.models.text.keywords import expressions, is_whole
 
 # Start and end in the text itself, in characters.
 Place = tuple[int, int]

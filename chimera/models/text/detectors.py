@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from stdnum import iban, luhn, numdb
 
-from chimera.models.credentials import CREDENTIALS, credentials
-from chimera.models.engine import standing
-from chimera.models.finders import Place
-from chimera.models.folding import Folded
+from chimera.models.text.credentials import CREDENTIALS, credentials
+from chimera.models.text.engine import standing
+from chimera.models.text.finders import Place
+from chimera.models.text.folding import Folded
 
 
 class Detector(StrEnum):

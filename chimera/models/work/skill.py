@@ -13,9 +13,9 @@ from typing_extensions import TypedDict  # pydantic does not take typing's befor
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.record import canonical_json
-from chimera.models.replan import ReplanHook
-from chimera.models.result import NO_USAGE, Usage
-from chimera.models.task import TaskSpec
+from chimera.models.work.replan import ReplanHook
+from chimera.models.work.result import NO_USAGE, Usage
+from chimera.models.work.task import TaskSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field
 
 from chimera.models.record import Record
-from chimera.models.task import TaskState
+from chimera.models.work.task import TaskState
 
 
 class Verdict(StrEnum):

@@ -7,8 +7,8 @@ from functools import cached_property
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import Field
 
+from chimera.models.audit.trust import Hex32, Hex64, KeyId, TrustedKey, key_id_of
 from chimera.models.record import Instant, Record, TenantId, canonical_json, sha256
-from chimera.models.trust import Hex32, Hex64, KeyId, TrustedKey, key_id_of
 
 # What the first checkpoint of a tenant names as the one before it.
 NO_CHECKPOINT = "0" * 64

@@ -1,0 +1,1 @@
+"""The record of what happened: its chain, checkpoints, exports and proofs."""

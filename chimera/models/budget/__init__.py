@@ -1,0 +1,1 @@
+"""What tasks may cost, and what is set aside for them."""

@@ -1,0 +1,1 @@
+"""The gate: policies, rules, opinions, reviews, and what they say of confidences."""

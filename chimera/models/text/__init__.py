@@ -1,0 +1,1 @@
+"""Finding in texts what a gate asks about, however it is disguised."""

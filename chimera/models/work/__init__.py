@@ -1,0 +1,1 @@
+"""What flows through: plans, their tasks and waves, skills, results and decisions."""
