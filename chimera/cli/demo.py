@@ -14,7 +14,7 @@ from chimera.cli.output import Format, Output, document, facts, say, table, tell
 from chimera.errors import ChimeraError, WaitTimeout
 
 if TYPE_CHECKING:
-    from chimera.cli.background import BackgroundStack
+    from chimera.cli.stack.background import BackgroundStack
     from chimera.client import PlanHandle
     from chimera.models.gate.review import ReviewCard
     from chimera.models.work.plan import Plan
@@ -46,10 +46,10 @@ def demo(
     """
     from importlib import import_module
 
-    from chimera.cli.background import BackgroundStack
-    from chimera.cli.project import PROCFILE, shipped_project
-    from chimera.cli.stack import pin_data_dir, refuse_if_running
-    from chimera.cli.stack_process import StopAsked, ending_on_signals
+    from chimera.cli.stack.background import BackgroundStack
+    from chimera.cli.stack.process import StopAsked, ending_on_signals
+    from chimera.cli.stack.project import PROCFILE, shipped_project
+    from chimera.cli.stack.stack import pin_data_dir, refuse_if_running
 
     pin_data_dir()
     refuse_if_running()
@@ -81,8 +81,8 @@ def _work_in(project: Path) -> None:
 
 def _run_plan(stack: "BackgroundStack", look: Callable[[], None], tenant: str, output: Format, *, keep: bool) -> None:
     from chimera.cli.context import load_user_code, services
-    from chimera.cli.input_file import read_inputs
-    from chimera.cli.progress import follow
+    from chimera.cli.plan.input_file import read_inputs
+    from chimera.cli.plan.progress import follow
     from chimera.client import Chimera
     from chimera.settings import settings
 
@@ -170,7 +170,7 @@ def _text(card: "ReviewCard") -> str:
 
 
 def _show_next(stack: "BackgroundStack", handle: "PlanHandle", *, keep: bool) -> None:
-    from chimera.cli.stack import flower_login
+    from chimera.cli.stack.stack import flower_login
 
     to_tenant = ("--tenant", handle.tenant_id)
     lines = [

@@ -195,7 +195,7 @@ def _checkpoints(name: str) -> Iterator[Finding]:
 
 
 def _workers(name: str) -> Iterator[Finding]:
-    from chimera.cli.workers import asking
+    from chimera.cli.stack.workers import asking
 
     with asking() as ask:
         heard = ask(WORKERS_ANSWER_WITHIN_SECONDS)

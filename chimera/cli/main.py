@@ -12,25 +12,15 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import (
-    agents,
-    audit,
-    budget,
-    chaos,
-    database,
-    demo,
-    doctor,
-    judge,
-    plan,
-    policy,
-    review,
-    stack,
-    state,
-    tenant,
-    version,
-)
+from chimera.cli import agents, chaos, database, demo, doctor, policy, state, tenant, version
+from chimera.cli.audit import audit
+from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
+from chimera.cli.judge import judge
 from chimera.cli.output import harmless_streams, say
+from chimera.cli.plan import plan
+from chimera.cli.review import review
+from chimera.cli.stack import stack
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
 
 INTERRUPTED = 130

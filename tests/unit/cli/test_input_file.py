@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from chimera.cli.input_file import parse_set, read_csv, read_inputs, read_json, read_jsonl
+from chimera.cli.plan.input_file import parse_set, read_csv, read_inputs, read_json, read_jsonl
 from chimera.errors import InvalidInput
 
 PLENTY = 1_000_000

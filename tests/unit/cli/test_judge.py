@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chimera.cli.reliability_plot import reliability_svg
+from chimera.cli.judge.reliability_plot import reliability_svg
 from chimera.models.gate.calibration import Verdict, calibrate, suggest
 from chimera.services.calibration_report import Curve, SkillReport
 from tests.unit.cli.conftest import Run

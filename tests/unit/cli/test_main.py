@@ -8,7 +8,7 @@ import pytest
 import chimera.errors
 from chimera.cli.context import UserCodeBroken, command, valid_tenant
 from chimera.cli.main import failed, wants_json
-from chimera.cli.plan_submit import parse_deadline
+from chimera.cli.plan.submit import parse_deadline
 from chimera.errors import ChimeraError, InvalidInput, StoreUnavailable
 from tests.unit.cli.conftest import Run
 
@@ -127,7 +127,7 @@ class TestErrors:
         def interrupted(*_: object) -> None:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr("chimera.cli.plan.services", interrupted)
+        monkeypatch.setattr("chimera.cli.plan.plan.services", interrupted)
         ran = run("plan", "list", "-t", "acme")
         assert (ran.code, ran.out, ran.err) == (130, "", "interrupted\n")
 

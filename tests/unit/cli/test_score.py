@@ -3,7 +3,7 @@ from uuid import UUID
 
 import pytest
 
-from chimera.cli.score import Tally, score
+from chimera.cli.plan.score import Tally, score
 from chimera.models.gate.label import is_right
 from chimera.models.work.result import FailureOutcome, SuccessOutcome
 from chimera.models.work.task import TaskState

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from chimera.cli.project import find_procfile, shipped_project
-from chimera.cli.readiness import AWAY_SECONDS, Deaths
-from chimera.cli.stack_process import StopAsked, ending_on_signals
+from chimera.cli.stack.process import StopAsked, ending_on_signals
+from chimera.cli.stack.project import find_procfile, shipped_project
+from chimera.cli.stack.readiness import AWAY_SECONDS, Deaths
 from chimera.errors import InvalidInput
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chimera.cli.budget_view import cost_json, rows_of, said, show_table, standing_json, tenant_json
+from chimera.cli.budget.view import cost_json, rows_of, said, show_table, standing_json, tenant_json
 from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, services
 from chimera.cli.output import Format, Limit, Output, document, documents, say, table, tell
 from chimera.errors import InvalidInput

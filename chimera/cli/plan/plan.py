@@ -4,10 +4,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chimera.cli import plan_control, plan_results, plan_submit
 from chimera.cli.context import PlanId, Tenant, choice, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, age, document, line, say, table
-from chimera.cli.plan_view import Timeout, end_with, event_json, next_step, plan_json, show_plan
+from chimera.cli.plan import control as plan_control
+from chimera.cli.plan import results as plan_results
+from chimera.cli.plan import submit as plan_submit
+from chimera.cli.plan.view import Timeout, end_with, event_json, next_step, plan_json, show_plan
 
 if TYPE_CHECKING:
     from chimera.models.work.plan import Plan
@@ -43,7 +45,7 @@ def list_plans(
 @app.command()
 def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
     """A plan as it stands: state, counts, times, what it has spent, and what to do next."""
-    from chimera.cli.budget_view import plan_budget, plan_budget_json
+    from chimera.cli.budget.view import plan_budget, plan_budget_json
 
     found = plan_handle(tenant, plan).plan
     [standing] = services().budgets.standing(tenant, found.plan_id).plans
@@ -66,7 +68,7 @@ def watch(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output 
             line(event_json(event))
         end_with(handle.plan)
         return
-    from chimera.cli.progress import follow
+    from chimera.cli.plan.progress import follow
 
     ended, _ = follow(handle, timeout)
     show_plan(ended)

@@ -84,7 +84,7 @@ class Readiness:
                     )
 
         if self._workers:
-            from chimera.cli.workers import asking
+            from chimera.cli.stack.workers import asking
 
             with asking() as ask:
                 until(lambda: len(ask(_WORKERS_ANSWER_SECONDS, self._workers)) >= self._workers)

@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli import audit_erase, audit_export, audit_key, audit_verify
+from chimera.cli.audit import erase as audit_erase
+from chimera.cli.audit import export as audit_export
+from chimera.cli.audit import key as audit_key
+from chimera.cli.audit import verify as audit_verify
 from chimera.cli.context import Actor, Tenant, actor, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table
 from chimera.models.ids import IdKind, format_id

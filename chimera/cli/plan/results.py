@@ -9,7 +9,7 @@ import typer
 
 from chimera.cli.context import PlanId, Tenant, choice, plan_handle
 from chimera.cli.output import Format, Output, document, documents, number, say, stdout, table, tell
-from chimera.cli.score import ALL, Tally, score
+from chimera.cli.plan.score import ALL, Tally, score
 from chimera.cli.text import one_line
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id

@@ -9,7 +9,7 @@ import typer
 
 from chimera.cli.context import Actor, Tenant, actor, command, plan_handle, services
 from chimera.cli.output import Format, Output, document, say, table
-from chimera.cli.plan_submit import parse_deadline
+from chimera.cli.plan.submit import parse_deadline
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id, parse_id
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chimera.cli.context import Tenant, command, load_user_code, services
-from chimera.cli.input_file import parse_set, read_inputs
 from chimera.cli.output import Format, Output, document, say, tell
-from chimera.cli.plan_view import Timeout, end_with, next_step, plan_json, show_plan
+from chimera.cli.plan.input_file import parse_set, read_inputs
+from chimera.cli.plan.view import Timeout, end_with, next_step, plan_json, show_plan
 from chimera.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def submit(
     inputs = _inputs(source, settings or [])
     load_user_code()
     if dry_run:
-        from chimera.cli.budget_view import show_estimate
+        from chimera.cli.budget.view import show_estimate
 
         show_estimate(tenant, *services().budgets.estimate(tenant, planner, goal, inputs), output)
         return
@@ -124,7 +124,7 @@ def _inputs(source: str | None, pairs: list[str]) -> dict[str, Any]:
 
 
 def _watch(handle: "PlanHandle", timeout: float | None, output: Format) -> None:
-    from chimera.cli.progress import follow
+    from chimera.cli.plan.progress import follow
 
     ended, _ = follow(handle, timeout, quiet=output is Format.JSON)
     if output is Format.JSON:

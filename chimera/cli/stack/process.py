@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from chimera.cli.output import say
-from chimera.cli.readiness import RESTART_DELAY_SECONDS, Readiness
+from chimera.cli.stack.readiness import RESTART_DELAY_SECONDS, Readiness
 
 TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05

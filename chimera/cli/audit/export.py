@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from chimera.cli.audit_verify import believed
+from chimera.cli.audit.verify import believed
 from chimera.cli.context import Actor, Tenant, actor, command, services
 from chimera.cli.output import Format, Output, document, say, tell
 from chimera.cli.since import Since, moment_of

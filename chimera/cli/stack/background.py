@@ -16,7 +16,7 @@ from typing import Any, Self, TextIO
 
 import chimera.errors
 from chimera.cli.output import say, say_step
-from chimera.cli.stack_process import Child, StackProcess, StopAsked
+from chimera.cli.stack.process import Child, StackProcess, StopAsked
 from chimera.errors import ChimeraError, EmbeddedServerError
 
 # The child's own end takes as long as the tasks that run, 60 s at most, and its servers'.

@@ -195,7 +195,7 @@ def _parsed(text: str, where: str) -> Any:
 
 
 def _show(card: "ReviewCard", output: Format, tenant: str) -> None:
-    from chimera.cli.card_view import card_contents, show_card
+    from chimera.cli.review.card_view import card_contents, show_card
 
     if output is Format.JSON:
         document(card_json(card) | card_contents(card))

@@ -9,8 +9,8 @@ import typer
 
 from chimera.cli.context import command, quiet_logs, valid_tenants
 from chimera.cli.output import Format, Output, document, facts, say, say_step, tell
-from chimera.cli.project import find_procfile
-from chimera.cli.stack_process import Child, StackProcess, StopAsked
+from chimera.cli.stack.process import Child, StackProcess, StopAsked
+from chimera.cli.stack.project import find_procfile
 
 
 def up(
@@ -37,7 +37,7 @@ def up(
     if child is not None:
         _as_child(file, tenants or [], child)
     elif detach:
-        from chimera.cli.background import BackgroundStack
+        from chimera.cli.stack.background import BackgroundStack
 
         refuse_if_running()
         with BackgroundStack(file, tenants or [], detached=True) as stack:
@@ -94,7 +94,7 @@ def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
 
 
 def _as_child(procfile: Path, tenants: list[str], child: Child) -> None:
-    from chimera.cli.background import run_as_child
+    from chimera.cli.stack.background import run_as_child
 
     run_as_child(procfile, tenants, lifeline=sys.stdin if child is Child.ATTACHED else None)
 

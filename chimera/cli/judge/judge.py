@@ -52,7 +52,7 @@ def report(
 
 
 def _draw(file: Path, reports: list["SkillReport"]) -> None:
-    from chimera.cli.reliability_plot import reliability_svg
+    from chimera.cli.judge.reliability_plot import reliability_svg
 
     try:
         file.write_text(reliability_svg(reports), encoding="utf-8")

@@ -1,0 +1,1 @@
+"""chimera up and down: the stack on this machine."""
