@@ -49,7 +49,7 @@ alter table one_audit_head enable row level security;
 alter table one_audit_head force row level security;
 create policy one_audit_head_of_tenant on one_audit_head using (tenant_id = (select current_tenant()));
 """
-_SQL = statements("audit")
+_SQL = statements("chain")
 _BEFORE = {name: text.replace("audit", "one_audit") for name, text in _SQL.items()}
 _MOVE_HEAD = "update one_audit_head set seq = %(seq)s, hash = %(hash)s where tenant_id = %(tenant)s"
 

@@ -15,25 +15,25 @@ from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
 from chimera.adapters.files.key_ring import KeyRing
 from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
-from chimera.adapters.postgres.access_log import AccessLog
-from chimera.adapters.postgres.audit_log import AuditLog
-from chimera.adapters.postgres.budget_store import BudgetStore
-from chimera.adapters.postgres.card_store import CardStore
-from chimera.adapters.postgres.checkpoint_store import CheckpointStore, Sealing
-from chimera.adapters.postgres.control_store import ControlStore
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.decision_store import DecisionStore
-from chimera.adapters.postgres.erasure_store import ErasureStore
-from chimera.adapters.postgres.plan_store import PlanStore
-from chimera.adapters.postgres.policy_store import PolicyStore
-from chimera.adapters.postgres.replan_store import ReplanStore
-from chimera.adapters.postgres.review_store import ReviewStore
-from chimera.adapters.postgres.state_store import StateStore
-from chimera.adapters.postgres.sweep_store import SweepStore
-from chimera.adapters.postgres.tenant_store import TenantStore
-from chimera.adapters.postgres.verdict_store import VerdictStore
-from chimera.adapters.postgres.wave_store import WaveStore
-from chimera.adapters.postgres.work_store import WorkStore
+from chimera.adapters.postgres.stores.access_log import AccessLog
+from chimera.adapters.postgres.stores.audit_log import AuditLog
+from chimera.adapters.postgres.stores.budget_store import BudgetStore
+from chimera.adapters.postgres.stores.card_store import CardStore
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore, Sealing
+from chimera.adapters.postgres.stores.control_store import ControlStore
+from chimera.adapters.postgres.stores.decision_store import DecisionStore
+from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.plan_store import PlanStore
+from chimera.adapters.postgres.stores.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.replan_store import ReplanStore
+from chimera.adapters.postgres.stores.review_store import ReviewStore
+from chimera.adapters.postgres.stores.state_store import StateStore
+from chimera.adapters.postgres.stores.sweep_store import SweepStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.verdict_store import VerdictStore
+from chimera.adapters.postgres.stores.wave_store import WaveStore
+from chimera.adapters.postgres.stores.work_store import WorkStore
 from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.adapters.system_clock import SystemClock

@@ -15,7 +15,7 @@ import pytest
 from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 
 POOL_SIZE = 4
 

@@ -21,8 +21,8 @@ import pytest
 from chimera import Chimera, PlanHandle, PlanState
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.policy_store import PolicyStore
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.chaos.invariants import check

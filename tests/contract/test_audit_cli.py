@@ -13,10 +13,10 @@ import pytest
 
 from chimera.adapters.files.checkpoint_place import CheckpointPlace
 from chimera.adapters.files.key_ring import KeyRing
-from chimera.adapters.postgres.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.plan_store import PlanStore
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
+from chimera.adapters.postgres.stores.plan_store import PlanStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.work.plan import PlanRequest
 from chimera.services.checkpointer import Checkpointer

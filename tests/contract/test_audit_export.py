@@ -20,9 +20,9 @@ import chimera.verify_export as script
 from chimera.adapters.files.audit_export import AuditExport, write_export
 from chimera.adapters.files.checkpoint_place import CheckpointPlace
 from chimera.adapters.files.key_ring import KeyRing
-from chimera.adapters.postgres.audit import Head as AuditHead
-from chimera.adapters.postgres.audit_log import AuditLog
 from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.steps.chain import Head as AuditHead
+from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
 from chimera.models.audit.audit import ERASED, AuditEvent

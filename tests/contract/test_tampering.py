@@ -15,10 +15,10 @@ from psycopg.rows import DictRow, dict_row
 
 from chimera.adapters.files.checkpoint_place import CheckpointPlace
 from chimera.adapters.files.key_ring import SIGNING_KEY, KeyRing
-from chimera.adapters.postgres.audit_log import AuditView
-from chimera.adapters.postgres.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.audit_log import AuditView
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.audit.audit import chained
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign

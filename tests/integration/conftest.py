@@ -13,7 +13,7 @@ from chimera import Chimera, PlanHandle, bootstrap
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.registration import CATALOGUE

@@ -8,7 +8,7 @@ import pytest
 
 from chimera import Chimera, PlanState
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.bootstrap import Services
 from chimera.chaos.invariants import check
 from chimera.errors import Conflict, PlanNotFound

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from chimera import Chimera, PlanHandle, PlanState, TaskState
-from chimera.adapters.postgres.budget_store import BudgetStore
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.budget_store import BudgetStore
+from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.bootstrap import Services
 from chimera.models.budget.budget import Account, Limit, Sum
 from chimera.models.gate.policy import Amount, AtLimit, Bands, Budget, Policy, SkillPolicy

@@ -8,7 +8,7 @@ from pathlib import Path
 from pytest_celery import CeleryWorkerCluster
 
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 
 ROOT = Path(__file__).parents[2]
 QUICKSTART = ROOT / "examples" / "quickstart.py"

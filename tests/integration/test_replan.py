@@ -7,7 +7,7 @@ import pytest
 
 from chimera import Chimera, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.bootstrap import Services
 from chimera.models.gate.policy import Bands, Policy, SkillPolicy
 from chimera.models.work.result import SuccessOutcome

@@ -166,7 +166,7 @@ class StackProcess:
         with _timed() as took:
             from chimera import bootstrap
             from chimera.adapters.postgres.database import Database
-            from chimera.adapters.postgres.tenant_store import TenantStore
+            from chimera.adapters.postgres.stores.tenant_store import TenantStore
 
             revision = bootstrap.migrations().upgrade(bootstrap.role_urls())
             # Connections of its own, closed again: this process only supervises from now on.

@@ -1,4 +1,4 @@
-"""Budgets, in PostgreSQL. What sets aside and settles is budgeting.py."""
+"""Budgets, in PostgreSQL. What sets aside and settles is reservations.py."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres import budgeting
-from chimera.adapters.postgres.access_log import refusals_noted
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.plan_store import not_found
-from chimera.adapters.postgres.policy_store import in_force
+from chimera.adapters.postgres.steps import reservations
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.stores.access_log import refusals_noted
+from chimera.adapters.postgres.stores.plan_store import not_found
+from chimera.adapters.postgres.stores.policy_store import in_force
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import Account, Sum, account_name, with_allowed
 from chimera.models.gate.policy import Budget
@@ -39,7 +39,7 @@ class BudgetStore(port.BudgetStore):
         with self._asked(tenant_id, plan_id, "read", "app") as connection:
             policy = in_force(connection, tenant_id)
             budget = policy.policy.budget or Budget()
-            today = budgeting.today(connection)
+            today = reservations.today(connection)
             if plan_id is None:
                 rows = connection.execute(_SQL["plans"], scope | {"limit": limit}).fetchall()
                 plans = [_standing(row, budget, today) for row in rows]
@@ -59,7 +59,7 @@ class BudgetStore(port.BudgetStore):
     def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:  # noqa: D102
         with self._asked(tenant_id, plan_id, "allow", actor) as connection:
             budget = in_force(connection, tenant_id).policy.budget or Budget()
-            today = budgeting.today(connection)
+            today = reservations.today(connection)
             if plan_id is not None:
                 _check_plan(connection, tenant_id, plan_id)
             account = account_name(today, plan_id)
@@ -102,7 +102,7 @@ def _standing(row: DictRow, budget: Budget, today: date) -> Standing:
     return Standing(
         day=today if plan_id is None else None,
         plan_id=plan_id,
-        account=budgeting.account_of(row, budget.limit_of(plan_id)),
+        account=reservations.account_of(row, budget.limit_of(plan_id)),
         allowed=Sum(row["allowed_usd"], row["allowed_tokens"]),
     )
 

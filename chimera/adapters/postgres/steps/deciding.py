@@ -8,11 +8,11 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.audit import Head
-from chimera.adapters.postgres.budgeting import How, accounts, settle
-from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.policy_store import version_in_force
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.reservations import How, accounts, settle
+from chimera.adapters.postgres.stores.checkpoint_store import Sealing
+from chimera.adapters.postgres.stores.policy_store import version_in_force
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.record import canonical_json

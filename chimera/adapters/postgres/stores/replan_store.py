@@ -6,8 +6,8 @@ from uuid import UUID
 from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.steps.chain import Head
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256

@@ -4,11 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
-from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.deciding import JUDGE, PlanStopped, Writing, found_in, scope_of
-from chimera.adapters.postgres.policy_store import in_force, version_in_force
-from chimera.adapters.postgres.staged import staged as staged_result
+from chimera.adapters.postgres.steps.deciding import JUDGE, PlanStopped, Writing, found_in, scope_of
+from chimera.adapters.postgres.steps.staged import staged as staged_result
+from chimera.adapters.postgres.stores.checkpoint_store import Sealing
+from chimera.adapters.postgres.stores.policy_store import in_force, version_in_force
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.gate import stopped
 from chimera.models.work.decision import Decision

@@ -15,9 +15,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.policy_store import in_force
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.stores.policy_store import in_force
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import (
     Account,
@@ -33,7 +33,7 @@ from chimera.models.budget.budget import (
 )
 from chimera.models.gate.policy import Amount, Budget
 
-_SQL = statements("budgeting")
+_SQL = statements("reservations")
 
 Connection = psycopg.Connection[DictRow]
 Place = tuple[UUID, int]  # a wave's plan and number

@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from chimera.adapters.postgres.access_log import record_rest
-from chimera.adapters.postgres.budgeting import How, settle
-from chimera.adapters.postgres.control_store import resume_plans
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.plan_store import PlanStore
+from chimera.adapters.postgres.steps.reservations import How, settle
+from chimera.adapters.postgres.stores.access_log import record_rest
+from chimera.adapters.postgres.stores.control_store import resume_plans
+from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
@@ -20,7 +20,7 @@ from chimera.ports.sweep_store import OverdueWave, PlanRef
 
 _SQL = statements("sweep_store")
 _ACCESS_SQL = statements("access_log")
-_BUDGET_SQL = statements("budgeting")
+_BUDGET_SQL = statements("reservations")
 _SWEEP = "sweep"
 
 # A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.

@@ -11,7 +11,7 @@ from chimera.adapters.postgres.database import columns, statements
 from chimera.errors import UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 
-_SQL = statements("audit")
+_SQL = statements("chain")
 
 
 class Head:

@@ -8,10 +8,10 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.access_log import refusals_noted
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.stores.access_log import refusals_noted
+from chimera.adapters.postgres.stores.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.ids import IdKind, format_id

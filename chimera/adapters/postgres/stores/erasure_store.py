@@ -6,10 +6,10 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.access_log import refusals_noted
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.plan_store import not_found
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.stores.access_log import refusals_noted
+from chimera.adapters.postgres.stores.plan_store import not_found
 from chimera.errors import Conflict, TaskNotFound
 from chimera.models.audit.erasure import Erased, Erasure, erased_events
 from chimera.models.ids import IdKind, format_id

@@ -5,8 +5,8 @@ from uuid import UUID
 
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres import budgeting
 from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.adapters.postgres.steps import reservations
 from chimera.models.work.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
@@ -23,15 +23,15 @@ class WaveStore(port.WaveStore):
     def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:  # noqa: D102  see the port
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
-            looked = budgeting.look(connection, tenant_id)
+            looked = reservations.look(connection, tenant_id)
             taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
             budget = looked.fetchone()
             assert budget is not None
             if budget["budgeted"]:
-                found = budgeting.take(connection, tenant_id, taken)
+                found = reservations.take(connection, tenant_id, taken)
                 return [_outgoing(tenant_id, place, rows, found.refused) for place, rows in found.tasks.items()]
             if budget["waits"]:
-                budgeting.wait_no_more(connection, tenant_id)
+                reservations.wait_no_more(connection, tenant_id)
             if not taken:
                 return []
             # An UPDATE returns its rows in any order.

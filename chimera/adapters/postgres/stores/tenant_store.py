@@ -1,7 +1,7 @@
 """Tenants, in PostgreSQL."""
 
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.steps.chain import Head
 from chimera.models.audit.audit import AuditEvent
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant

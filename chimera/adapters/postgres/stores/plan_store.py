@@ -7,9 +7,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.access_log import refusals_noted
-from chimera.adapters.postgres.audit import Head, entry
 from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.adapters.postgres.steps.chain import Head, entry
+from chimera.adapters.postgres.stores.access_log import refusals_noted
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
@@ -23,7 +23,7 @@ from chimera.ports import plan_store as port
 from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
 
 _SQL = statements("plan_store")
-_AUDIT_SQL = statements("audit")
+_AUDIT_SQL = statements("chain")
 
 # Tasks in one INSERT: enough to make the statement's own cost small, few enough to build in a few MB.
 TASKS_PER_INSERT = 1000

@@ -9,13 +9,13 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.access_log import refusals_noted
-from chimera.adapters.postgres.audit import Head
-from chimera.adapters.postgres.checkpoint_store import Sealing
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.deciding import PlanStopped, Writing, scope_of
-from chimera.adapters.postgres.policy_store import in_force, version_in_force
-from chimera.adapters.postgres.staged import staged as staged_result
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.deciding import PlanStopped, Writing, scope_of
+from chimera.adapters.postgres.steps.staged import staged as staged_result
+from chimera.adapters.postgres.stores.access_log import refusals_noted
+from chimera.adapters.postgres.stores.checkpoint_store import Sealing
+from chimera.adapters.postgres.stores.policy_store import in_force, version_in_force
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.steps.chain import Head
 from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
 from chimera.models.audit.access import Refusals, counted, refused_event, rest_event
 from chimera.models.audit.audit import AuditEvent

@@ -7,9 +7,9 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.adapters.postgres.audit import Head
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.staged import staged
+from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.staged import staged
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.gate.policy import BUILT_IN, Policy, PolicyInForce, parse_policy, version_name
 from chimera.models.work.decision import Verdict

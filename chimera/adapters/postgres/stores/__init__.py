@@ -1,0 +1,1 @@
+"""The stores, one for each port; none imports another."""
