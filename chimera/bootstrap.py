@@ -16,11 +16,12 @@ from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
 from chimera.adapters.files.key_ring import KeyRing
 from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.stores.access_log import AccessLog
 from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.postgres.stores.budget_store import BudgetStore
 from chimera.adapters.postgres.stores.card_store import CardStore
-from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore, Sealing
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore

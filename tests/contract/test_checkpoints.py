@@ -14,8 +14,8 @@ from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
 from chimera.adapters.files.key_ring import PUBLIC_KEYS, SIGNING_KEY, KeyRing
 from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.stores.card_store import CardStore
-from chimera.adapters.postgres.stores.checkpoint_store import Sealing
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict, Conflict

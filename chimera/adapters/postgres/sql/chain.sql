@@ -13,19 +13,3 @@ select %(tenant)s, r.seq, %(at)s, r.kind, r.actor, r.plan_id, r.task_id, r.body,
   from unnest(%(seqs)b::bigint[], %(kinds)b::text[], %(actors)b::text[], %(plans)b::uuid[], %(tasks)b::uuid[],
               %(bodies)b::text[], %(payloads)b::text[], %(hashes)b::bytea[])
        as r (seq, kind, actor, plan_id, task_id, body, payload, hash)
-
--- name: entries
--- A tenant's entries after a sequence, of one plan or of all.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
-  from audit
- where tenant_id = %(tenant)s and seq > %(after)s and (%(plan)s::uuid is null or plan_id = %(plan)s)
- order by seq
- limit %(limit)s
-
--- name: last_entries
--- A tenant's latest entries.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
-  from audit
- where tenant_id = %(tenant)s
- order by seq desc
- limit %(limit)s

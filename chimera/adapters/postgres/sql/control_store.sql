@@ -47,39 +47,6 @@ select plan_id from plan
  order by plan_id
  limit %(limit)s
 
--- name: unsend_waves
--- Their waves in flight with tasks that wait: the messages were spent while nothing might start. Before the plans, as
--- the Judge locks them.
-with spent as (
-    select w.plan_id, w.wave_no
-      from wave w
-     where w.tenant_id = %(tenant)s and w.plan_id = any (%(plans)b::uuid[]) and w.state = 'in_flight'
-       and exists (select from task t where t.tenant_id = w.tenant_id and t.plan_id = w.plan_id
-                                        and t.wave_no = w.wave_no and t.state = 'queued')
-     order by w.plan_id, w.wave_no
-       for update
-)
-update wave w
-   set published_at = null, touched_at = '-infinity'
-  from spent
- where w.tenant_id = %(tenant)s and w.plan_id = spent.plan_id and w.wave_no = spent.wave_no
-
--- name: resume
--- They go on; for those that wait for a planner its message is sent next.
-with chosen as (
-    select plan_id from plan
-     where tenant_id = %(tenant)s and plan_id = any (%(plans)b::uuid[])
-       and state in ('submitted', 'planning', 'running', 'in_review') and paused_at is not null
-     order by plan_id
-       for update
-)
-update plan p
-   set paused_at = null, paused_by = null,
-       published_at = case when p.state = 'submitted' then clock_timestamp() else p.published_at end
-  from chosen
- where p.tenant_id = %(tenant)s and p.plan_id = chosen.plan_id
-returning p.plan_id, p.state
-
 -- name: lock_retried
 -- A plan of which something is tried again: one such at a time.
 select state, task_count, erased_at is not null as erased

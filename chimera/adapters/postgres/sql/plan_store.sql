@@ -9,10 +9,6 @@ values (%(tenant)s, %(plan)s, %(session_id)s, %(planner)s, %(goal)s, %(inputs)s:
 -- The plan that holds an idempotency key.
 select plan_id, request_sha256 from plan where tenant_id = %(tenant)s and idempotency_key = %(idempotency_key)s
 
--- name: mark_published
--- The planner's message is sent.
-update plan set published_at = clock_timestamp(), epoch = %(epoch)s where tenant_id = %(tenant)s and plan_id = %(plan)s
-
 -- name: begin_planning
 -- The plan's lease, unless somebody holds it, or the plan is paused or past planning.
 update plan
@@ -39,13 +35,6 @@ update plan
  where tenant_id = %(tenant)s and plan_id = %(plan)s and state = 'planning' and lease_token = %(token)s
 returning priority
 
--- name: insert_waves
--- The waves of a plan.
-insert into wave (tenant_id, plan_id, wave_no, priority, has_dependencies, task_count)
-select %(tenant)s, %(plan)s, r.wave_no, %(priority)s, r.has_dependencies, r.task_count
-  from unnest(%(wave_nos)b::int[], %(dependent)b::bool[], %(task_counts)b::int[])
-       as r (wave_no, has_dependencies, task_count)
-
 -- name: insert_tasks
 -- Tasks of a plan. Their dependencies, which few have, travel as the text of an array.
 insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, label, priority, timeout_seconds,
@@ -56,19 +45,6 @@ select %(tenant)s, %(plan)s, r.wave_no, r.ordinal, r.task_id, r.skill, r.input::
               %(labels)b::text[], %(timeouts)b::real[], %(max_attempts)b::smallint[], %(depends_on)b::text[],
               %(state_keys)b::text[])
        as r (wave_no, ordinal, task_id, skill, input, label, timeout_seconds, max_attempts, depends_on, state_key)
-
--- name: lock_plan
--- The plan's state, locked.
-select state, stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for update
-
--- name: stop
--- The plan stops: at once where it has no task yet, else when the Judge has closed what is open.
-update plan
-   set stop_state = %(end)s, stopped_by = %(actor)s, lease_token = null, lease_until = null,
-       state = case when state in ('submitted', 'planning') then %(end)s else 'stopping' end,
-       finished_at = case when state in ('submitted', 'planning') then clock_timestamp() end
- where tenant_id = %(tenant)s and plan_id = %(plan)s
-returning state
 
 -- name: plans
 -- Plans with the counts of their tasks, newest first; one, or those in a state or of a session, or all. The pause of a
@@ -113,3 +89,19 @@ select t.task_id, t.wave_no, t.ordinal, t.skill, t.state, t.attempt, t.label, t.
 select plan_id as id from plan where tenant_id = %(tenant)s and plan_id = any (%(ids)b::uuid[]) and erased_at is not null
 union all
 select task_id from task where tenant_id = %(tenant)s and task_id = any (%(ids)b::uuid[]) and erased_at is not null
+
+-- name: entries
+-- A tenant's entries after a sequence, of one plan or of all.
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
+  from audit
+ where tenant_id = %(tenant)s and seq > %(after)s and (%(plan)s::uuid is null or plan_id = %(plan)s)
+ order by seq
+ limit %(limit)s
+
+-- name: last_entries
+-- A tenant's latest entries.
+select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
+  from audit
+ where tenant_id = %(tenant)s
+ order by seq desc
+ limit %(limit)s

@@ -33,10 +33,6 @@ update task t
    and (p.deadline is null or p.deadline > clock_timestamp())
 returning t.task_id
 
--- name: lock_wave
--- The wave before its tasks, as the Judge locks them.
-select state from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s for update
-
 -- name: save
 -- The task as it is done from now on, for the one that holds its lease: it waits for an agent again. What it was
 -- before is kept, since that is what the attempts up to now were made from.

@@ -10,9 +10,9 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.policy_in_force import version_in_force
 from chimera.adapters.postgres.steps.reservations import How, accounts, settle
-from chimera.adapters.postgres.stores.checkpoint_store import Sealing
-from chimera.adapters.postgres.stores.policy_store import version_in_force
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.record import canonical_json
@@ -21,7 +21,7 @@ from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import PolicyChanged, WaveDecision
 
-_SQL = statements("decision_store")
+_SQL = statements("deciding")
 JUDGE = "judge"
 
 # The counter of a wave's row that a task in each state is counted by.
@@ -155,7 +155,7 @@ class Writing:
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return
-        plan = self._connection.execute(_SQL["lock_plan"], self._scope).fetchone()
+        plan = lock_plan(self._connection, self._wave)
         end = (plan and plan["stop_state"]) or "completed"
         settled = self._connection.execute(_SQL["settle_plan"], self._scope | {"end": end}).fetchone()
         if settled is not None:
@@ -264,6 +264,16 @@ class Writing:
 def scope_of(wave: WaveRef) -> dict[str, Any]:
     """Which wave, as the statements name it."""
     return {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+
+
+def lock_wave(connection: psycopg.Connection[DictRow], wave: WaveRef) -> None:
+    """Locks a wave: the first lock of whoever decides on its tasks or has them planned again."""
+    connection.execute(_SQL["lock_wave"], scope_of(wave))
+
+
+def lock_plan(connection: psycopg.Connection[DictRow], wave: WaveRef) -> DictRow | None:
+    """Locks the wave's plan; returns its `stop_state`."""
+    return connection.execute(_SQL["lock_plan"], scope_of(wave)).fetchone()
 
 
 def _moving(item: WaveDecision) -> str:

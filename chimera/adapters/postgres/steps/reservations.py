@@ -17,7 +17,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.stores.policy_store import in_force
+from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import (
     Account,
@@ -127,6 +127,16 @@ def look(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
 def wait_no_more(connection: Connection, tenant_id: str) -> None:
     """Lets go what waited for a budget that does not apply any more."""
     connection.execute(_SQL["wait_no_more"], {"tenant": tenant_id})
+
+
+def tenants_paused(connection: Connection) -> list[str]:
+    """Tenants, of all, with plans that a budget has paused and whose budget may have room again."""
+    return [row["tenant_id"] for row in connection.execute(_SQL["tenants_paused"])]
+
+
+def plans_in_budget(connection: Connection, tenant_id: str) -> list[UUID]:
+    """The tenant's plans that a budget has paused and that fit under it again."""
+    return [row["plan_id"] for row in connection.execute(_SQL["go_on"], {"tenant": tenant_id})]
 
 
 class _Allotting:

@@ -1,20 +1,12 @@
-"""What was read of the audit, and what was refused, in PostgreSQL."""
+"""Who read the audit, in PostgreSQL."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
-import psycopg
-from psycopg.rows import DictRow
-
-from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
-from chimera.models.audit.access import Refusals, counted, refused_event, rest_event
 from chimera.models.audit.audit import AuditEvent
 from chimera.ports import access_log as port
-
-_SQL = statements("access_log")
 
 
 class AccessLog(port.AccessLog):
@@ -26,42 +18,3 @@ class AccessLog(port.AccessLog):
     def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:  # noqa: D102  see the port
         with self._database.transaction(tenant_id) as connection:
             Head(connection, tenant_id).append([AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))])
-
-
-@contextmanager
-def refusals_noted(
-    database: Database, tenant_id: str, asked_for: str, to: str = "read", actor: str = "app"
-) -> Iterator[None]:
-    """Records that a tenant does not have what is asked for inside, where that is what it raises.
-
-    To be opened before the transaction, which is then rolled back.
-    """
-    try:
-        yield
-    except (PlanNotFound, TaskNotFound, CardNotFound):
-        with database.transaction(tenant_id) as connection:
-            _count(connection, tenant_id, refused_event(actor, asked_for, to))
-        raise
-
-
-def record_rest(connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
-    """Records how many refused attempts were only counted, once their minute is over."""
-    scope = {"tenant": tenant_id}
-    row = connection.execute(_SQL["lock_counted"], scope).fetchone()
-    if row is not None:
-        connection.execute(_SQL["forget_rest"], scope)
-        Head(connection, tenant_id).append([rest_event(Refusals.model_validate(row))])
-
-
-def _count(connection: psycopg.Connection[DictRow], tenant_id: str, event: AuditEvent) -> None:
-    scope = {"tenant": tenant_id}
-    connection.execute(_SQL["begin"], scope)
-    row = connection.execute(_SQL["lock"], scope).fetchone()
-    if row is None:
-        return  # there is no such tenant, and so nobody's audit to write to
-    now = row.pop("now")
-    earlier = Refusals.model_validate(row) if row["recorded"] else None
-    count, events = counted(earlier, now, event)
-    connection.execute(_SQL["write"], scope | count.model_dump())
-    if events:
-        Head(connection, tenant_id).append(events)

@@ -12,9 +12,9 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps import reservations
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.stores.access_log import refusals_noted
-from chimera.adapters.postgres.stores.plan_store import not_found
-from chimera.adapters.postgres.stores.policy_store import in_force
+from chimera.adapters.postgres.steps.plan_rows import not_found
+from chimera.adapters.postgres.steps.policy_in_force import in_force
+from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import Account, Sum, account_name, with_allowed
 from chimera.models.gate.policy import Budget

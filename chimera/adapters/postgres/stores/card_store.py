@@ -11,11 +11,11 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.steps.deciding import PlanStopped, Writing, scope_of
+from chimera.adapters.postgres.steps.deciding import PlanStopped, Writing, lock_wave, scope_of
+from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
+from chimera.adapters.postgres.steps.refusals import refusals_noted
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
-from chimera.adapters.postgres.stores.access_log import refusals_noted
-from chimera.adapters.postgres.stores.checkpoint_store import Sealing
-from chimera.adapters.postgres.stores.policy_store import in_force, version_in_force
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
@@ -30,8 +30,6 @@ from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
 from chimera.ports.decision_store import PolicyChanged, WaveDecision
 
 _SQL = statements("card_store")
-# How a wave is locked is the decisions' matter: both wait for each other.
-_LOCK_WAVE = statements("decision_store")["lock_wave"]
 
 
 class CardStore(port.CardStore):
@@ -133,7 +131,7 @@ class _Card:
             raise _not_found(tenant_id, card_id)
         self._wave = WaveRef(tenant_id=tenant_id, **place)
         if deciding:
-            connection.execute(_LOCK_WAVE, scope_of(self._wave))
+            lock_wave(connection, self._wave)
             failpoint(Failpoint.REVIEW_LOCKED, tenant_id)
         connection.execute(_SQL["lock"], self._scope)
         self.row = self._read()

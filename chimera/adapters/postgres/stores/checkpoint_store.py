@@ -2,11 +2,8 @@
 
 from datetime import datetime
 
-import psycopg
-from psycopg.rows import DictRow
-
 from chimera.adapters.postgres.database import Database, statements
-from chimera.errors import AuditUnavailable
+from chimera.adapters.postgres.steps.sealing import first_unsealed
 from chimera.models.audit.audit import NO_ENTRIES, ChainHead
 from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.ports import checkpoint_store as port
@@ -63,33 +60,9 @@ class CheckpointStore(port.CheckpointStore):
 
     def unsealed_since(self, tenant_id: str) -> datetime | None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
-            row = connection.execute(_SQL["unsealed"], {"tenant": tenant_id, "seconds": 0.0}).fetchone()
-            return row["at"] if row else None
+            first = first_unsealed(connection, tenant_id, older_than_seconds=0.0)
+            return first["at"] if first else None
 
     def mark_kept(self, tenant_id: str, number: int) -> None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["mark_kept"], {"tenant": tenant_id, "number": number})
-
-
-class Sealing:
-    """What a deciding transaction asks: whether checkpoints seal the audit, so that nothing is decided unaudited."""
-
-    def __init__(self, limit_seconds: float, places: str) -> None:
-        """How long an entry may wait to be sealed; and the places, for messages."""
-        self._limit_seconds = limit_seconds
-        self._places = places
-
-    def refuse_unsealed(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
-        """Returns where the tenant's entries are sealed, or not late.
-
-        Raises:
-            AuditUnavailable: one is; the message says since when, and what to do.
-        """
-        values = {"tenant": tenant_id, "seconds": self._limit_seconds}
-        row = connection.execute(_SQL["unsealed"], values).fetchone()
-        if row is not None:
-            raise AuditUnavailable(
-                f"nothing is decided for tenant {tenant_id!r}: its audit is not sealed since {row['at'].isoformat()} "
-                f"(entry {row['seq']}; {self._limit_seconds:g} s at most), because no checkpoint reaches "
-                f"{self._places}. `chimera doctor` says why; once that is mended, what waits is decided by itself"
-            )

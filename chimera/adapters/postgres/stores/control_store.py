@@ -10,8 +10,17 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.stores.access_log import refusals_noted
-from chimera.adapters.postgres.stores.plan_store import TASKS_PER_INSERT, array_text, not_found, wave_columns
+from chimera.adapters.postgres.steps.plan_rows import (
+    TASKS_PER_INSERT,
+    array_text,
+    insert_waves,
+    not_found,
+    plan_changes,
+    plan_event,
+    record,
+    resume_plans,
+)
+from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.ids import IdKind, format_id
@@ -21,7 +30,6 @@ from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
 
 _SQL = statements("control_store")
-_PLAN_SQL = statements("plan_store")
 
 Connection = psycopg.Connection[DictRow]
 
@@ -37,13 +45,13 @@ class ControlStore(port.ControlStore):
     ) -> list[PlanChange]:
         values = {"tenant": tenant_id, "session_id": session_id, "end": end, "actor": actor, "limit": limit}
         with self._database.transaction(tenant_id) as connection:
-            changes = _changes(connection.execute(_SQL["stop_open"], values))
+            changes = plan_changes(connection.execute(_SQL["stop_open"], values))
             events: list[AuditEvent] = []
             for change in changes:
-                events.append(_event(f"plan.{end}_asked", actor, change.plan_id))
+                events.append(plan_event(f"plan.{end}_asked", actor, change.plan_id))
                 if change.state is end:
-                    events.append(_event(f"plan.{end}", actor, change.plan_id))
-            _record(connection, tenant_id, events)
+                    events.append(plan_event(f"plan.{end}", actor, change.plan_id))
+            record(connection, tenant_id, events)
         return changes
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
@@ -124,25 +132,14 @@ def _scope(
 
 
 def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
-    changes = _changes(connection.execute(_SQL["pause"], scope | {"actor": actor}), paused=True)
-    _record(connection, scope["tenant"], [_event("plan.paused", actor, change.plan_id) for change in changes])
+    changes = plan_changes(connection.execute(_SQL["pause"], scope | {"actor": actor}), paused=True)
+    record(connection, scope["tenant"], [plan_event("plan.paused", actor, change.plan_id) for change in changes])
     return changes
 
 
 def _resume(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
     plans = [row["plan_id"] for row in connection.execute(_SQL["paused"], scope)]
     return resume_plans(connection, scope["tenant"], plans, actor)
-
-
-def resume_plans(connection: Connection, tenant_id: str, plans: list[UUID], actor: str) -> list[PlanChange]:
-    """Has these plans go on, in this transaction; returns those that were paused."""
-    if not plans:
-        return []
-    values = {"tenant": tenant_id, "plans": plans}
-    connection.execute(_SQL["unsend_waves"], values)
-    changes = _changes(connection.execute(_SQL["resume"], values))
-    _record(connection, tenant_id, [_event("plan.resumed", actor, change.plan_id) for change in changes])
-    return changes
 
 
 def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState:
@@ -162,10 +159,10 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
         "retry_of": retry.plan_id.hex,
         "retried": sorted(retry.kinds),
     }
-    events = [_event("plan.submitted", retry.actor, made.plan_id, facts)]
+    events = [plan_event("plan.submitted", retry.actor, made.plan_id, facts)]
     if made.placed:
         scope = {"tenant": tenant_id, "plan": made.plan_id, "priority": plan["priority"]}
-        connection.execute(_PLAN_SQL["insert_waves"], scope | wave_columns(made.waves))
+        insert_waves(connection, scope, made.waves)
         for start in range(0, len(made.placed), TASKS_PER_INSERT):
             rows = [
                 (wave_no, copy.ordinal, copy.task_id, copy.parent_task_id, array_text(copy.depends_on))
@@ -174,7 +171,7 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
             arrays = columns(rows, "wave_nos ordinals task_ids parents depends_on")
             connection.execute(_SQL["copy_tasks"], values | arrays)
         facts = {"tasks": len(made.placed), "waves": len(made.waves)}
-        events.append(_event("plan.planned", retry.actor, made.plan_id, facts))
+        events.append(plan_event("plan.planned", retry.actor, made.plan_id, facts))
     head.append(events)
     return state
 
@@ -193,18 +190,3 @@ def _as_it_stands(connection: Connection, tenant_id: str, plan_id: UUID, asked: 
     if state not in OPEN:
         raise PlanAlreadyEnded(f"the plan is {state} already: it cannot be {asked}")
     return PlanChange(plan_id=plan_id, state=state, paused=row["paused"])
-
-
-def _changes(cursor: psycopg.Cursor[DictRow], *, paused: bool = False) -> list[PlanChange]:
-    """In the order of the plans: an UPDATE returns its rows in any."""
-    changes = [PlanChange(plan_id=row["plan_id"], state=PlanState(row["state"]), paused=paused) for row in cursor]
-    return sorted(changes, key=lambda change: change.plan_id)
-
-
-def _event(kind: str, actor: str, plan_id: UUID, facts: dict[str, Any] | None = None) -> AuditEvent:
-    return AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts=facts or {})
-
-
-def _record(connection: Connection, tenant_id: str, events: list[AuditEvent]) -> None:
-    if events:
-        Head(connection, tenant_id).append(events)

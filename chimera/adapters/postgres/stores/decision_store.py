@@ -5,10 +5,18 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.deciding import JUDGE, PlanStopped, Writing, found_in, scope_of
+from chimera.adapters.postgres.steps.deciding import (
+    JUDGE,
+    PlanStopped,
+    Writing,
+    found_in,
+    lock_plan,
+    lock_wave,
+    scope_of,
+)
+from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
-from chimera.adapters.postgres.stores.checkpoint_store import Sealing
-from chimera.adapters.postgres.stores.policy_store import in_force, version_in_force
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.gate import stopped
 from chimera.models.work.decision import Decision
@@ -62,7 +70,7 @@ class DecisionStore(port.DecisionStore):
 
     def _decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["lock_wave"], scope_of(wave))
+            lock_wave(connection, wave)
             failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
             writing = Writing(connection, wave, self._sealing)
             decisions = writing.write_state(decisions)
@@ -88,8 +96,8 @@ class DecisionStore(port.DecisionStore):
 
     def stop_wave(self, wave: WaveRef) -> None:  # noqa: D102
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["lock_wave"], scope_of(wave))
-            plan = connection.execute(_SQL["lock_plan"], scope_of(wave)).fetchone()
+            lock_wave(connection, wave)
+            plan = lock_plan(connection, wave)
             if plan is None or plan["state"] != "stopping":
                 return
             ruling = stopped(TaskState(plan["stop_state"]))

@@ -8,8 +8,8 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.stores.access_log import refusals_noted
-from chimera.adapters.postgres.stores.plan_store import not_found
+from chimera.adapters.postgres.steps.plan_rows import not_found
+from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import Conflict, TaskNotFound
 from chimera.models.audit.erasure import Erased, Erasure, erased_events
 from chimera.models.ids import IdKind, format_id

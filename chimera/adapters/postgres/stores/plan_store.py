@@ -9,24 +9,29 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.steps.chain import Head, entry
-from chimera.adapters.postgres.stores.access_log import refusals_noted
-from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound
+from chimera.adapters.postgres.steps.plan_rows import (
+    TASKS_PER_INSERT,
+    array_text,
+    insert_waves,
+    mark_plan_published,
+    not_found,
+    stop_plan,
+)
+from chimera.adapters.postgres.steps.refusals import refusals_noted
+from chimera.errors import IdempotencyConflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
-from chimera.models.work.plan import ENDED, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.plan import Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.work.task import Task
 from chimera.models.work.wave import Wave
 from chimera.ports import plan_store as port
 from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
 
 _SQL = statements("plan_store")
-_AUDIT_SQL = statements("chain")
 
-# Tasks in one INSERT: enough to make the statement's own cost small, few enough to build in a few MB.
-TASKS_PER_INSERT = 1000
 _PLANNER = "planner"
 _COUNTS = frozenset(PlanCounts.model_fields)
 
@@ -65,7 +70,7 @@ class PlanStore(port.PlanStore):
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
-            connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "plan": plan_id, "epoch": epoch})
+            mark_plan_published(connection, tenant_id, plan_id, epoch)
 
     def begin_planning(  # noqa: D102
         self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
@@ -103,7 +108,7 @@ class PlanStore(port.PlanStore):
                 return False
             scope["priority"] = plan["priority"]
             if tasks:
-                connection.execute(_SQL["insert_waves"], scope | wave_columns(waves))
+                insert_waves(connection, scope, waves)
             failpoint(Failpoint.PLANNER_WAVES_WRITTEN, tenant_id)
             for start in range(0, len(tasks), TASKS_PER_INSERT):
                 chunk = tasks[start : start + TASKS_PER_INSERT]
@@ -130,27 +135,9 @@ class PlanStore(port.PlanStore):
         return True
 
     def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102
-        scope = {"tenant": tenant_id, "plan": plan_id}
         asked_for, to = format_id(IdKind.PLAN, plan_id), "cancel" if end is PlanState.CANCELLED else "stop"
-        with (
-            refusals_noted(self._database, tenant_id, asked_for, to, actor),
-            self._database.transaction(tenant_id) as connection,
-        ):
-            row = connection.execute(_SQL["lock_plan"], scope).fetchone()
-            if row is None:
-                raise not_found(tenant_id, plan_id)
-            state = PlanState(row["state"])
-            if state is end or row["stop_state"] == end:
-                return state
-            if state in ENDED or state is PlanState.STOPPING:
-                raise PlanAlreadyEnded(f"the plan is {state} already: it cannot be {end}")
-            stopped = connection.execute(_SQL["stop"], scope | {"end": end, "actor": actor}).fetchone()
-            assert stopped is not None
-            state = PlanState(stopped["state"])
-            kinds = [f"plan.{end}_asked", *([f"plan.{end}"] if state is end else [])]
-            events = [AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts={}) for kind in kinds]
-            Head(connection, tenant_id).append(events)
-        return state
+        with refusals_noted(self._database, tenant_id, asked_for, to, actor):
+            return stop_plan(self._database, tenant_id, plan_id, end, actor)
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102
         with refusals_noted(self._database, tenant_id, format_id(IdKind.PLAN, plan_id)):
@@ -183,11 +170,11 @@ class PlanStore(port.PlanStore):
     def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:  # noqa: D102
         values = {"tenant": tenant_id, "plan": plan_id, "after": after, "limit": limit}
         with self._database.transaction(tenant_id) as connection:
-            return [entry(row) for row in connection.execute(_AUDIT_SQL["entries"], values)]
+            return [entry(row) for row in connection.execute(_SQL["entries"], values)]
 
     def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
-            rows = connection.execute(_AUDIT_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
+            rows = connection.execute(_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
             return [entry(row) for row in rows][::-1]
 
     def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:  # noqa: D102
@@ -237,17 +224,6 @@ def _plan(row: DictRow) -> Plan:
     return Plan.model_validate(rest | {"counts": counts}, strict=False)
 
 
-def wave_columns(waves: Sequence[Wave]) -> dict[str, list[Any]]:
-    """Waves as `insert_waves` takes them."""
-    rows = [(wave.wave_no, wave.has_dependencies, wave.task_count) for wave in waves]
-    return columns(rows, "wave_nos dependent task_counts")
-
-
-def array_text(ids: Sequence[UUID]) -> str | None:
-    """Dependencies as PostgreSQL writes an array: an array of arrays of different lengths cannot be sent."""
-    return f"{{{','.join(map(str, ids))}}}" if ids else None
-
-
 def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
     rows = [
         (
@@ -268,8 +244,3 @@ def _task_columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
         rows,
         "wave_nos ordinals task_ids skills inputs labels timeouts max_attempts depends_on state_keys",
     )
-
-
-def not_found(tenant_id: str, plan_id: UUID) -> PlanNotFound:
-    """That the tenant has no such plan."""
-    return PlanNotFound(f"tenant {tenant_id!r} has no plan pl_{plan_id.hex}")

@@ -1,17 +1,16 @@
 """Policies, in PostgreSQL."""
 
 from datetime import datetime
-from functools import lru_cache
 from uuid import UUID
 
-import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
 from chimera.models.audit.audit import AuditEvent
-from chimera.models.gate.policy import BUILT_IN, Policy, PolicyInForce, parse_policy, version_name
+from chimera.models.gate.policy import Policy, PolicyInForce, version_name
 from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import Judged, PolicyVersion
@@ -88,18 +87,6 @@ class PolicyStore(port.PolicyStore):
             return [_judged(row) for row in connection.execute(_SQL["judged"], values)]
 
 
-def in_force(connection: psycopg.Connection[DictRow], tenant_id: str) -> PolicyInForce:
-    """The policy that applies to a tenant, read in this transaction."""
-    row = connection.execute(_SQL["in_force"], {"tenant": tenant_id}).fetchone()
-    return _in_force(row["body"], row["number"], row["own"]) if row else BUILT_IN
-
-
-def version_in_force(connection: psycopg.Connection[DictRow], tenant_id: str) -> str:
-    """How decisions name the policy that applies to a tenant."""
-    row = connection.execute(_SQL["in_force_version"], {"tenant": tenant_id}).fetchone()
-    return version_name(row["name"], row["number"], row["sha256"]) if row else BUILT_IN.version
-
-
 def _judged(row: DictRow) -> Judged:
     ruling = {name: row.pop(name) for name in ("plan_id", "verdict", "final")}
     return Judged(
@@ -110,8 +97,3 @@ def _judged(row: DictRow) -> Judged:
         final=ruling["final"],
         staged=None if row["outcome"] is None else staged(row),
     )
-
-
-@lru_cache(maxsize=1000)
-def _in_force(body: str, number: int, own: bool) -> PolicyInForce:
-    return PolicyInForce(policy=parse_policy(body), number=number, own=own)

@@ -8,6 +8,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.deciding import lock_wave
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256
@@ -29,7 +30,7 @@ class ReplanStore(port.ReplanStore):
     def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:  # noqa: D102
         values = _scope(wave) | {"token": lease_token, "seconds": lease_seconds}
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["lock_wave"], _scope(wave))
+            lock_wave(connection, wave)
             row = connection.execute(_SQL["begin"], values).fetchone()
             if row is None:
                 return None
@@ -51,7 +52,7 @@ class ReplanStore(port.ReplanStore):
         values |= {"skill": replanned.skill, "input": replanned.input}
         answer = {"skill": replanned.skill, "input_sha256": sha256(replanned.input).hex()}
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["lock_wave"], _scope(wave))
+            lock_wave(connection, wave)
             saved = _answered(connection, wave, task_id, connection.execute(_SQL["save"], values), "task", answer)
             if saved:
                 connection.execute(_SQL["send_wave"], _scope(wave))
@@ -70,7 +71,7 @@ class ReplanStore(port.ReplanStore):
         values = _held(wave, task_id, lease_token) | {"seconds": seconds}
         why = {"failure": failure, "again": True}
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["lock_wave"], _scope(wave))
+            lock_wave(connection, wave)
             connection.execute(_SQL["look_sooner"], values)
             return _answered(connection, wave, task_id, connection.execute(_SQL["postpone"], values), "failed", why)
 

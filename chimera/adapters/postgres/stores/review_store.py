@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.stores.access_log import refusals_noted
+from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import CardNotFound
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id

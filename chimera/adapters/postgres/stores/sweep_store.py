@@ -5,10 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.adapters.postgres.steps import reservations
+from chimera.adapters.postgres.steps.plan_rows import mark_plan_published, resume_plans, stop_plan
+from chimera.adapters.postgres.steps.refusals import record_rest, tenants_with_rest
 from chimera.adapters.postgres.steps.reservations import How, settle
-from chimera.adapters.postgres.stores.access_log import record_rest
-from chimera.adapters.postgres.stores.control_store import resume_plans
-from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
@@ -19,8 +19,6 @@ from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 
 _SQL = statements("sweep_store")
-_ACCESS_SQL = statements("access_log")
-_BUDGET_SQL = statements("reservations")
 _SWEEP = "sweep"
 
 # A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.
@@ -33,13 +31,12 @@ class SweepStore(port.SweepStore):
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._plans = PlanStore(database)
 
     def expire_plans(self) -> list[PlanRef]:  # noqa: D102  see the port
         stopped: list[PlanRef] = []
         for plan in self._refs("expired_plans"):
             try:
-                state = self._plans.stop(plan.tenant_id, plan.plan_id, PlanState.EXPIRED, _SWEEP)
+                state = stop_plan(self._database, plan.tenant_id, plan.plan_id, PlanState.EXPIRED, _SWEEP)
             except PlanAlreadyEnded:
                 continue  # it ended between the two transactions
             if state is PlanState.STOPPING:
@@ -81,7 +78,8 @@ class SweepStore(port.SweepStore):
         return bool(needs["free"])
 
     def mark_published(self, plan: PlanRef, epoch: str) -> None:  # noqa: D102
-        self._plans.mark_published(plan.tenant_id, plan.plan_id, epoch)
+        with self._database.transaction(plan.tenant_id) as connection:
+            mark_plan_published(connection, plan.tenant_id, plan.plan_id, epoch)
 
     def stopping(self) -> list[PlanRef]:  # noqa: D102
         return self._refs("stopping")
@@ -98,7 +96,7 @@ class SweepStore(port.SweepStore):
     def keep_audit(self) -> None:  # noqa: D102
         with self._database.transaction() as connection:
             connection.execute(_SQL["make_audit_partitions"])
-            tenants = [row["tenant_id"] for row in connection.execute(_ACCESS_SQL["uncounted_tenants"])]
+            tenants = tenants_with_rest(connection)
         for tenant_id in tenants:
             with self._database.transaction(tenant_id) as connection:
                 record_rest(connection, tenant_id)
@@ -109,11 +107,11 @@ class SweepStore(port.SweepStore):
 
     def resume_in_budget(self) -> list[PlanRef]:  # noqa: D102
         with self._database.transaction() as connection:
-            tenants = [row["tenant_id"] for row in connection.execute(_BUDGET_SQL["tenants_paused"])]
+            tenants = reservations.tenants_paused(connection)
         resumed: list[PlanRef] = []
         for tenant_id in tenants:
             with self._database.transaction(tenant_id) as connection:
-                plans = [row["plan_id"] for row in connection.execute(_BUDGET_SQL["go_on"], {"tenant": tenant_id})]
+                plans = reservations.plans_in_budget(connection, tenant_id)
                 changes = resume_plans(connection, tenant_id, plans, ACTOR)
             resumed += [PlanRef(tenant_id=tenant_id, plan_id=change.plan_id) for change in changes]
         return resumed
