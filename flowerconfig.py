@@ -5,8 +5,8 @@ from typing import Any
 
 address = os.environ.get("CHIMERA_FLOWER_ADDRESS", "127.0.0.1")
 port = int(os.environ.get("CHIMERA_FLOWER_PORT", "5555"))
-# user:password, without a default: Flower does not start open.
-basic_auth = [os.environ["CHIMERA_FLOWER_BASIC_AUTH"]]
+# user:password, without a default: Chimera refuses to start Flower open.
+basic_auth = [os.environ.get("CHIMERA_FLOWER_BASIC_AUTH", "")]
 # Plans are cancelled and workers stopped where it is decided who may: not here.
 read_only = True
 enable_events = True

@@ -3,13 +3,14 @@
 from celery.signals import setup_logging
 
 from chimera import logs
-from chimera.adapters.celery import children
+from chimera.adapters.celery import children, flower
 from chimera.bootstrap import celery_app, services
 from chimera.errors import ChimeraError
 from chimera.settings import settings
 
 try:
     app = celery_app()
+    flower.connect()
     children.connect(lambda: services().drain(), settings().max_child_memory_bytes)
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
