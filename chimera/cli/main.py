@@ -12,10 +12,11 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, chaos, database, demo, doctor, policy, state, tenant, version
+from chimera.cli import agents, chaos, database, demo, policy, state, tenant, version
 from chimera.cli.audit import audit
 from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
+from chimera.cli.doctor import doctor
 from chimera.cli.judge import judge
 from chimera.cli.output import harmless_streams, say
 from chimera.cli.plan import plan

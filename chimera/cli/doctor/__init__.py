@@ -1,0 +1,1 @@
+"""`chimera doctor`, a module for each thing that it looks at."""
