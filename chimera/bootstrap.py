@@ -31,6 +31,7 @@ from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
+from chimera.adapters.postgres.stores.task_store import TaskStore
 from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.postgres.stores.verdict_store import VerdictStore
 from chimera.adapters.postgres.stores.wave_store import WaveStore
@@ -51,6 +52,7 @@ from chimera.ports.llm import Llm
 from chimera.ports.plan_store import PlanStore as PlanStorePort
 from chimera.ports.policy_store import PolicyStore as PolicyStorePort
 from chimera.ports.state_store import StateStore as StateStorePort
+from chimera.ports.task_store import TaskStore as TaskStorePort
 from chimera.ports.tenant_store import TenantStore as TenantStorePort
 from chimera.registration import CATALOGUE
 from chimera.services.agent_slots import AgentSlots
@@ -103,6 +105,11 @@ class Services:
     def states(self) -> StateStorePort:
         """Shared state to read; role app."""
         return StateStore(self._app_database)
+
+    @cached_property
+    def tasks(self) -> TaskStorePort:
+        """Tasks to look at; role app."""
+        return TaskStore(self._app_database)
 
     @cached_property
     def access(self) -> AccessLogPort:

@@ -62,7 +62,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "policy": "budgeted number tenant_id",
         },
         "insert": {"result": ALL, "stale_result": ALL},
-        "update": {"task": "agent_id attempt lease_token lease_until state state_version"},
+        "update": {"task": "agent_id attempt lease_token lease_until started_at state state_version"},
     },
     "judge": {
         "select": {
@@ -83,8 +83,8 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
             "wave": ALL,
-            "task": "degraded_from feedback lease_token lease_until lost over_budget replan replan_tries replans "
-            "reserved_for reserved_on reserved_tokens reserved_usd skill spent_tokens spent_usd state",
+            "task": "degraded_from feedback finished_at lease_token lease_until lost over_budget replan replan_tries "
+            "replans reserved_for reserved_on reserved_tokens reserved_usd skill spent_tokens spent_usd state",
             "budget": "limit_tokens limit_usd overrun_tokens overrun_usd reserved_tokens reserved_usd spent_tokens "
             "spent_usd",
             "audit_head": "hash seq",

@@ -19,6 +19,7 @@ from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
+from chimera.adapters.postgres.stores.task_store import TaskStore
 from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.postgres.stores.verdict_store import VerdictStore
 from chimera.adapters.postgres.stores.wave_store import WaveStore
@@ -40,6 +41,7 @@ from chimera.ports import (
     review_store,
     state_store,
     sweep_store,
+    task_store,
     tenant_store,
     verdict_store,
     wave_store,
@@ -61,6 +63,7 @@ from tests.fakes import (
     FakeReviewStore,
     FakeStateStore,
     FakeSweepStore,
+    FakeTaskStore,
     FakeTenantStore,
     FakeVerdictStore,
     FakeWaveStore,
@@ -88,6 +91,7 @@ class World(ABC):
     policy_changes: policy_store.PolicyStore
     replans: replan_store.ReplanStore
     states: state_store.StateStore
+    tasks: task_store.TaskStore
     access: access_log.AccessLog
     erasures: erasure_store.ErasureStore
     checkpoints: checkpoint_store.CheckpointStore
@@ -137,6 +141,7 @@ class FakeWorld(World):
             policy_changes=FakePolicyStore(self.database),
             replans=FakeReplanStore(self.database),
             states=FakeStateStore(self.database),
+            tasks=FakeTaskStore(self.database),
             access=FakeAccessLog(self.database),
             erasures=FakeErasureStore(self.database),
             checkpoints=FakeCheckpointStore(self.database),
@@ -211,6 +216,7 @@ class PostgresWorld(World):
             policy_changes=PolicyStore(owner),
             replans=ReplanStore(app),
             states=StateStore(app),
+            tasks=TaskStore(app),
             access=AccessLog(app),
             erasures=ErasureStore(owner),
             checkpoints=CheckpointStore(judge),

@@ -18,6 +18,7 @@ from tests.fakes.replan_store import FakeReplanStore
 from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
+from tests.fakes.task_store import FakeTaskStore
 from tests.fakes.tenant_store import FakeTenantStore
 from tests.fakes.verdict_store import FakeVerdictStore
 from tests.fakes.wave_store import FakeWaveStore
@@ -43,6 +44,7 @@ __all__ = [
     "FakeReviewStore",
     "FakeStateStore",
     "FakeSweepStore",
+    "FakeTaskStore",
     "FakeTenantStore",
     "FakeVerdictStore",
     "FakeWaveStore",

@@ -169,7 +169,7 @@ class FakeControlStore(port.ControlStore):
             tried = database.tasks[tenant_id, copy.parent_task_id]
             old = tried.task.model_copy(update={"skill": tried.degraded_from or tried.task.skill})
             place = {"plan_id": made.plan_id, "wave_no": wave_no} | copy.model_dump(exclude={"depth"})
-            database.tasks[tenant_id, copy.task_id] = TaskRow(old.model_copy(update=place))
+            database.tasks[tenant_id, copy.task_id] = TaskRow(old.model_copy(update=place), database.now())
         facts: dict[str, object] = {"retry_of": row.plan_id.hex, "retried": sorted(retry.kinds)}
         self._record(new, retry.actor, "plan.submitted", facts)
         if made.placed:

@@ -77,8 +77,12 @@ class WaveRow:
 @dataclass
 class TaskRow:
     task: Task
+    created_at: datetime
     state: TaskState = TaskState.QUEUED
     attempt: int = 0
+    # When an agent first took it, and when it ended.
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
     lost: int = 0
     agent_id: UUID | None = None
     lease: Lease | None = None

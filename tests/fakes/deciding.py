@@ -13,7 +13,7 @@ from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.plan import PlanState
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
-from chimera.models.work.task import TaskState
+from chimera.models.work.task import TERMINAL, TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import WaveDecision
 from tests.fakes import budgeting
@@ -99,6 +99,7 @@ class FakeDeciding:
         elif row.state is TaskState.STAGED:
             budgeting.settle(self._database, row, budgeting.reported(self._database, row))
         row.state = ruling.next_state
+        row.finished_at = self._database.now() if ruling.next_state in TERMINAL else None
         row.lease = None
         if ruling.next_state is TaskState.QUEUED:
             self._send_back(row, ruling)

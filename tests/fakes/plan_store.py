@@ -106,7 +106,7 @@ class FakePlanStore(port.PlanStore):
                 touched_at=database.now(),
             )
         for task in tasks:
-            database.tasks[tenant_id, task.task_id] = TaskRow(task)
+            database.tasks[tenant_id, task.task_id] = TaskRow(task, database.now())
         return True
 
     def fail_plan(self, tenant_id: str, plan_id: UUID, lease_token: UUID, failure: PlanFailure) -> bool:

@@ -29,6 +29,7 @@ class FakeWorkStore(port.WorkStore):
         for row in free:
             row.state = TaskState.RUNNING
             row.attempt += 1
+            row.started_at = row.started_at or database.now()
             row.agent_id = agent_id
             row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
             row.state_version = self._version_of(row)
@@ -50,6 +51,7 @@ class FakeWorkStore(port.WorkStore):
             if row.task.task_id in task_ids and row.lease is not None and row.lease.token == lease_token:
                 row.state, row.lease = TaskState.QUEUED, None
                 row.attempt -= 1
+                row.started_at = row.started_at if row.attempt else None
 
     def stage(self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]) -> int:
         database = self._database.opened()

@@ -31,6 +31,7 @@ from tests.fakes import (
     FakeReplanStore,
     FakeReviewStore,
     FakeStateStore,
+    FakeTaskStore,
     FakeTenantStore,
     FakeVerdictStore,
     FakeWaveStore,
@@ -79,6 +80,10 @@ class FakeServices(Services):
     @cached_property
     def plans(self) -> FakePlanStore:
         return FakePlanStore(self.database)
+
+    @cached_property
+    def tasks(self) -> FakeTaskStore:
+        return FakeTaskStore(self.database)
 
     @cached_property
     def access(self) -> FakeAccessLog:

@@ -84,7 +84,7 @@ update review_card
 
 -- name: move_task
 -- The card's task to where the person sends it.
-update task set state = %(state)s
+update task set state = %(state)s, finished_at = clock_timestamp()
  where tenant_id = %(tenant)s and task_id = %(task)s and state = 'in_review'
 
 -- name: plan

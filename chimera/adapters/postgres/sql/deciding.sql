@@ -24,7 +24,7 @@ returning t.task_id, t.replan is not null as asked
 -- name: end_given_up
 -- Tasks that their planner gave up to their end.
 update task
-   set state = %(state)s
+   set state = %(state)s, finished_at = clock_timestamp()
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s and state = 'queued'
    and replan in ('given_up', 'failed')
@@ -34,7 +34,8 @@ returning task_id, false as asked
 -- Tasks to where their decisions send them, if they are still where the decisions found them. By plan and wave
 -- first: an index that holds a wave together, and the planner needs no statistics to choose it.
 update task
-   set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null
+   set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null,
+       finished_at = case when %(state)s not in ('queued', 'in_review') then clock_timestamp() end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s
    and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp() or over_budget is not null)

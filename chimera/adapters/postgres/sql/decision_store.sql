@@ -46,7 +46,7 @@ select w.wave_no
 -- name: stop_tasks
 -- Every open task of a wave to where its plan ends; returns where each was.
 update task t
-   set state = %(end)s, lease_token = null, lease_until = null
+   set state = %(end)s, lease_token = null, lease_until = null, finished_at = clock_timestamp()
   from (select task_id, state from task
          where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
            and state in ('queued', 'running', 'staged', 'in_review')

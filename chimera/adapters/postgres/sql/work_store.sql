@@ -29,6 +29,7 @@ with free as (
 update task t
    set state = 'running', attempt = t.attempt + 1, agent_id = %(agent)s, lease_token = %(token)s,
        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
+       started_at = coalesce(t.started_at, clock_timestamp()),
        state_version = case when t.state_key is not null then coalesce(
            (select s.version from state s where s.tenant_id = t.tenant_id and s.key = t.state_key), 0) end
   from free
@@ -58,7 +59,8 @@ returning p.paused_at is null as may_start
 -- name: release
 -- Tasks that were claimed and not started go back to the queue, their attempt unused.
 update task
-   set state = 'queued', attempt = attempt - 1, lease_token = null, lease_until = null
+   set state = 'queued', attempt = attempt - 1, lease_token = null, lease_until = null,
+       started_at = case when attempt > 1 then started_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
 

@@ -1,0 +1,28 @@
+"""Tasks as people look at them: the store in the role `app`."""
+
+from typing import Protocol
+from uuid import UUID
+
+from chimera.models.work.history import TaskStanding
+from chimera.models.work.task import TaskState
+
+
+class TaskStore(Protocol):
+    """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
+
+    def list_tasks(
+        self,
+        tenant_id: str,
+        *,
+        plan_id: UUID | None = None,
+        state: TaskState | None = None,
+        skill: str | None = None,
+        after: UUID | None = None,
+        limit: int,
+    ) -> list[TaskStanding]:
+        """Tasks of the latest plans first, in each in the order of its waves; with `after`, those behind that task.
+
+        Raises:
+            TaskNotFound: the tenant has no task `after`.
+        """
+        ...
