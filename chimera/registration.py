@@ -37,11 +37,12 @@ def skill(
         function: the function, where the decorator is used without arguments.
         name: what tasks call it; the function's name where it is not given.
         max_batch: tasks that one message may carry: 1 for calls of seconds, hundreds for calls of milliseconds.
-        timeout_seconds: how long one call may take.
+        timeout_seconds: how long one call may take; at most 3540, which is 59 minutes.
         max_attempts: attempts at a task before it is given up, where a failure may be tried again.
 
     Raises:
-        InvalidInput: the signature cannot become a JSON Schema, or another skill has the name.
+        InvalidInput: the signature cannot become a JSON Schema, another skill has the name, or no task can have these
+            limits.
     """
 
     def register(function: Callable[..., Any]) -> Skill[..., Any]:
@@ -73,7 +74,8 @@ def planner(function: Callable[..., Iterable[TaskSpec]] | None = None, /, *, nam
         name: what plans call it; the function's name where it is not given.
 
     Raises:
-        InvalidInput: the signature cannot become a JSON Schema, or another planner has the name.
+        InvalidInput: the signature cannot become a JSON Schema, it is async or returns None, or another planner has
+            the name.
     """
 
     def register(function: Callable[..., Iterable[TaskSpec]]) -> Planner[...]:

@@ -1,11 +1,13 @@
 """Turning a plan into tasks and waves."""
 
+import inspect
 import threading
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
+from types import CodeType
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,7 +20,7 @@ from chimera.models.budget.estimate import PlannedTask
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import PLANNING_LEASE_SECONDS
 from chimera.models.work.plan import PlanFailure
-from chimera.models.work.skill import Catalogue, Skill, describe
+from chimera.models.work.skill import Catalogue, Planner, Skill, describe
 from chimera.models.work.task import Task, TaskSpec
 from chimera.models.work.wave import lay_out
 from chimera.ports.clock import Clock
@@ -180,7 +182,8 @@ class PlannerService:
     def _specs(self, job: PlanningJob) -> Iterable[TaskSpec]:
         """What the planner yields, with anything it raises turned into the plan's failure."""
         try:
-            for spec in self._catalogue.planner(job.planner).specs(job.goal, job.inputs):
+            planner = self._catalogue.planner(job.planner)
+            for spec in _checked_tasks(planner, planner.specs(job.goal, job.inputs)):
                 yield checked_spec(spec)
         except (PlanRejected, GeneratorExit, TimeIsUp):
             raise
@@ -189,8 +192,8 @@ class PlannerService:
         except InvalidInput as exc:
             raise PlanRejected("invalid_inputs", str(exc)) from exc
         except BaseException as exc:
-            where = traceback.extract_tb(exc.__traceback__)[-1]
-            message = f"{describe_exception(exc)} ({where.name}, line {where.lineno})"
+            what = f"{type(exc).__name__}: {describe(exc)}" if isinstance(exc, ValidationError) else None
+            message = f"{what or describe_exception(exc)} ({_line(planner, exc)})"
             raise PlanRejected("planner_raised", message) from exc
 
     def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[Draft, ...]) -> Draft:
@@ -252,6 +255,37 @@ def checked_call(catalogue: Catalogue, spec: TaskSpec, max_input_bytes: int, wha
             f"{max_input_bytes} are taken (CHIMERA_MAX_INPUTS_BYTES)",
         )
     return skill, arguments
+
+
+def _checked_tasks(planner: Planner[...], answer: object) -> Iterable[object]:
+    """What a planner returned, if it can hold tasks.
+
+    Raises:
+        PlanRejected: it cannot; the message says where the planner stands.
+    """
+    if isinstance(answer, Iterable) and not isinstance(answer, TaskSpec):
+        return answer
+    if inspect.iscoroutine(answer):
+        answer.close()
+    what = "None" if answer is None else f"a {type(answer).__name__}"
+    message = f"the planner returned {what}, not tasks: it yields skill.task(...), or returns a list of them"
+    code = _code(planner)
+    place = f" ({code.co_name}, line {code.co_firstlineno})" if code else ""
+    raise PlanRejected("not_tasks", message + place)
+
+
+def _line(planner: Planner[...], exc: BaseException) -> str:
+    """Where an exception left the planner's own file; where it was raised, if that cannot be told."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    code = _code(planner)
+    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
+    where = (own or frames)[-1]
+    return f"{where.name}, line {where.lineno}"
+
+
+def _code(planner: Planner[...]) -> CodeType | None:
+    code = getattr(inspect.unwrap(planner.function), "__code__", None)
+    return code if isinstance(code, CodeType) else None
 
 
 def checked_spec(spec: object) -> TaskSpec:

@@ -17,8 +17,8 @@ from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
 
-# A chord's claim lives 21 s, so no less than 30 s; and a batch's time limit stays below it, or a second
-# worker would get its message while the first still runs it.
+# A chord's claim lives 21 s, so no less than 30 s; and a batch's time limit, MAX_TIMEOUT_SECONDS of models/work/task.py
+# and 15 s, stays below it, or a second worker would get its message while the first still runs it.
 VISIBILITY_TIMEOUT_SECONDS = 3600
 
 # The reasons are in docs/architecture.md, "What is asked of Celery".

@@ -10,10 +10,10 @@ from celery.canvas import Signature
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.app import VISIBILITY_TIMEOUT_SECONDS
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
+from chimera.models.work.task import MAX_TIMEOUT_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports import queue as port
 
@@ -76,7 +76,7 @@ class Queue(port.Queue):
 
     def _batch(self, batch: Batch, place: tuple[Any, ...]) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]
-        limit = min(batch.timeout_seconds + _KILL_AFTER_SECONDS, VISIBILITY_TIMEOUT_SECONDS - 60)
+        limit = min(batch.timeout_seconds, MAX_TIMEOUT_SECONDS) + _KILL_AFTER_SECONDS
         arguments = (*place, ids, batch.timeout_seconds)
         return self._signature("chimera.work", arguments, queue=tenant_queue(place[0]), time_limit=limit)
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, update_wrapper
+from types import NoneType
 from typing import Any, Generic, NotRequired, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -15,7 +16,7 @@ from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.record import canonical_json
 from chimera.models.work.replan import ReplanHook
 from chimera.models.work.result import NO_USAGE, Usage
-from chimera.models.work.task import TaskSpec
+from chimera.models.work.task import MAX_TIMEOUT_SECONDS, TOO_LONG, TaskSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,7 +65,8 @@ class Skill(Generic[P, R]):
     """A function that tasks run. Calling it calls the function; `task(...)` makes a task of it.
 
     Raises:
-        InvalidInput: the function's signature cannot become a JSON Schema; the message says why.
+        InvalidInput: the function's signature cannot become a JSON Schema, or no task can have these limits; the
+            message says why.
     """
 
     def __init__(
@@ -80,6 +82,8 @@ class Skill(Generic[P, R]):
             raise InvalidInput(
                 f"skill {name!r}: max_batch starts at 1, timeout_seconds above 0, and max_attempts is 1 to 100"
             )
+        if timeout_seconds > MAX_TIMEOUT_SECONDS:
+            raise InvalidInput(f"skill {name!r}: timeout_seconds is {TOO_LONG}")
         self.function = function
         self.name = name
         # Tasks that one message may carry: 1 for slow skills, hundreds for quick ones.
@@ -160,10 +164,15 @@ class Planner(Generic[P]):
     A parameter named `goal` receives the plan's goal; the others come from the plan's inputs.
 
     Raises:
-        InvalidInput: the function's signature cannot become a JSON Schema; the message says why.
+        InvalidInput: the function's signature cannot become a JSON Schema, or it is async or returns None; the message
+            says why.
     """
 
     def __init__(self, function: Callable[P, Iterable[TaskSpec]], *, name: str) -> None:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidInput(f"planner {name!r} must not be async: what it has to wait for, it waits for")
+        if _hints(f"planner {name!r}", function).get("return") is NoneType:
+            raise InvalidInput(f"planner {name!r} returns None: it yields skill.task(...), or returns a list of them")
         self.function = function
         self.name = name
         # What is asked about tasks whose result the gate sends back; None: they are done again as they are.

@@ -5,9 +5,15 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from chimera.models.record import Record, TenantId, Text
+
+# The longest that one call of a skill may take, in seconds: 59 minutes. The broker gives a message to another worker
+# after an hour (adapters/celery/app.py), and what runs must have ended by then.
+MAX_TIMEOUT_SECONDS = 3540.0
+TOO_LONG = f"at most {MAX_TIMEOUT_SECONDS:g} (59 minutes): the broker gives a message to another worker after an hour"
 
 
 class TaskState(StrEnum):
@@ -64,6 +70,13 @@ class TaskSpec(Record):
     # None: the skill's own.
     timeout_seconds: float | None = Field(default=None, gt=0)
     max_attempts: int | None = Field(default=None, ge=1, le=100)
+
+    @field_validator("timeout_seconds")
+    @classmethod
+    def _not_too_long(cls, value: float | None) -> float | None:
+        if value is not None and value > MAX_TIMEOUT_SECONDS:
+            raise PydanticCustomError("timeout_too_long", "{limit}", {"limit": TOO_LONG})
+        return value
 
     def options(
         self,

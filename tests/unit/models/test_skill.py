@@ -1,7 +1,7 @@
 """Skills: functions with their types read off their signatures."""
 
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimera.errors import InvalidInput
 from chimera.models.work.skill import SkillFailed, Success, describe
-from tests.unit.declared import as_skill
+from chimera.models.work.task import TaskSpec
+from tests.unit.declared import as_planner, as_skill
 
 
 class Colour(Enum):
@@ -302,6 +303,49 @@ def test_a_signature_that_cannot_become_a_schema_is_refused_by_the_skill_s_name(
 def test_limits_that_no_task_can_have_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput):
         as_skill(classify, **options)
+
+
+def test_a_timeout_that_is_longer_than_the_broker_waits_is_refused_with_the_limit() -> None:
+    assert as_skill(classify, timeout_seconds=3540.0).timeout_seconds == 3540.0
+    with pytest.raises(InvalidInput, match=r"skill 'classify': timeout_seconds is at most 3540 \(59 minutes\)"):
+        as_skill(classify, timeout_seconds=3541.0)
+
+
+# Planners.
+
+
+def async_planner() -> Any:
+    async def tasks() -> list[TaskSpec]:
+        return []
+
+    return tasks
+
+
+def async_generator_planner() -> Any:
+    async def tasks() -> AsyncIterator[TaskSpec]:
+        yield TaskSpec(skill="echo", input={})
+
+    return tasks
+
+
+def planner_of_none() -> Any:
+    def tasks() -> None:
+        pass
+
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (async_planner, "planner 'tasks' must not be async"),
+        (async_generator_planner, "planner 'tasks' must not be async"),
+        (planner_of_none, "planner 'tasks' returns None"),
+    ],
+)
+def test_a_planner_that_cannot_yield_tasks_is_refused_when_it_is_declared(make: Callable[[], Any], says: str) -> None:
+    with pytest.raises(InvalidInput, match=says):
+        as_planner(make())
 
 
 # Failing on purpose, and saying what is wrong.

@@ -73,6 +73,7 @@ def test_options_are_those_of_the_same_task() -> None:
         {"timeout_seconds": -1.0},
         {"timeout_seconds": float("inf")},
         {"timeout_seconds": float("nan")},
+        {"timeout_seconds": 3541.0},
         {"max_attempts": 0},
         {"max_attempts": 101},
         {"max_attempts": True},

@@ -211,6 +211,13 @@ def test_no_task_shares_a_wave_with_one_it_depends_on(wishes: list[set[int]], wa
 # Planners that fail.
 
 
+def wrapped_async() -> Any:
+    async def tasks() -> list[TaskSpec]:
+        return [spec()]
+
+    return tasks()
+
+
 def yields(*things: Any) -> Callable[[], Iterable[Any]]:
     return lambda: iter(things)
 
@@ -222,8 +229,10 @@ def yields(*things: Any) -> Callable[[], Iterable[Any]]:
         (yields(None), "not_a_task", "NoneType"),
         (yields({"skill": "echo"}), "not_a_task", "dict"),
         (yields(spec(), "echo"), "not_a_task", "str"),
-        (lambda: None, "planner_raised", "TypeError: 'NoneType' object is not iterable"),
-        (lambda: 7, "planner_raised", "TypeError"),
+        (lambda: None, "not_tasks", "the planner returned None, not tasks: it yields skill.task(...)"),
+        (lambda: 7, "not_tasks", "the planner returned a int, not tasks"),
+        (lambda: TaskSpec(skill="echo", input={}), "not_tasks", "the planner returned a TaskSpec, not tasks"),
+        (wrapped_async, "not_tasks", "the planner returned a coroutine, not tasks"),
         (yields(spec(skill="ecko")), "unknown_skill", "task 0: no skill named 'ecko'; registered: echo, slow"),
         (yields(spec(), TaskSpec(skill="echo", input={})), "invalid_task", "task 1 (echo): text: Field required"),
         (yields(TaskSpec(skill="echo", input={"text": 1})), "invalid_task", "text: Input should be a valid string"),
@@ -239,6 +248,24 @@ def test_what_cannot_become_tasks_fails_the_plan(
     found = failure(house, planner)
     assert found.code == code
     assert says in found.message
+
+
+def test_an_option_that_no_task_can_have_is_told_at_the_planner_s_line(house: House) -> None:
+    def patient() -> Iterator[TaskSpec]:
+        yield spec().options(timeout_seconds=4000)
+
+    line = patient.__code__.co_firstlineno + 1
+    found = failure(house, patient)
+    assert found.code == "planner_raised"
+    assert "timeout_seconds: at most 3540 (59 minutes)" in found.message
+    assert found.message.endswith(f"(patient, line {line})")
+
+
+def test_a_planner_that_returns_no_tasks_is_told_where_it_stands(house: House) -> None:
+    def forgot() -> Any:
+        spec()
+
+    assert f"(forgot, line {forgot.__code__.co_firstlineno})" in failure(house, forgot).message
 
 
 def test_a_planner_that_raises_midway_leaves_nothing(house: House) -> None:
