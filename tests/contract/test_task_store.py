@@ -1,14 +1,33 @@
 """Tasks as people look at them."""
 
+from collections import Counter
 from datetime import datetime, timedelta
 
 import pytest
 
 from chimera.errors import TaskNotFound
-from chimera.models.work.history import TaskStanding
+from chimera.models.audit.erasure import Erasure
+from chimera.models.work.history import TaskHistory, TaskStanding
 from chimera.models.work.plan import PlanState
+from chimera.models.work.retry import RetryKind
 from chimera.models.work.task import TERMINAL, TaskState
-from tests.contract.scene import Claim, Planned, Says, Scene, approve, deny, end, now_of, replan, retry
+from tests.contract.scene import (
+    POLICY,
+    WRONG,
+    Claim,
+    Planned,
+    Says,
+    Scene,
+    approve,
+    deny,
+    end,
+    facts_of,
+    failure,
+    now_of,
+    replan,
+    retry,
+    success,
+)
 
 
 def tasks(scene: Scene, planned: Planned) -> list[TaskStanding]:
@@ -154,3 +173,149 @@ class TestTimes:
 
 def release(scene: Scene, claim: Claim) -> None:
     scene.world.work.release(claim.wave, claim.token, claim.ids)
+
+
+class TestHistory:
+    def test_a_task_that_waits(self, scene: Scene) -> None:
+        planned = scene.plan(1, state_key="k", trace_id="t-1", session_id="s")
+        found = history(scene, planned)
+        assert (
+            TaskStanding.model_validate(found.model_dump(include=set(TaskStanding.model_fields)))
+            == tasks(scene, planned)[0]
+        )
+        assert (found.trace_id, found.session_id, found.state_key, found.agent_id) == ("t-1", "s", "k", None)
+        assert (found.attempts, found.late_results, found.decisions, found.cards, found.commit) == (
+            (),
+            (),
+            (),
+            (),
+            None,
+        )
+        assert kinds(found) == ["planned"]
+
+    def test_another_tenant_s_is_not_found_and_that_is_on_record(self, scene: Scene, stranger: Scene) -> None:
+        planned = scene.plan(1)
+        with pytest.raises(TaskNotFound):
+            stranger.world.tasks.history(stranger.tenant_id, planned.ids[0])
+        [entry] = stranger.recorded("access.refused")
+        assert facts_of(entry) == {"asked_for": f"tk_{planned.ids[0].hex}", "to": "read"}
+
+    def test_what_runs_is_its_agent_s(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.claim(planned.wave, planned.ids)
+        found = history(scene, planned)
+        [attempt] = found.attempts
+        assert (attempt.attempt, attempt.skill, attempt.agent_id) == (1, "echo", scene.agent_id)
+        assert (attempt.outcome, attempt.result_sha256, attempt.started_at) == (None, None, None)
+        assert found.agent_id == scene.agent_id
+        assert kinds(found) == ["planned", "taken"]
+
+    def test_every_attempt_with_its_decision_and_reasons(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.judge(scene.work_off(planned, failure("broken")), retry)
+        scene.judge(scene.work_off(planned, success("fine", confidence=0.9)), approve)
+        found = history(scene, planned)
+        first, second = found.attempts
+        assert (first.outcome, first.code, first.message, first.confidence) == ("failure", "broken", "it broke", None)
+        assert (second.outcome, second.code, second.message, second.confidence) == ("success", None, None, 0.9)
+        assert first.agent_id == second.agent_id == scene.agent_id
+        denied, approved = found.decisions
+        assert (denied.attempt, denied.verdict, denied.final, denied.reasons) == (1, "deny", False, (WRONG,))
+        assert (approved.attempt, approved.verdict, approved.final, approved.reasons) == (2, "approve", True, ())
+        assert (approved.decided_by, approved.policy_version) == ("policy", POLICY)
+        assert [denied.result_sha256, approved.result_sha256] == [first.result_sha256, second.result_sha256]
+        seqs = [entry.seq for entry in scene.recorded("task.decided")]
+        assert [denied.audit_seq, approved.audit_seq] == seqs
+        assert found.commit is not None
+        assert (found.commit.attempt, found.commit.result_sha256) == (2, second.result_sha256)
+        assert found.commit.committed_at == approved.decided_at
+
+    def test_a_lost_attempt_has_no_result_and_a_late_one_changed_nothing(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.send()
+        claim = scene.claim(planned.wave, planned.ids)
+        scene.lose(planned.wave)
+        assert scene.stage(claim) == 0
+        scene.judge(scene.work_off(planned), approve)
+        found = history(scene, planned)
+        lost, second = found.attempts
+        assert (lost.attempt, lost.outcome, lost.result_sha256) == (1, None, None)
+        assert second.outcome == "success"
+        assert found.lost == 1
+        [late] = found.late_results
+        assert (late.attempt, late.agent_id, late.result_sha256) == (1, scene.agent_id, second.result_sha256)
+
+    def test_what_it_wrote_to_shared_state(self, scene: Scene) -> None:
+        planned = scene.plan(1, state_key="k")
+        scene.judge(scene.work_off(planned), approve)
+        commit = history(scene, planned).commit
+        assert commit is not None
+        assert (commit.state_key, commit.state_version) == ("k", 1)
+
+    def test_people_s_decisions(self, scene: Scene) -> None:
+        planned, [card] = scene.in_review(approvals_needed=2)
+        scene.edit(card, "better", by="ann", reasons=(WRONG,))
+        scene.decide(scene.card(card), approve=True, by="bob")
+        found = history(scene, planned)
+        [shown] = found.cards
+        assert (shown.card_id, shown.attempt, shown.status, shown.approvals_needed) == (card.card_id, 1, "edited", 2)
+        assert [(edit.revision, edit.edited_by, edit.reasons) for edit in shown.edits] == [(1, "ann", (WRONG,))]
+        assert [approval.approved_by for approval in shown.approvals] == ["ann", "bob"]
+        assert shown.decided_by == "bob"
+        asked, approved = found.decisions
+        assert [reason.rule for reason in asked.reasons] == ["confidence.missing"]
+        assert (approved.decided_by, approved.final) == ("bob", True)
+        assert found.commit is not None
+        assert found.commit.result_sha256 != found.attempts[0].result_sha256
+        order = ["edited", "approved", "approved", "card closed", "committed"]
+        assert [kind for kind in kinds(found) if kind in order] == order
+
+    def test_a_denied_card_has_no_approval(self, scene: Scene) -> None:
+        planned, [card] = scene.in_review()
+        scene.decide(card, approve=False, by="ann")
+        found = history(scene, planned)
+        [shown] = found.cards
+        assert (shown.status, shown.decided_by, shown.approvals) == ("denied", "ann", ())
+        assert found.commit is None
+
+    def test_it_names_what_it_tries_again_and_what_tries_it_again(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.judge(scene.work_off(planned), deny)
+        retried = scene.retry(planned.plan_id, RetryKind.DENIED)
+        [copy] = scene.world.tasks.list_tasks(scene.tenant_id, plan_id=retried.plan_id, limit=9)
+        assert history(scene, planned).retried_as == (copy.task_id,)
+        assert copy.parent_task_id == planned.ids[0]
+
+    def test_the_timeline_is_in_order_of_time(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.judge(scene.work_off(planned, failure()), retry)
+        scene.judge(scene.work_off(planned), scene.hitl)
+        [card] = scene.cards(planned.plan_id)
+        scene.decide(card, approve=True)
+        events = history(scene, planned).timeline()
+        assert sorted(event.at for event in events) == [event.at for event in events]
+        wanted = ["planned", "taken", *["decided"] * 3, "card opened", "approved", "card closed", "committed"]
+        clocks = {"started", "result"}  # of another machine than all else
+        assert Counter(event.kind for event in events if event.kind not in clocks) == Counter(wanted)
+        assert Counter(event.kind for event in events if event.kind in clocks) == {"started": 2, "result": 2}
+
+    def test_what_was_erased_is_not_told(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.judge(scene.work_off(planned, failure("broken")), deny)
+        erasure = Erasure(
+            tenant_id=scene.tenant_id, plan_id=planned.plan_id, task_id=None, actor="ann", reason="asked to"
+        )
+        scene.world.erasures.erase(erasure)
+        found = history(scene, planned)
+        [attempt] = found.attempts
+        assert found.erased
+        assert (attempt.outcome, attempt.code, attempt.message) == (None, None, None)
+        assert attempt.result_sha256 is not None
+
+
+def history(scene: Scene, planned: Planned) -> TaskHistory:
+    return scene.world.tasks.history(scene.tenant_id, planned.ids[0])
+
+
+def kinds(found: TaskHistory) -> list[str]:
+    return [str(event.kind) for event in found.timeline()]

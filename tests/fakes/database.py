@@ -14,6 +14,7 @@ from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.decision import Decision
+from chimera.models.work.history import LateResult
 from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.work.result import Result
 from chimera.models.work.state import StateEntry
@@ -161,6 +162,10 @@ class FakeDatabase:
     results: dict[tuple[str, UUID, int], Result] = field(default_factory=dict)
     # Results that came after their lease was over, by tenant, task and lease.
     stale: dict[tuple[str, UUID, UUID], Result] = field(default_factory=dict)
+    # The same as who looks at a task sees them.
+    late: dict[tuple[str, UUID], list[LateResult]] = field(default_factory=lambda: defaultdict(list))
+    # Who staged a result, by tenant, task and attempt.
+    staged_by: dict[tuple[str, UUID, int], UUID] = field(default_factory=dict)
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
     # What cards show beside the agent's result, by tenant and card, and who approved which version of it.
     revisions: dict[tuple[str, UUID], list[Revision]] = field(default_factory=lambda: defaultdict(list))

@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.record import canonical_json
+from chimera.models.work.history import LateResult
 from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import PlanState
 from chimera.models.work.result import Result
@@ -63,13 +64,28 @@ class FakeWorkStore(port.WorkStore):
                 staged += 1  # sent again
                 continue
             if row is None or not self._is_mine(row, result.attempt, lease_token):
-                database.stale[wave.tenant_id, result.task_id, lease_token] = result
+                self._refuse(wave.tenant_id, agent_id, lease_token, result)
                 continue
             row.state = TaskState.STAGED
             row.lease = None
             database.results[wave.tenant_id, result.task_id, result.attempt] = result
+            database.staged_by[wave.tenant_id, result.task_id, result.attempt] = agent_id
             staged += 1
         return staged
+
+    def _refuse(self, tenant_id: str, agent_id: UUID, lease_token: UUID, result: Result) -> None:
+        """Puts a result that came too late on record, once."""
+        database = self._database
+        if (tenant_id, result.task_id, lease_token) in database.stale:
+            return
+        database.stale[tenant_id, result.task_id, lease_token] = result
+        late = LateResult(
+            attempt=result.attempt,
+            agent_id=agent_id,
+            result_sha256=result.sha256.hex(),
+            refused_at=database.now(),
+        )
+        database.late[tenant_id, result.task_id].append(late)
 
     def _plan_goes_on(self, wave: WaveRef) -> bool:
         plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
