@@ -23,11 +23,11 @@ def measure(n: int, rounds: int) -> dict[str, Any]:
         load_user_code()
         chimera = Chimera()
         for tenant in TENANTS:
-            services().tenants.add(tenant, actor="bench")
+            services().adapters.tenants.add(tenant, actor="bench")
         reserve = SkillPolicy(reserve=Amount(cost_usd=Decimal("0.001"), tokens=10))
         wide = Budget(day=Amount(cost_usd=Decimal(1_000_000)), plan=Amount(tokens=10**12), task=Amount(tokens=100))
-        services().policy_changes.apply("without", Policy(defaults=reserve), "bench")
-        services().policy_changes.apply("with", Policy(defaults=reserve, budget=wide), "bench")
+        services().adapters.policy_changes.apply("without", Policy(defaults=reserve), "bench")
+        services().adapters.policy_changes.apply("with", Policy(defaults=reserve, budget=wide), "bench")
 
         def run(tenant: str, tasks: int) -> float:
             started = perf_counter()

@@ -28,7 +28,7 @@ def servers(config: str = "benchmarks.celeryconfig") -> Iterator[dict[str, str]]
             from chimera.bootstrap import migrations, role_urls, services
 
             migrations().upgrade(role_urls())
-            services().tenants.add("bench", actor="bench")
+            services().adapters.tenants.add("bench", actor="bench")
             yield running.variables
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -57,7 +57,7 @@ def main() -> None:
             checkpoints, trusted = _build(connection, count, private)
         _vacuum(variables)
         print(f"{count:,} entries and {len(checkpoints)} checkpoints made in {perf_counter() - began:.0f} s")
-        log = services().audit_log
+        log = services().adapters.audit_log
         now = datetime.now(UTC)
 
         def walk() -> bool:

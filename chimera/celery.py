@@ -11,7 +11,8 @@ from chimera.settings import settings
 try:
     app = celery_app()
     flower.connect()
-    children.connect(lambda: services().drain(), settings().max_child_memory_bytes)
+    drain = lambda: services().working.drain()  # noqa: E731, PLW0108  a pool's child has services of its own
+    children.connect(drain, settings().max_child_memory_bytes)
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
 

@@ -68,7 +68,7 @@ class PlanHandle:
     @property
     def plan(self) -> Plan:
         """The plan with its counts."""
-        return self._services.plans.get(self.tenant_id, self.plan_id)
+        return self._services.adapters.plans.get(self.tenant_id, self.plan_id)
 
     @property
     def status(self) -> PlanState:
@@ -104,7 +104,7 @@ class PlanHandle:
         after = self.plan.first_audit_seq - 1
         for _ in _looks(timeout):
             settled = self.status in SETTLED  # read before the entries: none of them can be missed
-            while entries := self._services.plans.entries(self.tenant_id, self.plan_id, after, _PAGE):
+            while entries := self._services.adapters.plans.entries(self.tenant_id, self.plan_id, after, _PAGE):
                 for entry in entries:
                     facts = {"facts": entry.facts or {}}
                     yield PlanEvent.model_validate(entry.model_dump(include=_EVENT_FIELDS) | facts)
@@ -116,13 +116,15 @@ class PlanHandle:
     def results(self) -> Iterator[TaskResult]:
         """The plan's tasks with the latest result of each: staged, in review, committed or refused."""
         after = (-1, -1)
-        while page := self._services.plans.results(self.tenant_id, self.plan_id, after, _PAGE):
+        while page := self._services.adapters.plans.results(self.tenant_id, self.plan_id, after, _PAGE):
             yield from page
             after = (page[-1].wave_no, page[-1].ordinal)
 
     def reviews(self, status: CardStatus | None = CardStatus.PENDING) -> list[ReviewCard]:
         """The plan's review cards: those that wait, or those of another status, or with None all."""
-        return self._services.reviews.cards(self.tenant_id, plan_id=self.plan_id, status=status, limit=100_000)
+        return self._services.reviewing.reviews.cards(
+            self.tenant_id, plan_id=self.plan_id, status=status, limit=100_000
+        )
 
     def cancel(self, actor: str = "app") -> PlanState:
         """Stops the plan: no further task starts, what is committed stays. Returns the state it is in then.
@@ -130,7 +132,7 @@ class PlanHandle:
         Raises:
             PlanAlreadyEnded: it ended otherwise.
         """
-        return self._services.orchestrator.cancel(self.tenant_id, self.plan_id, actor)
+        return self._services.submitting.orchestrator.cancel(self.tenant_id, self.plan_id, actor)
 
     def pause(self, actor: str = "app") -> PlanChange:
         """Lets nothing of the plan start until it is resumed. What runs finishes and is gated; its deadline goes on.
@@ -138,7 +140,7 @@ class PlanHandle:
         Raises:
             PlanAlreadyEnded: it has ended, or stops.
         """
-        return self._services.control.pause(self.tenant_id, self.plan_id, actor)
+        return self._services.submitting.control.pause(self.tenant_id, self.plan_id, actor)
 
     def resume(self, actor: str = "app") -> PlanChange:
         """Lets the plan go on where it is paused.
@@ -146,7 +148,7 @@ class PlanHandle:
         Raises:
             PlanAlreadyEnded: it has ended, or stops.
         """
-        return self._services.control.resume(self.tenant_id, self.plan_id, actor)
+        return self._services.submitting.control.resume(self.tenant_id, self.plan_id, actor)
 
     def retry(
         self,
@@ -174,7 +176,7 @@ class PlanHandle:
             NothingToRetry: none ended so, or only such as depend on tasks that are not tried again.
         """
         kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
-        retried = self._services.control.retry(self.tenant_id, self.plan_id, kinds, actor, deadline)
+        retried = self._services.submitting.control.retry(self.tenant_id, self.plan_id, kinds, actor, deadline)
         return PlanHandle(self._services, self.tenant_id, retried.plan_id, created=retried.created)
 
 
@@ -231,7 +233,7 @@ class Chimera:
             )
         except ValidationError as exc:
             raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
-        submitted = self._services.orchestrator.submit(request)
+        submitted = self._services.submitting.orchestrator.submit(request)
         return PlanHandle(self._services, tenant, submitted.plan_id, created=submitted.created)
 
     def plan(self, tenant: str, plan_id: str) -> PlanHandle:
@@ -251,21 +253,21 @@ class Chimera:
         Raises:
             StateNotFound: the tenant has no such entry.
         """
-        return self._services.states.get(tenant, key)
+        return self._services.adapters.states.get(tenant, key)
 
     # A session's plans at once. The session has no default: all of a tenant's are meant only where None is given.
 
     def cancel(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
         """Stops every open plan of a session, or with None of the tenant; returns those."""
-        return self._services.control.cancel_open(tenant, session_id, actor)
+        return self._services.submitting.control.cancel_open(tenant, session_id, actor)
 
     def pause(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
         """Pauses every open plan of a session, or with None of the tenant; returns those that were not paused."""
-        return self._services.control.pause_open(tenant, session_id, actor)
+        return self._services.submitting.control.pause_open(tenant, session_id, actor)
 
     def resume(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
         """Resumes every paused plan of a session, or with None of the tenant; returns those."""
-        return self._services.control.resume_open(tenant, session_id, actor)
+        return self._services.submitting.control.resume_open(tenant, session_id, actor)
 
     def retry(
         self,
@@ -284,7 +286,7 @@ class Chimera:
             InvalidInput: none of the three is asked for.
         """
         kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
-        retried = self._services.control.retry_ended(tenant, session_id, kinds, actor, deadline)
+        retried = self._services.submitting.control.retry_ended(tenant, session_id, kinds, actor, deadline)
         return [PlanHandle(self._services, tenant, plan.plan_id, created=plan.created) for plan in retried]
 
 

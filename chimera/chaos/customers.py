@@ -138,7 +138,7 @@ class Customers:
         while not self._over.wait(_AGAIN_SECONDS):
             for tenant in TENANTS:
                 try:
-                    for card in self._services.reviews.cards(tenant, limit=_CARDS):
+                    for card in self._services.reviewing.reviews.cards(tenant, limit=_CARDS):
                         self._decide(card)
                 except (StoreUnavailable, Conflict):
                     continue
@@ -146,7 +146,7 @@ class Customers:
                     self._note_unexpected(exc)
 
     def _decide(self, card: ReviewCard) -> None:
-        reviews = self._services.reviews
+        reviews = self._services.reviewing.reviews
         nonce = str(json.loads(card.input or "{}")["nonce"])
         try:
             if approves(self._seed, nonce):

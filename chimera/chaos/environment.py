@@ -91,7 +91,7 @@ class Environment:
         Migrations(urls["CHIMERA_OWNER_DATABASE_URL"]).upgrade(
             [urls[f"CHIMERA_{role}_DATABASE_URL"] for role in _ROLES]
         )
-        tenants = self.services().tenants
+        tenants = self.services().adapters.tenants
         for tenant in TENANTS:
             tenants.add(tenant, "chaos")
 

@@ -34,7 +34,7 @@ def list_agents(
     from chimera.models.work.agent import AgentStatus
 
     wanted = choice(AgentStatus, status, "--status")
-    agents = services().agents.list_agents(status=wanted, node=node, limit=limit)
+    agents = services().adapters.agents.list_agents(status=wanted, node=node, limit=limit)
     if output is Format.JSON:
         document([agent_json(agent) for agent in agents])
         return
@@ -49,7 +49,7 @@ def list_agents(
 @app.command()
 def show(agent: AgentId, output: Output = Format.TABLE) -> None:
     """An agent: where it is, what it may run, and what it runs now."""
-    found = services().agents.get(parse_id(IdKind.AGENT, agent))
+    found = services().adapters.agents.get(parse_id(IdKind.AGENT, agent))
     if output is Format.JSON:
         document(agent_json(found))
         return
@@ -82,7 +82,7 @@ def drain(
     An agent drains with its whole worker: its id stands for all agents of that worker process. It lasts until --undo
     or until the process ends: a worker that is started anew takes work.
     """
-    count = services().agents.drain(_target(target), draining=not undo)
+    count = services().adapters.agents.drain(_target(target), draining=not undo)
     if output is Format.JSON:
         document({"target": target, "draining": not undo, "agents": count})
         return

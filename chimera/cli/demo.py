@@ -122,7 +122,7 @@ def _audit_entries(plan: "Plan") -> int:
     from chimera.cli.context import services
 
     count, after = 0, plan.first_audit_seq - 1
-    while entries := services().plans.entries(plan.tenant_id, plan.plan_id, after, _PAGE):
+    while entries := services().adapters.plans.entries(plan.tenant_id, plan.plan_id, after, _PAGE):
         count, after = count + len(entries), entries[-1].seq
     return count
 

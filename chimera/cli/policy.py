@@ -69,7 +69,7 @@ def show(
     if versions:
         _show_versions(whom, output)
         return
-    now = services().policies.in_force(whom)
+    now = services().governing.policies.in_force(whom)
     if output is Format.JSON:
         document({"version": now.version, "own": now.own, "policy": json.loads(now.policy.body)})
         return
@@ -83,7 +83,7 @@ def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output
     from chimera.models.gate.policy_file import write_policy
 
     new = read(file)
-    now = services().policies.in_force(_whom(tenant, default=default))
+    now = services().governing.policies.in_force(_whom(tenant, default=default))
     lines = [
         line.rstrip("\n")
         for line in difflib.unified_diff(
@@ -137,8 +137,8 @@ def apply(
     if dry_run:
         say("it could be applied; nothing was changed")
         return
-    before = services().policies.in_force(whom)
-    now = services().policy_changes.apply(whom, new, actor(by))
+    before = services().governing.policies.in_force(whom)
+    now = services().adapters.policy_changes.apply(whom, new, actor(by))
     changed = now.version != before.version or now.own != before.own
     if output is Format.JSON:
         document({"version": now.version, "before": before.version, "changed": changed})
@@ -164,7 +164,7 @@ def simulate(
     new = read(file)
     load_user_code()
     start = moment_of(since)
-    found = services().policies.simulate(
+    found = services().governing.policies.simulate(
         tenant, new, since=start, plan_id=parse_id(IdKind.PLAN, plan) if plan else None, show=limit
     )
     if output is Format.JSON:
@@ -228,7 +228,7 @@ def _origin(now: "PolicyInForce") -> str:
 
 
 def _show_versions(whom: str | None, output: Format) -> None:
-    applied = services().policies.versions(whom)
+    applied = services().governing.policies.versions(whom)
     if output is Format.JSON:
         document([version.model_dump(mode="json") for version in applied])
     elif applied:

@@ -25,7 +25,7 @@ _SHOWN_CHARACTERS = 60
 @app.command()
 def get(key: Key, tenant: Tenant, output: Output = Format.TABLE) -> None:
     """An entry: its value as JSON, its version, and the commit that made it so."""
-    entry = services().states.get(tenant, key)
+    entry = services().adapters.states.get(tenant, key)
     if output is Format.JSON:
         document(entry_json(entry))
         return
@@ -44,7 +44,7 @@ def list_entries(
     output: Output = Format.TABLE,
 ) -> None:
     """The entries as they are now, by key."""
-    entries = services().states.list_entries(tenant, prefix, limit)
+    entries = services().adapters.states.list_entries(tenant, prefix, limit)
     if output is Format.JSON:
         document([entry_json(entry) for entry in entries])
         return
@@ -59,7 +59,7 @@ def list_entries(
 @app.command()
 def history(key: Key, tenant: Tenant, limit: Limit = 50, output: Output = Format.TABLE) -> None:
     """An entry's versions, newest first: what each was, and who committed it."""
-    entries = services().states.history(tenant, key, limit)
+    entries = services().adapters.states.history(tenant, key, limit)
     if output is Format.JSON:
         document([entry_json(entry) for entry in entries])
         return

@@ -17,7 +17,7 @@ def add(
     output: Output = Format.TABLE,
 ) -> None:
     """Add tenants; one that is there already stays as it is."""
-    who, store = actor(by), services().tenants
+    who, store = actor(by), services().adapters.tenants
     added = [(tenant, store.add(tenant, who)) for tenant in tenants]
     if output is Format.JSON:
         document([{"tenant_id": tenant, "added": new} for tenant, new in added])
@@ -31,7 +31,7 @@ def list_tenants(
     output: Output = Format.TABLE,
 ) -> None:
     """The tenants, by id."""
-    tenants = services().tenants.list_tenants()[:limit]
+    tenants = services().adapters.tenants.list_tenants()[:limit]
     if output is Format.JSON:
         document([tenant.model_dump(mode="json") for tenant in tenants])
         return

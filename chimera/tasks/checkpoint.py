@@ -8,4 +8,4 @@ from chimera.tasks.base import ChimeraTask, app
 @app.task(name="chimera.checkpoint", base=ChimeraTask, autoretry_for=(), throws=(AuditUnavailable,))
 def checkpoint() -> int:
     """Signs a checkpoint for each tenant that needs one; returns how many."""
-    return services().checkpointer.run()
+    return services().auditing.checkpointer.run()

@@ -15,11 +15,11 @@ from chimera.tasks.base import ChimeraTask, app
 def judge(tenant_id: str, plan_id: str, wave_no: int) -> int:
     """Gates what the wave has staged; returns how many results it decided on."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
-        return services().judge.judge_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
+        return services().judging.judge.judge_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
 
 
 @app.task(name="chimera.stop", base=ChimeraTask, throws=(AuditUnavailable,))
 def stop(tenant_id: str, plan_id: str) -> None:
     """Ends the open tasks and cards of a plan that stops."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
-        services().judge.stop_plan(tenant_id, UUID(plan_id))
+        services().judging.judge.stop_plan(tenant_id, UUID(plan_id))

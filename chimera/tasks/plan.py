@@ -18,11 +18,13 @@ _TIME_LIMIT = int(settings().planner_timeout_seconds) + _KILL_AFTER_SECONDS
 def plan(tenant_id: str, plan_id: str) -> None:
     """Plans a plan and sends its first waves."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
-        services().planner.plan(tenant_id, UUID(plan_id))
+        services().working.planner.plan(tenant_id, UUID(plan_id))
 
 
 @app.task(name="chimera.replan", base=ChimeraTask, time_limit=_TIME_LIMIT)
 def replan(tenant_id: str, plan_id: str, wave_no: int) -> int:
     """Asks a plan's planner about tasks of a wave; returns about how many."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
-        return services().replanner.replan_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
+        return services().working.replanner.replan_wave(
+            WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no)
+        )

@@ -15,4 +15,4 @@ def submit(self: ChimeraTask, /, **request: Any) -> str:
     is one plan.
     """
     defaults = {"idempotency_key": f"beat-{self.request.id}", "trace_id": self.request.id}
-    return services().orchestrator.submit(PlanRequest.model_validate(defaults | request)).plan_id.hex
+    return services().submitting.orchestrator.submit(PlanRequest.model_validate(defaults | request)).plan_id.hex

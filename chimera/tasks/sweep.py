@@ -7,4 +7,4 @@ from chimera.tasks.base import ChimeraTask, app
 @app.task(name="chimera.sweep", base=ChimeraTask, autoretry_for=())
 def sweep() -> int:
     """Does what lost messages left undone; returns how many it sent."""
-    return services().sweep.run()
+    return services().judging.sweep.run()

@@ -14,4 +14,4 @@ def work(tenant_id: str, plan_id: str, wave_no: int, task_ids: list[str], timeou
     """Claims, runs and stages a batch; returns how many results it staged."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
         wave = WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no)
-        return services().worker.run_batch(wave, [UUID(task_id) for task_id in task_ids], timeout_seconds)
+        return services().working.worker.run_batch(wave, [UUID(task_id) for task_id in task_ids], timeout_seconds)

@@ -14,7 +14,7 @@ def main(action: str, tenant: str) -> None:
     if action == "cancel":
         plan.cancel()
     if action == "approve":
-        reviews = chimera._services.reviews
+        reviews = chimera._services.reviewing.reviews
         for card in plan.reviews():
             reviews.approve(card, "ann")
 

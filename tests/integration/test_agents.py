@@ -62,7 +62,7 @@ def broker(variables: dict[str, str]) -> Iterator["redis.Redis"]:
 
 @pytest.fixture
 def agents(here: Services, broker: "redis.Redis") -> AgentRegistry:
-    return here.agents
+    return here.adapters.agents
 
 
 @pytest.fixture
@@ -199,7 +199,7 @@ def test_a_worker_that_only_judges_has_no_agents(
 
 
 def test_agents_of_the_threads_pool(this_process: Celery, tenant: str) -> None:
-    agents = bootstrap.services().agents
+    agents = bootstrap.services().adapters.agents
     with start_worker(
         this_process, pool="threads", concurrency=3, perform_ping_check=False, shutdown_timeout=30, hostname="t@test"
     ):
@@ -218,6 +218,6 @@ def test_agents_of_the_threads_pool(this_process: Celery, tenant: str) -> None:
 
 def _agents_of_running_tasks(here: Services, tenant: str) -> set[object]:
     """The agents that hold the leases of the tenant's tasks."""
-    with here._database("owner_database_url").transaction(tenant) as connection:
+    with here.adapters._as_owner.transaction(tenant) as connection:
         rows = connection.execute("select agent_id from task where state = 'running'").fetchall()
     return {row["agent_id"] for row in rows}

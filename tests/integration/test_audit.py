@@ -22,7 +22,9 @@ STEPS = ({"do": "say", "text": SECRET}, {"do": "say", "text": SECRET, "confidenc
 
 
 def erase(services: Services, tenant: str, plan_id: UUID) -> None:
-    services.erasures.erase(Erasure(tenant_id=tenant, plan_id=plan_id, task_id=None, actor="ann", reason="asked to"))
+    services.adapters.erasures.erase(
+        Erasure(tenant_id=tenant, plan_id=plan_id, task_id=None, actor="ann", reason="asked to")
+    )
 
 
 def violations(servers: dict[str, str], tenant: str) -> list[object]:
@@ -48,7 +50,7 @@ def test_a_person_is_erased_and_the_record_stays_whole(
     with pytest.raises(Conflict, match="is in_review: erase when it has ended"):
         erase(services, tenant, handle.plan_id)
     [card] = handle.reviews()
-    services.reviews.approve(card, "ann", f"this is {SECRET}")
+    services.reviewing.reviews.approve(card, "ann", f"this is {SECRET}")
     assert handle.status is PlanState.COMPLETED
     assert SECRET in stored(swarm_owner, tenant)
 
@@ -68,7 +70,7 @@ def test_another_tenant_s_plan_is_refused_on_record(
     TenantStore(swarm_owner).add(mine, "tests")
     with pytest.raises(PlanNotFound):
         chimera.plan(mine, format_id(IdKind.PLAN, theirs.plan_id))
-    kinds = Counter(entry.kind for entry in services.plans.entries(mine, None, 0, 100))
+    kinds = Counter(entry.kind for entry in services.adapters.plans.entries(mine, None, 0, 100))
     assert kinds == {"tenant.added": 1, "access.refused": 1}
     assert violations(servers, mine) == violations(servers, tenant) == []
 
@@ -78,5 +80,5 @@ def test_the_sweep_makes_the_months_ahead(services: Services, servers: dict[str,
     with psycopg.connect(servers["CHIMERA_OWNER_DATABASE_URL"], autocommit=True) as connection:
         [name] = connection.execute(missing).fetchone() or ("",)
         connection.execute(f'drop table "{name}"'.encode())
-        services.sweep.run()
+        services.judging.sweep.run()
         assert connection.execute("select to_regclass(%s)::text", [name]).fetchone() == (name,)

@@ -113,7 +113,7 @@ def busy_dispatchers(services: Services, chimera: Chimera, tenant: str) -> Itera
 
     def sweep() -> None:
         while not over.is_set():
-            services.sweep.run()
+            services.judging.sweep.run()
 
     threads = [threading.Thread(target=sweep) for _ in range(4)]
     for thread in threads:
@@ -168,7 +168,7 @@ def test_a_hundred_tasks_of_five_cents_never_use_more_than_a_dollar(
 
 def all_costs(chimera: Chimera, plan: PlanHandle) -> list[Sum]:
     services: Services = chimera._services
-    return [cost.spent for cost in services.budgets.costs(plan.tenant_id, plan.plan_id)]
+    return [cost.spent for cost in services.governing.budgets.costs(plan.tenant_id, plan.plan_id)]
 
 
 def test_degraded_tasks_are_run_by_the_cheaper_skill(

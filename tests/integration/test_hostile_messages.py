@@ -95,8 +95,8 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
     foreign = [tenant, uuid4().hex, 0, [uuid4().hex], 10.0]
     nodes = [node.container for node in celery_worker_cluster.nodes]
     pids = [node.pid for node in nodes]
-    before = Counter(services.refused())
-    entries = len(services.plans.entries(tenant, None, 0, 10_000))
+    before = Counter(services.adapters.queue.refused())
+    entries = len(services.adapters.plans.entries(tenant, None, 0, 10_000))
     draw = random.Random(4)
     kinds = [kind for kind in REASONS for _ in range(EACH)]
     draw.shuffle(kinds)
@@ -112,8 +112,8 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
 
     expected = Counter(REASONS[kind] for kind in kinds)
     assert sum(expected.values()) >= 1000
-    eventually(lambda: Counter(services.refused()) - before >= expected, seconds=90)
-    assert Counter(services.refused()) - before == expected
+    eventually(lambda: Counter(services.adapters.queue.refused()) - before >= expected, seconds=90)
+    assert Counter(services.adapters.queue.refused()) - before == expected
     assert [node.pid for node in nodes] == pids
     assert all(node.status == "running" for node in nodes)
     logs = "".join(node.logs() for node in nodes)
@@ -121,7 +121,7 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
     assert logs.count("message_refused") >= refused
     assert CANARY not in logs
     assert not (tmp_path / "bomb").exists()
-    assert len(services.plans.entries(tenant, None, 0, 10_000)) == entries, "nothing of it ran"
+    assert len(services.adapters.plans.entries(tenant, None, 0, 10_000)) == entries, "nothing of it ran"
     assert [broker.llen(queue) for queue in (PLAN_QUEUE, tenant_queue(tenant))] == [0, 0]
     after = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 40})
     assert after.wait(timeout=60).counts.committed == 40

@@ -33,7 +33,7 @@ def test_a_worker_that_is_told_to_end_hands_over_what_it_has_not_started(
     worker = own_worker("ending", "-P", pool, "-c", "1")
     steps = [{"do": "say", "seconds": 0.5} for _ in range(40)]
     handle = chimera.submit("test.steps", tenant=tenant, inputs={"steps": steps})
-    eventually(lambda: services.agents.list_agents(node=f"ending@{tenant}", status=AgentStatus.BUSY))
+    eventually(lambda: services.adapters.agents.list_agents(node=f"ending@{tenant}", status=AgentStatus.BUSY))
     began = time.monotonic()
     worker.kill(signal.SIGTERM)
 
@@ -76,7 +76,7 @@ def test_what_ran_in_a_killed_child_runs_again_soon_and_what_was_staged_does_not
     worker = own_worker("killed", "-c", "1")
     steps = [{"do": "say", "seconds": 0.3} for _ in range(40)]
     handle = chimera.submit("test.steps", tenant=tenant, inputs={"steps": steps})
-    eventually(lambda: services.agents.list_agents(node=f"killed@{tenant}", status=AgentStatus.BUSY))
+    eventually(lambda: services.adapters.agents.list_agents(node=f"killed@{tenant}", status=AgentStatus.BUSY))
     eventually(lambda: TaskState.STAGED in {result.state for result in handle.results()} or handle.counts.committed)
     [child, *_] = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text(encoding="ascii").split()
     os.kill(int(child), signal.SIGKILL)

@@ -13,7 +13,7 @@ from tests.integration.conftest import Run
 
 
 def entries(services: Services, tenant: str) -> list[AuditEntry]:
-    return services.plans.entries(tenant, None, 0, 100_000)
+    return services.adapters.plans.entries(tenant, None, 0, 100_000)
 
 
 def by_code(handle: PlanHandle) -> dict[str, TaskState]:
@@ -111,15 +111,15 @@ def test_a_person_approves_and_denies(run: Run, services: Services) -> None:
     handle = run({"do": "say", "text": "yes", "confidence": 0.1}, {"do": "say", "text": "no", "confidence": 0.1})
     yes, no = handle.reviews()
 
-    services.reviews.approve(yes, "ana")
+    services.reviewing.reviews.approve(yes, "ana")
     assert handle.plan.state is PlanState.IN_REVIEW
-    services.reviews.deny(no, "ana", "not so")
+    services.reviewing.reviews.deny(no, "ana", "not so")
 
     ended = handle.plan
     assert ended.state is PlanState.COMPLETED
     assert (handle.counts.committed, handle.counts.denied, handle.counts.in_review) == (1, 1, 0)
     with pytest.raises(CardAlreadyDecided, match="approved by ana already"):
-        services.reviews.deny(yes, "ben", "too late")
+        services.reviewing.reviews.deny(yes, "ben", "too late")
     assert [card.status for card in handle.reviews(status=None)] == [CardStatus.APPROVED, CardStatus.DENIED]
 
 
@@ -147,7 +147,7 @@ def test_a_task_that_depends_on_a_reviewed_one_goes_on_after_the_review(
     for event in handle.events(timeout=30):
         if event.facts.get("verdict") == "hitl":
             [card] = handle.reviews()
-            services.reviews.approve(card, "ana")
+            services.reviewing.reviews.approve(card, "ana")
 
     assert handle.status is PlanState.COMPLETED
     assert handle.counts.committed == 2

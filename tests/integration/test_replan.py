@@ -23,7 +23,7 @@ def _low_confidence_is_sent_back(swarm_owner: Database, tenant: str) -> None:
 
 
 def facts(services: Services, tenant: str, kind: str) -> list[dict[str, object]]:
-    entries = services.plans.entries(tenant, None, 0, 100_000)
+    entries = services.adapters.plans.entries(tenant, None, 0, 100_000)
     return [(entry.facts or {}) for entry in entries if entry.kind == kind]
 
 
@@ -52,7 +52,7 @@ def test_a_hook_that_raises_is_asked_again_and_its_task_ends_with_the_reason(
     assert [answer["again"] for answer in answers] == [True, True, False]
     [ended] = [fact for fact in facts(services, tenant, "task.decided") if fact["state"] == "denied"]
     assert [reason["rule"] for reason in ended["reasons"]] == ["confidence.below", "replan.failed"]  # type: ignore[attr-defined]
-    assert not any(CANARY in entry.body for entry in services.plans.entries(tenant, None, 0, 1000))
+    assert not any(CANARY in entry.body for entry in services.adapters.plans.entries(tenant, None, 0, 1000))
 
 
 def test_a_planner_that_dies_over_a_task_is_asked_again(
@@ -96,7 +96,7 @@ def test_two_plans_that_change_one_entry_are_both_committed_once_and_in_order(
     plans = [handle.wait(timeout=60) for handle in handles]
 
     assert [plan.counts.committed for plan in plans] == [1, 1]
-    later, earlier = services.states.history(tenant, "names", 10)
+    later, earlier = services.adapters.states.history(tenant, "names", 10)
     assert (earlier.version, later.version) == (1, 2)
     assert later.value == earlier.value + [text for text in ("first", "second") if [text] != earlier.value]
     assert {earlier.plan_id, later.plan_id} == {plan.plan_id for plan in plans}

@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -89,7 +90,7 @@ def test_the_sweep_publishes_what_could_not_be_published(
         raise QueueUnavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(services.orchestrator._queue, "publish_plan", away)
+        patch.setattr(services.submitting.orchestrator._queue, "publish_plan", away)
         handle = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 3})
 
     assert handle.wait(timeout=30).counts.committed == 3
@@ -107,17 +108,17 @@ def test_the_sweep_sends_again_what_the_broker_lost(chimera: Chimera, broker: "r
 def test_the_sweep_starts_a_judge_that_did_not_come(services: Services, chimera: Chimera, tenant: str) -> None:
     """The chord's body is lost when nothing but the batch runs: here the batch runs in this process."""
     request = PlanRequest(tenant_id=tenant, planner="test.numbers", inputs={"count": 5}, trace_id="t")
-    submitted = services.plans.submit(services._clock.new_id(), request)
-    wave_store = services.planner._dispatcher._store
-    services.planner._dispatcher._window, window = 0, services.planner._dispatcher._window
+    submitted = services.adapters.plans.submit(services._clock.new_id(), request)
+    wave_store = services.working.planner._dispatcher._store
+    services.working.planner._dispatcher._window, window = 0, services.working.planner._dispatcher._window
     try:
-        services.planner.plan(tenant, submitted.plan_id)
+        services.working.planner.plan(tenant, submitted.plan_id)
         # Nothing was sent: this process takes the wave and runs it, and no body follows.
         [outgoing] = wave_store.take_next(tenant, 1)
-        wave_store.mark_published([outgoing.wave], services._queue.epoch())
-        staged = services.worker.run_batch(outgoing.wave, [task.task_id for task in outgoing.tasks], 10.0)
+        wave_store.mark_published([outgoing.wave], services.adapters.queue.epoch())
+        staged = services.working.worker.run_batch(outgoing.wave, [task.task_id for task in outgoing.tasks], 10.0)
     finally:
-        services.planner._dispatcher._window = window
+        services.working.planner._dispatcher._window = window
 
     assert staged == 5
     handle = chimera.plan(tenant, f"pl_{submitted.plan_id.hex}")
@@ -126,17 +127,17 @@ def test_the_sweep_starts_a_judge_that_did_not_come(services: Services, chimera:
 
 def test_the_same_message_twice_changes_nothing(run: Run, services: Services, tenant: str) -> None:
     handle = run(planner="test.numbers", count=10)
-    queue = services._queue
+    queue: Any = services.adapters.queue
     wave = WaveRef(tenant_id=tenant, plan_id=handle.plan_id, wave_no=0)
     ids = tuple(result.task_id for result in handle.results())
-    before = len(services.plans.entries(tenant, None, 0, 1000))
+    before = len(services.adapters.plans.entries(tenant, None, 0, 1000))
     queue._batch(Batch(task_ids=ids, timeout_seconds=5), (tenant, handle.plan_id.hex, 0)).apply_async()
     queue.publish_plan(tenant, handle.plan_id)
     queue.publish_judge(wave)
     run(planner="test.numbers", count=1)  # comes after them on the same queues
 
     assert handle.counts.committed == 10
-    assert len(services.plans.entries(tenant, handle.plan_id, 0, 1000)) == before - 1, "all but tenant.added"
+    assert len(services.adapters.plans.entries(tenant, handle.plan_id, 0, 1000)) == before - 1, "all but tenant.added"
 
 
 def test_a_deadline_ends_a_plan(chimera: Chimera, tenant: str) -> None:
@@ -156,9 +157,9 @@ def test_beat_starts_plans(
     env = project | {"TEST_BEAT_TENANT": tenant}
     arguments = ["beat", "--schedule", str(tmp_path / "schedule")]
     with LocalProcess("timed", arguments, env, tmp_path / "timed.log", "maxinterval"):
-        eventually(lambda: len(services.plans.list_plans(tenant, 10)) >= 2)
+        eventually(lambda: len(services.adapters.plans.list_plans(tenant, 10)) >= 2)
 
-    for plan in services.plans.list_plans(tenant, 10):
+    for plan in services.adapters.plans.list_plans(tenant, 10):
         assert chimera.plan(tenant, f"pl_{plan.plan_id.hex}").wait(timeout=30).counts.committed == 2
 
 

@@ -37,12 +37,12 @@ def list_entries(
     if plan:
         handle = plan_handle(tenant, plan)
         after = handle.plan.first_audit_seq - 1
-        entries = services().plans.entries(tenant, handle.plan_id, after, limit)
+        entries = services().adapters.plans.entries(tenant, handle.plan_id, after, limit)
     else:
-        entries = services().plans.last_entries(tenant, limit)
+        entries = services().adapters.plans.last_entries(tenant, limit)
     facts = {"command": "audit list", "plan": plan, "limit": limit, "rows": len(entries)}
-    services().access.note_read(tenant, actor(by), facts)
-    erased = services().plans.erased(tenant, _about(entries))
+    services().adapters.access.note_read(tenant, actor(by), facts)
+    erased = services().adapters.plans.erased(tenant, _about(entries))
     if output is Format.JSON:
         document([entry_json(entry) | {"redacted": bool(_about([entry]) & erased)} for entry in entries])
         return

@@ -43,7 +43,7 @@ def erase(
         )
     except ValidationError:
         raise InvalidInput("--reason: 1 to 500 characters") from None
-    erased = services().erasures.erase(erasure)
+    erased = services().adapters.erasures.erase(erasure)
     if output is Format.JSON:
         document(_as_json(erased))
         return

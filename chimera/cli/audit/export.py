@@ -44,8 +44,10 @@ def export(
     if str(file) == "-" and output is Format.JSON:
         raise InvalidInput("an export to standard output leaves no room for -o json: name a file")
     moment = moment_of(since)
-    services().access.note_read(tenant, actor(by), {"command": "audit export", "since": moment and moment.isoformat()})
-    with services().audit_log.view(tenant) as view:
+    services().adapters.access.note_read(
+        tenant, actor(by), {"command": "audit export", "since": moment and moment.isoformat()}
+    )
+    with services().adapters.audit_log.view(tenant) as view:
         head = view.head()
         after = view.entry_before(moment) if moment else NO_ENTRIES
         header = ExportHeader(

@@ -65,7 +65,7 @@ def believed(keys: Path | None) -> "tuple[TrustedKey, ...] | None":
             return parse_keys(keys.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
             raise InvalidInput(f"{keys} cannot be read: {exc}") from None
-    return services().key_ring.trusted() if settings().audit_keys else None
+    return services().adapters.key_ring.trusted() if settings().audit_keys else None
 
 
 def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, keys: Path | None) -> Iterator["Report"]:
@@ -79,21 +79,21 @@ def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, key
     moment = moment_of(since)
     for tenant_id in [tenant] if tenant else _tenants():
         kept = _kept(tenant_id, checkpoint)  # before the keys: what it ends with may be signed by the newest
-        yield AuditProof(known.audit_log, believed(keys)).verify(tenant_id, kept, datetime.now(UTC), moment)
+        yield AuditProof(known.adapters.audit_log, believed(keys)).verify(tenant_id, kept, datetime.now(UTC), moment)
 
 
 def _tenants() -> list[str]:
     """Those of the database, and those that a place keeps checkpoints of."""
     known = services()
-    tenants = {tenant.tenant_id for tenant in known.tenants.list_tenants()}
-    return sorted(tenants.union(*(place.tenants() for place in known.checkpoint_places)))
+    tenants = {tenant.tenant_id for tenant in known.adapters.tenants.list_tenants()}
+    return sorted(tenants.union(*(place.tenants() for place in known.adapters.checkpoint_places)))
 
 
 def _kept(tenant_id: str, checkpoint: Path | None) -> "list[Kept]":
     from chimera.adapters.files.checkpoint_place import read_checkpoints
     from chimera.services.audit_proof import Kept, kept_by
 
-    kept = [kept_by(place, tenant_id) for place in services().checkpoint_places]
+    kept = [kept_by(place, tenant_id) for place in services().adapters.checkpoint_places]
     if checkpoint is not None:
         kept.append(Kept(place=str(checkpoint), checkpoints=list(read_checkpoints(checkpoint))))
     return kept

@@ -33,8 +33,8 @@ def show(
     if plan is not None and tenant is not None:
         _show_plan(tenant, plan, limit, output)
         return
-    tenants = [tenant] if tenant else [each.tenant_id for each in services().tenants.list_tenants()]
-    found = ((each, services().budgets.standing(each, limit=limit if tenant else 0)) for each in tenants)
+    tenants = [tenant] if tenant else [each.tenant_id for each in services().adapters.tenants.list_tenants()]
+    found = ((each, services().governing.budgets.standing(each, limit=limit if tenant else 0)) for each in tenants)
     if output is Format.JSON:
         shown = (tenant_json(each, standing) for each, standing in found)
         if tenant:
@@ -81,7 +81,7 @@ def allow(
     if bool(of_plan) != (plan is not None):
         raise InvalidInput("--plan-usd and --plan-tokens are for --plan ID, and --plan for one of them")
     plan_id = parse_id(IdKind.PLAN, plan) if plan is not None else None
-    standing = allow_more(services().budget_changes, tenant, plan_id, of_plan or day, actor(by))
+    standing = allow_more(services().adapters.budget_changes, tenant, plan_id, of_plan or day, actor(by))
     if output is Format.JSON:
         document(standing_json(standing))
     else:
@@ -90,8 +90,8 @@ def allow(
 
 def _show_plan(tenant: str, plan: str, limit: int, output: Format) -> None:
     plan_id = parse_id(IdKind.PLAN, plan)
-    found = services().budgets.standing(tenant, plan_id)
-    costs = services().budgets.costs(tenant, plan_id)
+    found = services().governing.budgets.standing(tenant, plan_id)
+    costs = services().governing.budgets.costs(tenant, plan_id)
     if output is Format.JSON:
         document(tenant_json(tenant, found) | {"tasks": [cost_json(cost) for cost in costs]})
         return

@@ -33,7 +33,7 @@ def messages(name: str) -> Iterator[Finding]:
     """How many messages were refused, by reason."""
     from chimera import bootstrap
 
-    refused = bootstrap.services().refused()
+    refused = bootstrap.services().adapters.queue.refused()
     found = ", ".join(f"{reason} {times}" for reason, times in sorted(refused.items()))
     if set(refused) <= {"nothing_to_claim"}:  # which also comes of messages that were sent twice
         yield Finding(name, Status.OK, f"refused: {found or 'none'}")

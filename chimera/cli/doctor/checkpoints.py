@@ -11,14 +11,14 @@ def checkpoints(name: str) -> Iterator[Finding]:
     from chimera.settings import settings
 
     services = bootstrap.services()
-    if not services.checkpoint_places:
+    if not services.adapters.checkpoint_places:
         fix = "set CHIMERA_CHECKPOINTS and CHIMERA_AUDIT_KEYS (docs/audit.md): else a cut or older audit goes unseen"
         yield Finding(name, Status.WARN, "off: nothing outside of the database vouches for the audit", fix)
         return
-    key = services.key_ring.check()
-    for place in services.checkpoint_places:
+    key = services.adapters.key_ring.check()
+    for place in services.adapters.checkpoint_places:
         place.check()
-    overdue = services.checkpointer.overdue()
+    overdue = services.auditing.checkpointer.overdue()
     seconds = settings().checkpoint_seconds
     for tenant_id, late_seconds in overdue:
         stopped = late_seconds > bootstrap.INTERVALS_UNTIL_UNAVAILABLE * seconds
@@ -28,5 +28,5 @@ def checkpoints(name: str) -> Iterator[Finding]:
         fix = "see that beat and a worker of the queue judge run, and what they log (audit_not_sealed)"
         yield Finding(name, Status.FAIL if stopped else Status.WARN, what, fix)
     if not overdue:
-        places = ", ".join(place.name for place in services.checkpoint_places)
+        places = ", ".join(place.name for place in services.adapters.checkpoint_places)
         yield Finding(name, Status.OK, f"every {seconds:g} s, signed with key {key.key_id}, kept in {places}")

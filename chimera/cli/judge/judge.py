@@ -35,7 +35,7 @@ def report(
     """Confidences against people's verdicts and against labels, skill by skill, and the threshold that they suggest."""
     if not 0 < precision < 1:
         raise InvalidInput("--precision: above 0 and below 1")
-    reports = services().calibration.report(tenant, skill=skill, since=moment_of(since), precision=precision)
+    reports = services().reviewing.calibration.report(tenant, skill=skill, since=moment_of(since), precision=precision)
     if svg is not None:
         _draw(svg, reports)
     if output is Format.JSON:

@@ -117,9 +117,9 @@ def retry(
     until = parse_deadline(deadline, datetime.now(UTC)) if deadline else None
     if _is_one(plan, session, everything, yes, f"try again every plan of {tenant}"):
         old = parse_id(IdKind.PLAN, str(plan))
-        plans = [services().control.retry(tenant, old, kinds, who, until)]
+        plans = [services().submitting.control.retry(tenant, old, kinds, who, until)]
     else:
-        plans = services().control.retry_ended(tenant, session, kinds, who, until)
+        plans = services().submitting.control.retry_ended(tenant, session, kinds, who, until)
     _show_retried(plans, output, f"nothing of {_whose(tenant, session)} is to be tried again")
     if output is Format.TABLE and len(plans) == 1:
         new = format_id(IdKind.PLAN, plans[0].plan_id)

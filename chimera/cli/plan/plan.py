@@ -31,7 +31,7 @@ def list_plans(
     """The latest plans, newest first."""
     from chimera.models.work.plan import PlanState
 
-    plans = services().plans.list_plans(tenant, limit, choice(PlanState, state, "--state"), session)
+    plans = services().adapters.plans.list_plans(tenant, limit, choice(PlanState, state, "--state"), session)
     if output is Format.JSON:
         document([plan_json(plan) for plan in plans])
         return
@@ -48,7 +48,7 @@ def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
     from chimera.cli.budget.view import plan_budget, plan_budget_json
 
     found = plan_handle(tenant, plan).plan
-    [standing] = services().budgets.standing(tenant, found.plan_id).plans
+    [standing] = services().governing.budgets.standing(tenant, found.plan_id).plans
     if output is Format.JSON:
         document(plan_json(found) | {"budget": plan_budget_json(standing)})
         return

@@ -67,7 +67,7 @@ def submit(
     if dry_run:
         from chimera.cli.budget.view import show_estimate
 
-        show_estimate(tenant, *services().budgets.estimate(tenant, planner, goal, inputs), output)
+        show_estimate(tenant, *services().governing.budgets.estimate(tenant, planner, goal, inputs), output)
         return
 
     from chimera.client import Chimera

@@ -33,7 +33,7 @@ def list_cards(
 ) -> None:
     """The review cards, oldest first."""
     plan_id = parse_id(IdKind.PLAN, plan) if plan else None
-    cards = services().reviews.cards(tenant, plan_id=plan_id, status=_status(status), limit=limit)
+    cards = services().reviewing.reviews.cards(tenant, plan_id=plan_id, status=_status(status), limit=limit)
     if output is Format.JSON:
         document([card_json(card) for card in cards])
         return
@@ -57,7 +57,7 @@ def show(
     output: Output = Format.TABLE,
 ) -> None:
     """A card: what went in, what came out, and why a person is asked."""
-    reviews = services().reviews
+    reviews = services().reviewing.reviews
     found = reviews.card(tenant, parse_id(IdKind.CARD, card))
     if revision is not None:
         found = found.showing(reviews.revision(found, revision))
@@ -74,7 +74,7 @@ def next_card(
 ) -> None:
     """Claim the oldest card that nobody has claimed, and show it."""
     who = actor(by)
-    _show(services().reviews.claim_next(tenant, who, minutes * 60, skill=skill), output, tenant)
+    _show(services().reviewing.reviews.claim_next(tenant, who, minutes * 60, skill=skill), output, tenant)
 
 
 @app.command()
@@ -82,14 +82,14 @@ def claim(
     card: CardId, tenant: Tenant, minutes: Minutes = 15.0, by: Actor = None, output: Output = Format.TABLE
 ) -> None:
     """Keep a card for yourself: until then nobody else decides on it."""
-    who, reviews = actor(by), services().reviews
+    who, reviews = actor(by), services().reviewing.reviews
     _told(reviews.claim(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, minutes * 60), output)
 
 
 @app.command()
 def release(card: CardId, tenant: Tenant, by: Actor = None, output: Output = Format.TABLE) -> None:
     """Give a claim back."""
-    who, reviews = actor(by), services().reviews
+    who, reviews = actor(by), services().reviewing.reviews
     _told(reviews.release(reviews.card(tenant, parse_id(IdKind.CARD, card)), who), output)
 
 
@@ -102,7 +102,7 @@ def approve(
     output: Output = Format.TABLE,
 ) -> None:
     """Approve the result on a card: with the last approval that it needs it is committed."""
-    who, reviews = actor(by), services().reviews
+    who, reviews = actor(by), services().reviewing.reviews
     _told(reviews.approve(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
 
 
@@ -117,7 +117,7 @@ def deny(
     """Refuse the result on a card for good."""
     if not reason.strip():
         raise InvalidInput("--reason: a denial needs one")
-    who, reviews = actor(by), services().reviews
+    who, reviews = actor(by), services().reviewing.reviews
     _told(reviews.deny(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
 
 
@@ -135,7 +135,7 @@ def edit(
     """Put another output in the place of the card's; the policy gates it again, and it counts as your approval."""
     value, who = _json(new), actor(by)
     load_user_code()
-    reviews = services().reviews
+    reviews = services().reviewing.reviews
     before = reviews.card(tenant, parse_id(IdKind.CARD, card))
     after = reviews.edit(before, value, who, note)
     _told(after, output)

@@ -54,7 +54,7 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 def services(catalogue: Catalogue) -> FakeServices:
     services = FakeServices(catalogue)
-    services.tenants.add("acme", "tests")
+    services.adapters.tenants.add("acme", "tests")
     return services
 
 

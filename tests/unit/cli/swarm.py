@@ -1,19 +1,12 @@
 """A whole swarm in memory: what is published is done at once, in this thread."""
 
 from functools import cached_property
-from typing import Any
 from uuid import UUID
 
 from chimera.bootstrap import Services
+from chimera.bootstrap.adapters import Adapters
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.wave import Dispatch, WaveRef
-from chimera.services.budget_service import BudgetService
-from chimera.services.calibration_report import CalibrationReports
-from chimera.services.dispatcher import Dispatcher
-from chimera.services.policy_service import PolicyService
-from chimera.services.replanner import ReplannerService
-from chimera.services.review_service import ReviewService
-from chimera.services.worker import WorkerService
 from chimera.settings import Settings
 from tests.fakes import (
     FakeAccessLog,
@@ -46,36 +39,43 @@ class InlineQueue(FakeQueue):
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:
         super().publish_plan(tenant_id, plan_id)
-        self._services.planner.plan(tenant_id, plan_id)
+        self._services.working.planner.plan(tenant_id, plan_id)
 
     def publish_replan(self, wave: WaveRef) -> None:
         super().publish_replan(wave)
-        self._services.replanner.replan_wave(wave)
+        self._services.working.replanner.replan_wave(wave)
 
     def publish_wave(self, dispatch: Dispatch) -> None:
         super().publish_wave(dispatch)
         for batch in dispatch.batches:
-            self._services.worker.run_batch(dispatch.wave, batch.task_ids, batch.timeout_seconds)
-        self._services.judge.judge_wave(dispatch.wave)
+            self._services.working.worker.run_batch(dispatch.wave, batch.task_ids, batch.timeout_seconds)
+        self._services.judging.judge.judge_wave(dispatch.wave)
 
     def publish_judge(self, wave: WaveRef) -> None:
         super().publish_judge(wave)
-        self._services.judge.judge_wave(wave)
+        self._services.judging.judge.judge_wave(wave)
 
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         super().publish_stop(tenant_id, plan_id)
-        self._services.judge.stop_plan(tenant_id, plan_id)
+        self._services.judging.judge.stop_plan(tenant_id, plan_id)
 
 
-class FakeServices(Services):
-    """The services over the ports in memory."""
+class FakeAdapters(Adapters):
+    """The ports in memory."""
 
-    def __init__(self, catalogue: Catalogue) -> None:
-        clock = FakeClock()
-        super().__init__(None, Settings(_env_file=None), catalogue, clock)  # type: ignore[arg-type]
-        self.clock = clock
+    def __init__(self, clock: FakeClock, inline: InlineQueue) -> None:
+        super().__init__(None, Settings(_env_file=None), clock)  # type: ignore[arg-type]
         self.database = FakeDatabase(clock)
-        self.queue = InlineQueue(self)
+        self._fake_clock = clock
+        self._inline = inline
+
+    @cached_property
+    def queue(self) -> InlineQueue:
+        return self._inline
+
+    @cached_property
+    def agents(self) -> FakeAgentRegistry:
+        return FakeAgentRegistry(self._fake_clock)
 
     @cached_property
     def plans(self) -> FakePlanStore:
@@ -86,82 +86,89 @@ class FakeServices(Services):
         return FakeTaskStore(self.database)
 
     @cached_property
-    def access(self) -> FakeAccessLog:
-        return FakeAccessLog(self.database)
-
-    @cached_property
-    def erasures(self) -> FakeErasureStore:
-        return FakeErasureStore(self.database)
-
-    @cached_property
     def controls(self) -> FakeControlStore:
         return FakeControlStore(self.database)
 
     @cached_property
-    def tenants(self) -> FakeTenantStore:
-        return FakeTenantStore(self.database)
+    def replans(self) -> FakeReplanStore:
+        return FakeReplanStore(self.database)
 
     @cached_property
-    def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), FakeCardStore(self.database), self._catalogue)
+    def waves(self) -> FakeWaveStore:
+        return FakeWaveStore(self.database)
 
     @cached_property
-    def calibration(self) -> CalibrationReports:
-        return CalibrationReports(FakeVerdictStore(self.database))
+    def judged_waves(self) -> FakeWaveStore:
+        return FakeWaveStore(self.database)
 
     @cached_property
-    def states(self) -> FakeStateStore:
-        return FakeStateStore(self.database)
-
-    @cached_property
-    def replanner(self) -> ReplannerService:
-        return ReplannerService(
-            FakeReplanStore(self.database),
-            self._dispatcher(None),
-            self._keeper,
-            self._catalogue,
-            self.clock,
-            timeout_seconds=10.0,
-            max_input_bytes=1_000_000,
-        )
-
-    @cached_property
-    def policies(self) -> PolicyService:
-        return PolicyService(FakePolicyStore(self.database), self._catalogue)
+    def policies(self) -> FakePolicyStore:
+        return FakePolicyStore(self.database)
 
     @cached_property
     def policy_changes(self) -> FakePolicyStore:
         return FakePolicyStore(self.database)
 
     @cached_property
-    def budgets(self) -> BudgetService:
-        return BudgetService(FakeBudgetStore(self.database), self.planner)
+    def budgets(self) -> FakeBudgetStore:
+        return FakeBudgetStore(self.database)
 
     @cached_property
     def budget_changes(self) -> FakeBudgetStore:
         return FakeBudgetStore(self.database)
 
     @cached_property
-    def worker(self) -> WorkerService:
-        store = FakeWorkStore(self.database)
-        return WorkerService(
-            store, self.queue, self._keeper, self._catalogue, self.clock, self.agent_slots, max_output_bytes=1_000_000
-        )
+    def reviews(self) -> FakeReviewStore:
+        return FakeReviewStore(self.database)
 
     @cached_property
-    def agents(self) -> FakeAgentRegistry:
-        return FakeAgentRegistry(self.clock)
+    def cards(self) -> FakeCardStore:
+        return FakeCardStore(self.database)
 
     @cached_property
-    def _queue(self) -> Any:
-        return self.queue
+    def verdicts(self) -> FakeVerdictStore:
+        return FakeVerdictStore(self.database)
 
     @cached_property
-    def _decisions(self) -> Any:
+    def access(self) -> FakeAccessLog:
+        return FakeAccessLog(self.database)
+
+    @cached_property
+    def states(self) -> FakeStateStore:
+        return FakeStateStore(self.database)
+
+    @cached_property
+    def work(self) -> FakeWorkStore:
+        return FakeWorkStore(self.database)
+
+    @cached_property
+    def decisions(self) -> FakeDecisionStore:
         return FakeDecisionStore(self.database)
 
-    def _database(self, setting: str) -> Any:
-        return setting
+    @cached_property
+    def tenants(self) -> FakeTenantStore:
+        return FakeTenantStore(self.database)
 
-    def _dispatcher(self, database: Any) -> Dispatcher:
-        return Dispatcher(FakeWaveStore(self.database), self.queue, self.agents, self._catalogue, window=8)
+    @cached_property
+    def erasures(self) -> FakeErasureStore:
+        return FakeErasureStore(self.database)
+
+
+class FakeServices(Services):
+    """The services over the ports in memory."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.clock = FakeClock()
+        super().__init__(None, Settings(_env_file=None), catalogue, self.clock)  # type: ignore[arg-type]
+
+    @cached_property
+    def adapters(self) -> FakeAdapters:
+        return FakeAdapters(self.clock, InlineQueue(self))
+
+    @property
+    def database(self) -> FakeDatabase:
+        return self.adapters.database
+
+    @property
+    def queue(self) -> InlineQueue:
+        return self.adapters.queue

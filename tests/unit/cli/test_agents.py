@@ -21,7 +21,7 @@ def beat(services: FakeServices) -> ProcessBeat:
         AgentSlot(agent_id=UUID(int=2), pid=12, status=AgentStatus.IDLE),
     )
     beat = ProcessBeat(process_id=uuid4(), node="worker@a", skills=("echo",), started_at=NOW, slots=slots)
-    services.agents.register(beat)
+    services.adapters.agents.register(beat)
     return beat
 
 
@@ -69,23 +69,23 @@ def test_an_agent_drains_with_its_worker(run: Run, beat: ProcessBeat, services: 
     ran = run("agents", "drain", f"ag_{UUID(int=2).hex}")
     assert ran.out.split()[-2:] == ["drains", "2"]
     assert "with the worker process that it belongs to" in ran.err
-    assert services.agents.heartbeat(beat) is True
+    assert services.adapters.agents.heartbeat(beat) is True
     assert "busy, drains" in run("agents", "list").out
     undone = run("agents", "drain", "worker@a", "--undo", *JSON).json
     assert undone == {"target": "worker@a", "draining": False, "agents": 2}
-    assert services.agents.heartbeat(beat) is False
+    assert services.adapters.agents.heartbeat(beat) is False
     assert "takes work again" in run("agents", "drain", "worker@a", "--undo").out
 
 
 def test_a_worker_that_is_offline_has_nothing_to_drain(run: Run, beat: ProcessBeat, services: FakeServices) -> None:
-    services.agents.leave(beat.process_id)
+    services.adapters.agents.leave(beat.process_id)
     ran = run("agents", "drain", "worker@a")
     assert (ran.code, ran.out, ran.err) == (0, "", "worker@a is offline: there is nothing to drain\n")
     assert run("agents", "drain", "worker@b").code == 3
 
 
 def test_without_redis(run: Run, services: FakeServices) -> None:
-    services.agents.available = False
+    services.adapters.agents.available = False
     ran = run("agents", "list")
     assert ran.code == 1
     assert "CHIMERA_REDIS_URL" in ran.err

@@ -68,7 +68,7 @@ def test_what_has_not_ended_is_refused(run: Run, plan_id: str) -> None:
 
 
 def test_what_is_not_the_tenant_s_is_not_found(run: Run, services: FakeServices, ended: str) -> None:
-    services.tenants.add("globex", "tests")
+    services.adapters.tenants.add("globex", "tests")
     ran = run("audit", "erase", "-t", "globex", "--reason", "r", "--task", task_of(run, ended))
     assert ran.code == 3
     kinds = [entry["kind"] for entry in run("audit", "list", "-t", "globex", *JSON).json]

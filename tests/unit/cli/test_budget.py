@@ -20,7 +20,7 @@ def budget(services: FakeServices, at_limit: AtLimit = AtLimit.STOP, **limits: A
         skills={"echo": SkillPolicy(degrade_to="cheap"), "cheap": SkillPolicy(reserve=usd("0.01"))},
         budget=Budget(at_limit=at_limit, **limits),
     )
-    services.policy_changes.apply("acme", policy, "cfo")
+    services.adapters.policy_changes.apply("acme", policy, "cfo")
 
 
 def rows(count: int) -> str:
@@ -78,7 +78,7 @@ def test_allow(run: Run, services: FakeServices) -> None:
     assert (allowed["limit"]["cost_usd"], allowed["allowed"]["cost_usd"]) == ("3.50", "2.50")
     out = run("budget", "allow", "-t", "acme", "--plan", plan_id, "--plan-tokens", "90").out
     assert [line.split()[3] for line in out.splitlines() if "tokens" in line] == ["100"]
-    kinds = [entry.kind for entry in services.plans.last_entries("acme", 2)]
+    kinds = [entry.kind for entry in services.adapters.plans.last_entries("acme", 2)]
     assert kinds == ["budget.allowed", "budget.allowed"]
 
 

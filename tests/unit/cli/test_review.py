@@ -31,7 +31,7 @@ def card(run: Run, plan_id: str) -> str:
 @pytest.fixture
 def card_of_two(run: Run, services: FakeServices) -> str:
     """One that two people must approve."""
-    services.policy_changes.apply("acme", Policy(defaults=SkillPolicy(quorum=2)), "tests")
+    services.adapters.policy_changes.apply("acme", Policy(defaults=SkillPolicy(quorum=2)), "tests")
     rows = json.dumps([{"text": "unsure", "confidence": "0.4"}])
     run("plan", "submit", "echoes", *TENANT, "--set", f"rows={rows}")
     [card] = run("review", "list", *TENANT, *JSON).json

@@ -1,0 +1,139 @@
+"""The one place where services get their adapters: lazily, once per process, and never across a fork."""
+
+import os
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
+
+from celery import Celery
+
+from chimera.adapters.celery.agents import Here, agents_step
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.system_clock import SystemClock
+from chimera.bootstrap.adapters import INTERVALS_UNTIL_UNAVAILABLE, Adapters
+from chimera.bootstrap.auditing import Auditing
+from chimera.bootstrap.governing import Governing
+from chimera.bootstrap.judging import Judging
+from chimera.bootstrap.reviewing import Reviewing
+from chimera.bootstrap.submitting import Submitting
+from chimera.bootstrap.working import Working, process_id
+from chimera.models.work.skill import Catalogue
+from chimera.ports.clock import Clock
+from chimera.registration import CATALOGUE
+from chimera.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from chimera.adapters.postgres.migrate import Migrations
+
+__all__ = [
+    "INTERVALS_UNTIL_UNAVAILABLE",
+    "Services",
+    "celery_app",
+    "load_user_code",
+    "migrations",
+    "role_urls",
+    "services",
+]
+
+
+class Services:
+    """Every service, in groups, and the adapters under them, for who reads or writes one without a service.
+
+    Each is made when it is first used: a process needs the credentials of those it uses only.
+    """
+
+    def __init__(self, app: Celery, settings: Settings, catalogue: Catalogue, clock: Clock) -> None:
+        self._app = app
+        self._settings = settings
+        self._catalogue = catalogue
+        self._clock = clock
+
+    @cached_property
+    def adapters(self) -> Adapters:
+        """The stores, the broker, the places of checkpoints."""
+        return Adapters(self._app, self._settings, self._clock)
+
+    @cached_property
+    def submitting(self) -> Submitting:
+        """Plans to submit and to control."""
+        return Submitting(self.adapters, self._settings, self._catalogue, self._clock)
+
+    @cached_property
+    def working(self) -> Working:
+        """Planners and skills to run."""
+        return Working(self.adapters, self._settings, self._catalogue, self._clock)
+
+    @cached_property
+    def judging(self) -> Judging:
+        """Waves to gate and to send."""
+        return Judging(self.adapters, self._settings, self._catalogue, self._clock)
+
+    @cached_property
+    def reviewing(self) -> Reviewing:
+        """Cards for people."""
+        return Reviewing(self.adapters, self._settings, self._catalogue, self._clock)
+
+    @cached_property
+    def governing(self) -> Governing:
+        """Policies and budgets."""
+        return Governing(self.adapters, self._settings, self._catalogue, self._clock)
+
+    @cached_property
+    def auditing(self) -> Auditing:
+        """Checkpoints of the audit."""
+        return Auditing(self.adapters, self._settings, self._catalogue, self._clock)
+
+
+@cache
+def celery_app() -> Celery:
+    """The Celery app of this process.
+
+    Raises:
+        SettingsMissing: no broker is named.
+    """
+    app = make_app(settings())
+    app.steps["consumer"].add(TenantQueues)
+    app.steps["worker"].add(agents_step(_here))
+    process_id()
+    return app
+
+
+@cache
+def services() -> Services:
+    """The services of this process."""
+    return Services(celery_app(), settings(), CATALOGUE, SystemClock())
+
+
+def _here() -> Here:
+    slots = services().working.agent_slots
+    return Here(
+        process_id=process_id(),
+        registry=services().adapters.agents,
+        skills=lambda: tuple(sorted(CATALOGUE.skills)),
+        running=slots.running,
+        begun=slots.begun,
+    )
+
+
+def load_user_code() -> Catalogue:
+    """The skills and planners of the modules that celeryconfig.py imports."""
+    celery_app().loader.import_default_modules()
+    return CATALOGUE
+
+
+def migrations() -> "Migrations":
+    """The schema of this process's database; role owner."""
+    # Alembic takes longer to import than all the rest, and only `chimera db` and a starting stack need it.
+    from chimera.adapters.postgres.migrate import Migrations
+
+    return Migrations(settings().require("owner_database_url"))
+
+
+def role_urls() -> list[str]:
+    """The URLs of the roles whose logins `chimera db upgrade` sets."""
+    urls = (settings().app_database_url, settings().worker_database_url, settings().judge_database_url)
+    return [url.get_secret_value() for url in urls if url is not None]
+
+
+# A child's connections are its own.
+os.register_at_fork(after_in_child=services.cache_clear)

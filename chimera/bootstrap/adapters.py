@@ -1,0 +1,244 @@
+"""What the services use of the outside world: each adapter by the role whose credentials it connects with."""
+
+from functools import cached_property
+from pathlib import Path
+
+from celery import Celery
+
+from chimera.adapters.celery.queue import Queue
+from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
+from chimera.adapters.files.key_ring import KeyRing
+from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.steps.sealing import Sealing
+from chimera.adapters.postgres.stores.access_log import AccessLog
+from chimera.adapters.postgres.stores.audit_log import AuditLog
+from chimera.adapters.postgres.stores.budget_store import BudgetStore
+from chimera.adapters.postgres.stores.card_store import CardStore
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
+from chimera.adapters.postgres.stores.control_store import ControlStore
+from chimera.adapters.postgres.stores.decision_store import DecisionStore
+from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.plan_store import PlanStore
+from chimera.adapters.postgres.stores.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.replan_store import ReplanStore
+from chimera.adapters.postgres.stores.review_store import ReviewStore
+from chimera.adapters.postgres.stores.state_store import StateStore
+from chimera.adapters.postgres.stores.sweep_store import SweepStore
+from chimera.adapters.postgres.stores.task_store import TaskStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
+from chimera.adapters.postgres.stores.verdict_store import VerdictStore
+from chimera.adapters.postgres.stores.wave_store import WaveStore
+from chimera.adapters.postgres.stores.work_store import WorkStore
+from chimera.adapters.redis.agent_registry import AgentRegistry
+from chimera.adapters.redis.connection import connect
+from chimera.ports import (
+    access_log,
+    agent_registry,
+    audit_log,
+    budget_store,
+    card_store,
+    checkpoint_place,
+    checkpoint_store,
+    control_store,
+    decision_store,
+    erasure_store,
+    plan_store,
+    policy_store,
+    queue,
+    replan_store,
+    review_store,
+    state_store,
+    sweep_store,
+    task_store,
+    tenant_store,
+    verdict_store,
+    wave_store,
+    work_store,
+)
+from chimera.ports.clock import Clock
+from chimera.ports.llm import Llm
+from chimera.settings import Settings
+
+# An entry of the audit may wait for its checkpoint this number of intervals; after that nothing is decided.
+INTERVALS_UNTIL_UNAVAILABLE = 3
+
+
+class Adapters:
+    """Every adapter, made when it is first used: a process needs the credentials of those it uses only."""
+
+    # The models that a policy may name. None: whatever needs an opinion goes to a person.
+    llm: Llm | None = None
+
+    def __init__(self, app: Celery, settings: Settings, clock: Clock) -> None:
+        self._app = app
+        self._settings = settings
+        self._clock = clock
+
+    # The broker.
+
+    @cached_property
+    def queue(self) -> queue.Queue:
+        """The way to the workers."""
+        return Queue(self._app)
+
+    @cached_property
+    def agents(self) -> agent_registry.AgentRegistry:
+        """The agents of all workers."""
+        return AgentRegistry(connect(str(self._app.conf.broker_url), self._app.conf.broker_transport_options))
+
+    # PostgreSQL, in the role app.
+
+    @cached_property
+    def plans(self) -> plan_store.PlanStore:
+        """Plans to submit, to plan and to read."""
+        return PlanStore(self._as_app)
+
+    @cached_property
+    def controls(self) -> control_store.ControlStore:
+        """Plans to pause, to stop and to try again."""
+        return ControlStore(self._as_app)
+
+    @cached_property
+    def replans(self) -> replan_store.ReplanStore:
+        """Tasks that wait for their planner."""
+        return ReplanStore(self._as_app)
+
+    @cached_property
+    def waves(self) -> wave_store.WaveStore:
+        """Waves that a planner sends."""
+        return WaveStore(self._as_app)
+
+    @cached_property
+    def policies(self) -> policy_store.PolicyStore:
+        """Policies to read."""
+        return PolicyStore(self._as_app)
+
+    @cached_property
+    def budgets(self) -> budget_store.BudgetStore:
+        """Budgets to read."""
+        return BudgetStore(self._as_app)
+
+    @cached_property
+    def reviews(self) -> review_store.ReviewStore:
+        """Cards to read and to claim."""
+        return ReviewStore(self._as_app)
+
+    @cached_property
+    def verdicts(self) -> verdict_store.VerdictStore:
+        """What people decided, by confidence."""
+        return VerdictStore(self._as_app)
+
+    @cached_property
+    def audit_log(self) -> audit_log.AuditLog:
+        """Audits to verify."""
+        return AuditLog(self._as_app)
+
+    @cached_property
+    def tasks(self) -> task_store.TaskStore:
+        """Tasks to look at."""
+        return TaskStore(self._as_app)
+
+    @cached_property
+    def access(self) -> access_log.AccessLog:
+        """Who read the audit."""
+        return AccessLog(self._as_app)
+
+    @cached_property
+    def states(self) -> state_store.StateStore:
+        """Shared state to read."""
+        return StateStore(self._as_app)
+
+    # PostgreSQL, in the role worker.
+
+    @cached_property
+    def work(self) -> work_store.WorkStore:
+        """Tasks to claim, and results to stage."""
+        return WorkStore(self._database("worker_database_url"))
+
+    # PostgreSQL, in the role judge.
+
+    @cached_property
+    def decisions(self) -> decision_store.DecisionStore:
+        """Waves to gate."""
+        return DecisionStore(self._as_judge, self._sealing)
+
+    @cached_property
+    def cards(self) -> card_store.CardStore:
+        """People's decisions on cards."""
+        return CardStore(self._as_judge, self._sealing)
+
+    @cached_property
+    def judged_waves(self) -> wave_store.WaveStore:
+        """Waves that the Judge and the sweep send."""
+        return WaveStore(self._as_judge)
+
+    @cached_property
+    def sweeps(self) -> sweep_store.SweepStore:
+        """What lost messages left undone."""
+        return SweepStore(self._as_judge)
+
+    @cached_property
+    def checkpoints(self) -> checkpoint_store.CheckpointStore:
+        """The audit to seal."""
+        return CheckpointStore(self._as_judge)
+
+    # PostgreSQL, in the role owner.
+
+    @cached_property
+    def policy_changes(self) -> policy_store.PolicyStore:
+        """Policies to apply."""
+        return PolicyStore(self._as_owner)
+
+    @cached_property
+    def budget_changes(self) -> budget_store.BudgetStore:
+        """Budgets to allow more of."""
+        return BudgetStore(self._as_owner)
+
+    @cached_property
+    def tenants(self) -> tenant_store.TenantStore:
+        """Tenants."""
+        return TenantStore(self._as_owner)
+
+    @cached_property
+    def erasures(self) -> erasure_store.ErasureStore:
+        """A person's data to erase."""
+        return ErasureStore(self._as_owner)
+
+    # Places and keys of checkpoints.
+
+    @cached_property
+    def checkpoint_places(self) -> list[checkpoint_place.CheckpointPlace]:
+        """Where checkpoints are kept; empty where there are none."""
+        return [_place(named) for named in self._settings.checkpoint_places]
+
+    @cached_property
+    def key_ring(self) -> KeyRing:
+        """The keys of checkpoints."""
+        return KeyRing(self._settings.audit_keys, self._clock)
+
+    @property
+    def _sealing(self) -> Sealing | None:
+        if not self.checkpoint_places:
+            return None
+        limit = INTERVALS_UNTIL_UNAVAILABLE * self._settings.checkpoint_seconds
+        return Sealing(limit, ", ".join(place.name for place in self.checkpoint_places))
+
+    @cached_property
+    def _as_app(self) -> Database:
+        return self._database("app_database_url")
+
+    @cached_property
+    def _as_judge(self) -> Database:
+        return self._database("judge_database_url")
+
+    @cached_property
+    def _as_owner(self) -> Database:
+        return self._database("owner_database_url")
+
+    def _database(self, setting: str) -> Database:
+        return Database(self._settings.require(setting), self._settings.database_pool_size)
+
+
+def _place(named: str) -> checkpoint_place.CheckpointPlace:
+    return HttpPlace(named) if named.startswith(("http://", "https://")) else FilePlace(Path(named).expanduser())

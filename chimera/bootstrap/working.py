@@ -1,0 +1,85 @@
+"""What workers use: planners and skills run here."""
+
+import os
+from functools import cache, cached_property
+from uuid import UUID
+
+from chimera.adapters.system_clock import SystemClock
+from chimera.bootstrap.group import Group
+from chimera.services.agent_slots import AgentSlots
+from chimera.services.dispatcher import Dispatcher
+from chimera.services.lease_keeper import LeaseKeeper
+from chimera.services.planner import PlannerService
+from chimera.services.replanner import ReplannerService
+from chimera.services.worker import WorkerService
+
+
+class Working(Group):
+    """Plans plans and runs their batches; roles app and worker."""
+
+    @cached_property
+    def planner(self) -> PlannerService:
+        """Plans plans; role app."""
+        return PlannerService(
+            self._adapters.plans,
+            self._dispatcher,
+            self._keeper,
+            self._catalogue,
+            self._clock,
+            timeout_seconds=self._settings.planner_timeout_seconds,
+            wave_size=self._settings.wave_size,
+            max_tasks=self._settings.max_tasks_per_plan,
+            max_input_bytes=self._settings.max_inputs_bytes,
+        )
+
+    @cached_property
+    def replanner(self) -> ReplannerService:
+        """Asks planners about what the gate sent back; role app."""
+        return ReplannerService(
+            self._adapters.replans,
+            self._dispatcher,
+            self._keeper,
+            self._catalogue,
+            self._clock,
+            timeout_seconds=self._settings.planner_timeout_seconds,
+            max_input_bytes=self._settings.max_inputs_bytes,
+        )
+
+    @cached_property
+    def worker(self) -> WorkerService:
+        """Runs batches; role worker."""
+        return WorkerService(
+            self._adapters.work,
+            self._adapters.queue,
+            self._keeper,
+            self._catalogue,
+            self._clock,
+            self.agent_slots,
+            max_output_bytes=self._settings.max_output_bytes,
+        )
+
+    @cached_property
+    def agent_slots(self) -> AgentSlots:
+        """The agents of this operating-system process."""
+        return AgentSlots(process_id(), os.getpid())
+
+    def drain(self) -> None:
+        """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
+        if "worker" in vars(self):
+            self.worker.drain()
+
+    @cached_property
+    def _keeper(self) -> LeaseKeeper:
+        """One for all that this process runs."""
+        return LeaseKeeper()
+
+    @cached_property
+    def _dispatcher(self) -> Dispatcher:
+        given = (self._adapters.waves, self._adapters.queue, self._adapters.agents, self._catalogue)
+        return Dispatcher(*given, window=self._settings.wave_window)
+
+
+@cache
+def process_id() -> UUID:
+    """The id of this process as a worker's main process; pool children inherit it, and name their agents by it."""
+    return SystemClock().new_id()
