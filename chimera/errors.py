@@ -118,6 +118,10 @@ class StoreUnavailable(ChimeraError):
     """PostgreSQL does not answer."""
 
 
+class LoginRefused(StoreUnavailable):
+    """PostgreSQL answers, and refuses the login."""
+
+
 class StoreRefused(ChimeraError):
     """PostgreSQL refused a statement."""
 

@@ -1,19 +1,33 @@
 """Settings of a process, read from CHIMERA_* variables; secrets stay hidden, no password has a default."""
 
 import os
+import re
+from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chimera.errors import InvalidInput, SettingsMissing
 
+# libpq's other form: `host=db dbname=agents`.
+_KEYS_AND_VALUES = re.compile(r"\s*\w+\s*=")
+_BROKERS = ("redis", "sentinel", "unix")
+
 
 def data_dir() -> Path:
-    """The folder of the embedded servers: CHIMERA_DATA, or the place for such data of this user."""
-    if folder := os.environ.get("CHIMERA_DATA"):
-        return Path(folder).expanduser().resolve()
+    """The folder of the embedded servers: CHIMERA_DATA, or the place for such data of this user.
+
+    Raises:
+        InvalidInput: CHIMERA_DATA names a file, or something below one.
+    """
+    if named := os.environ.get("CHIMERA_DATA"):
+        folder = Path(named).expanduser().resolve()
+        if file := _file_on_the_way(folder):
+            raise InvalidInput(f"CHIMERA_DATA={named}: {file} is a file; name a folder, or one that can be made")
+        return folder
     if os.geteuid() == 0:
         return Path("/var/lib/chimera")
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
@@ -23,6 +37,27 @@ def data_dir() -> Path:
 def stack_env_file() -> Path:
     """Where a running embedded stack writes its addresses (mode 0600), so that other shells find it."""
     return data_dir() / "env"
+
+
+def database_url_fault(url: str) -> str | None:
+    """What is wrong with the URL of a PostgreSQL database, without the URL's own text; None if nothing is."""
+    wanted = "it must be like postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
+    scheme, has_scheme, rest = url.partition("://")
+    if not has_scheme:
+        return None if _KEYS_AND_VALUES.match(url) else f"this is no URL: {wanted}"
+    if scheme not in {"postgresql", "postgres"}:
+        return f"this is no URL of PostgreSQL: {wanted}"
+    return None if _ports_are_numbers(rest) else f"its port is no number: {wanted}"
+
+
+def redis_url_fault(url: str) -> str | None:
+    """What is wrong with the URL of a Redis-compatible server, without the URL's own text; None if nothing is."""
+    wanted = "it must be like redis://:PASSWORD@HOST:PORT/NUMBER"
+    scheme, has_scheme, rest = url.partition("://")
+    if not has_scheme or not scheme.startswith(_BROKERS):
+        return f"this is no URL of a Redis-compatible server: {wanted}"
+    # Several servers (sentinel://a:1;sentinel://b:1) and paths of sockets are their client's to read.
+    return None if ";" in url or _ports_are_numbers(rest) else f"its port is no number: {wanted}"
 
 
 class Settings(BaseSettings):
@@ -63,6 +98,16 @@ class Settings(BaseSettings):
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
 
+    @field_validator("owner_database_url", "app_database_url", "worker_database_url", "judge_database_url")
+    @classmethod
+    def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
+        return _checked(url, database_url_fault)
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
+        return _checked(url, redis_url_fault)
+
     @property
     def checkpoint_places(self) -> list[str]:
         """The folders and URLs of CHIMERA_CHECKPOINTS."""
@@ -94,6 +139,34 @@ def settings() -> Settings:
         return Settings(_env_file=stack_env_file())
     except ValidationError as exc:
         faults = "; ".join(
-            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: {fault['msg']}" for fault in exc.errors()
+            f"CHIMERA_{'_'.join(str(part) for part in fault['loc']).upper()}: "
+            f"{fault['msg'].removeprefix('Value error, ')}"
+            for fault in exc.errors()
         )
         raise InvalidInput(f"settings: {faults}") from exc
+
+
+def _file_on_the_way(folder: Path) -> Path | None:
+    """The file that this path names or passes, if it does."""
+    for path in (folder, *folder.parents):
+        with suppress(PermissionError):  # whoever looks into the folder is told of that
+            if path.exists():
+                return None if path.is_dir() else path
+    return None
+
+
+def _checked(url: SecretStr | None, fault_of: Callable[[str], str | None]) -> SecretStr | None:
+    # A variable that is set to nothing is as one that is not set.
+    if url is None or not url.get_secret_value():
+        return None
+    if fault := fault_of(url.get_secret_value()):
+        raise ValueError(fault)
+    return url
+
+
+def _ports_are_numbers(rest: str) -> bool:
+    """Whether each host of a URL's rest after :// has a port that is a number, or none."""
+    hosts = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2].split(",")
+    # The colons of an IPv6 address stand within brackets.
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts]
+    return all(not port or port.isdecimal() for port in ports)

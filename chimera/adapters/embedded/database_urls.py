@@ -5,7 +5,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 from psycopg.conninfo import make_conninfo
 
-from chimera.errors import EmbeddedServerError
+from chimera.errors import EmbeddedServerError, InvalidInput
+from chimera.settings import database_url_fault
 
 OWNER = "chimera_owner"
 OWNER_URL = "CHIMERA_OWNER_DATABASE_URL"
@@ -25,10 +26,14 @@ def given_urls(environ: Mapping[str, str], passwords: Mapping[str, str]) -> dict
 
     Raises:
         EmbeddedServerError: a URL is given, and the owner's is not.
+        InvalidInput: what is given is no URL of PostgreSQL.
     """
     given = {name: url for name in ROLES if (url := environ.get(name))}
     if not given:
         return {}
+    for name, url in given.items():
+        if fault := database_url_fault(url):
+            raise InvalidInput(f"{name}: {fault}")
     if OWNER_URL not in given:
         raise EmbeddedServerError(
             f"{', '.join(given)} is set, but {OWNER_URL} is not: the migrations would go to one database and "

@@ -23,8 +23,9 @@ from chimera.adapters.embedded.restarts import Restarts
 from chimera.adapters.embedded.server import EmbeddedServer
 from chimera.adapters.embedded.stack import ENV_FILE, LOCK_FILE
 from chimera.adapters.embedded.valkey import EmbeddedValkey
-from chimera.errors import EmbeddedServerError, StackAlreadyRunning
+from chimera.errors import EmbeddedServerError, InvalidInput, StackAlreadyRunning
 from chimera.settings import data_dir as default_data_dir
+from chimera.settings import redis_url_fault
 
 REDIS_URL = "CHIMERA_REDIS_URL"
 FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
@@ -78,6 +79,7 @@ class EmbeddedServers:
 
         Raises:
             StackAlreadyRunning: another process runs a stack on this folder.
+            InvalidInput: an address in the environment is no URL of such a server.
             EmbeddedServerError: a server cannot be found or started; whatever was started is stopped again.
         """
         with ExitStack() as undo:
@@ -142,9 +144,12 @@ class EmbeddedServers:
         )
 
     def _start_all(self, undo: ExitStack) -> dict[str, str]:
+        redis_url = self._environ.get(REDIS_URL)
+        if redis_url and (fault := redis_url_fault(redis_url)):
+            raise InvalidInput(f"{REDIS_URL}: {fault}")
         secrets = passwords(self.data_dir / "passwords.json", PASSWORDS)
         variables = given_urls(self._environ, secrets) or self._start_postgres(undo, secrets)
-        variables[REDIS_URL] = self._environ.get(REDIS_URL) or self._start_valkey(undo, secrets)
+        variables[REDIS_URL] = redis_url or self._start_valkey(undo, secrets)
         variables[FLOWER_PORT] = str(self._flower_port())
         if self._checkpoints:
             audit = self.data_dir / "audit"

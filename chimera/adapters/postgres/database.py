@@ -6,13 +6,13 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import resources
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from chimera.errors import StoreRefused, StoreUnavailable
+from chimera.adapters.postgres.unavailable import address_of, unavailable
+from chimera.errors import StoreRefused
 
 CONNECT_TIMEOUT_SECONDS = 5
 POOL_TIMEOUT_SECONDS = 3.0
@@ -69,7 +69,7 @@ class Database:
 
         Raises:
             StoreUnavailable: there is no connection, or it broke; nothing of the transaction is done, but
-                where it broke during the commit it may be.
+                where it broke during the commit it may be. LoginRefused where the server answers and refuses.
             StoreRefused: PostgreSQL refused a statement: a rule of the schema, or the role's rights.
         """
         with self._translated(), self._opened().connection() as connection, connection.pipeline():
@@ -82,7 +82,7 @@ class Database:
         try:
             yield
         except (psycopg.OperationalError, psycopg.errors.IdleInTransactionSessionTimeout, PoolTimeout) as exc:
-            raise StoreUnavailable(f"PostgreSQL at {self.address} does not answer ({_first_line(exc)})") from exc
+            raise unavailable(self._url, exc) from exc
         except psycopg.errors.UndefinedTable:
             raise StoreRefused(
                 f"the database at {self.address} does not have Chimera's schema: run `chimera db upgrade`"
@@ -96,8 +96,7 @@ class Database:
     @property
     def address(self) -> str:
         """Host, port and database, without user and password."""
-        parts = urlsplit(self._url)
-        return f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+        return address_of(self._url)
 
     def close(self) -> None:
         """Closes the connections; the next transaction opens new ones."""
@@ -141,7 +140,3 @@ def columns(rows: list[tuple[Any, ...]], names: str) -> dict[str, list[Any]]:
     keys = names.split()
     values: list[list[Any]] = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in keys]
     return dict(zip(keys, values, strict=True))
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]

@@ -15,9 +15,9 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
-from chimera.errors import InvalidInput, StoreUnavailable
+from chimera.adapters.postgres.unavailable import ROLES, unavailable
+from chimera.errors import InvalidInput
 
-_ROLES = ("chimera_app", "chimera_worker", "chimera_judge")
 # One migration at a time, however many processes start at once.
 _ADVISORY_LOCK = 0x6368696D657261  # "chimera"
 
@@ -38,7 +38,7 @@ class Migrations:
         """The revision that the database has; None for one without Chimera's schema.
 
         Raises:
-            StoreUnavailable: PostgreSQL does not answer.
+            StoreUnavailable: PostgreSQL does not answer; LoginRefused where it refuses the owner.
         """
         with self._connection() as connection:
             return MigrationContext.configure(connection).get_current_revision()
@@ -49,7 +49,7 @@ class Migrations:
         A URL of a role that the migrations do not make is left alone: its login is somebody else's.
 
         Raises:
-            StoreUnavailable: PostgreSQL does not answer.
+            StoreUnavailable: PostgreSQL does not answer; LoginRefused where it refuses the owner.
         """
         with self._connection() as connection:
             driver = connection.connection.driver_connection
@@ -75,18 +75,14 @@ class Migrations:
             with engine.connect() as connection:
                 yield connection
         except (OperationalError, psycopg.OperationalError) as exc:
-            parts = urlsplit(self._owner_url)
-            fault = str(getattr(exc, "orig", exc)).strip().splitlines()[0]
-            raise StoreUnavailable(
-                f"PostgreSQL at {parts.hostname}:{parts.port or 5432} does not answer ({fault})"
-            ) from exc
+            raise unavailable(self._owner_url, getattr(exc, "orig", exc)) from exc
 
 
 def _set_login(connection: psycopg.Connection, url: str) -> None:
     """Lets the URL's role log in with the URL's password; only its hash is sent."""
     parts = urlsplit(url)
     role, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if role not in _ROLES:
+    if role not in ROLES:
         return
     if not password:
         raise InvalidInput(f"the database URL of {role} has no password")
