@@ -20,6 +20,10 @@ class InvalidInput(ChimeraError):
     exit_code = 2
 
 
+class AmbiguousId(InvalidInput):
+    """A short id means several."""
+
+
 class SettingsMissing(ChimeraError):
     """A setting that this needs has no value."""
 

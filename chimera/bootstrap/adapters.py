@@ -19,6 +19,7 @@ from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.id_store import IdStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
@@ -43,6 +44,7 @@ from chimera.ports import (
     control_store,
     decision_store,
     erasure_store,
+    id_store,
     plan_store,
     policy_store,
     queue,
@@ -138,6 +140,11 @@ class Adapters:
     def tasks(self) -> task_store.TaskStore:
         """Tasks to look at."""
         return TaskStore(self._as_app)
+
+    @cached_property
+    def ids(self) -> id_store.IdStore:
+        """What short ids mean."""
+        return IdStore(self._as_app)
 
     @cached_property
     def access(self) -> access_log.AccessLog:

@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import choice, command, services
+from chimera.cli.context import choice, command, find_agent, services
 from chimera.cli.output import Format, Limit, Output, age, document, facts, moment, say, table
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -18,7 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="An agent id: ag_...")]
+AgentId = Annotated[str, typer.Argument(metavar="AGENT", help="An agent's id, whole or short: ag_...")]
 
 
 @app.command("list")
@@ -49,7 +49,7 @@ def list_agents(
 @app.command()
 def show(agent: AgentId, output: Output = Format.TABLE) -> None:
     """An agent: where it is, what it may run, and what it runs now."""
-    found = services().adapters.agents.get(parse_id(IdKind.AGENT, agent))
+    found = services().adapters.agents.get(find_agent(agent))
     if output is Format.JSON:
         document(agent_json(found))
         return
@@ -111,7 +111,7 @@ def _work_json(work: "AgentWork") -> dict[str, Any]:
 
 def _target(text: str) -> "UUID | str":
     # A node's name has an @, and no agent's id has.
-    return text if "@" in text else parse_id(IdKind.AGENT, text)
+    return text if "@" in text else find_agent(text)
 
 
 def _row(agent: "Agent") -> list[str]:

@@ -4,20 +4,29 @@ import os
 import pwd
 import shlex
 import traceback
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from chimera.errors import ChimeraError, InvalidInput
+from chimera.errors import AgentNotFound, AmbiguousId, ChimeraError, InvalidInput
+from chimera.models.ids import IdKind, format_id, name_of, ranges_of, whole_id
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from chimera.bootstrap import Services
     from chimera.client import PlanHandle
     from chimera.models.work.skill import Catalogue
 
 E = TypeVar("E", bound=StrEnum)
+
+# A short id that means more than so many is only counted as "more".
+_CANDIDATES = 10
+# Agents are looked for among so many, in the order in which they started.
+_AGENTS = 100_000
 
 
 class UserCodeBroken(ChimeraError):
@@ -57,7 +66,7 @@ AnyTenant = Annotated[
     str | None,
     typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose; else all tenants'."),
 ]
-PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
+PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="A plan's id, whole or short: pl_...")]
 Actor = Annotated[
     str | None,
     typer.Option("--as", metavar="NAME", help="Who decides; the user of this system if not given."),
@@ -133,11 +142,58 @@ def load_user_code() -> "Catalogue":
         raise UserCodeBroken(f"{_broken_module()} cannot be imported: {type(exc).__name__}: {exc}{where}") from exc
 
 
-def plan_handle(tenant: str, plan_id: str) -> "PlanHandle":
-    """A plan of the tenant's."""
-    from chimera.client import Chimera
+def plan_handle(tenant: str, plan: str) -> "PlanHandle":
+    """A plan of the tenant's, by its id as `find_id` takes it.
 
-    return Chimera(services()).plan(tenant, plan_id)
+    Raises:
+        InvalidInput, PlanNotFound: as `find_id`.
+    """
+    from chimera.client import PlanHandle
+
+    handle = PlanHandle(services(), tenant, find_id(tenant, IdKind.PLAN, plan))
+    _ = handle.plan
+    return handle
+
+
+def find_id(tenant: str, kind: IdKind, text: str) -> "UUID":
+    """The id of a tenant's plan, task or card that somebody wrote whole, short as tables show it, or as a prefix.
+
+    A whole id is taken as it is: whether there is such a thing shows where it is used.
+
+    Raises:
+        InvalidInput: it is no id of this kind.
+        AmbiguousId: it means several; the message lists them.
+        PlanNotFound, TaskNotFound, CardNotFound: the tenant has none; that goes on record.
+    """
+    if (whole := whole_id(kind, text)) is not None:
+        return whole
+    ranges = ranges_of(kind, text, datetime.now(UTC))
+    return _the_one(kind, text, services().adapters.ids.find(tenant, kind, text, ranges, _CANDIDATES + 1))
+
+
+def find_agent(text: str) -> "UUID":
+    """As `find_id`, for agents, which are no tenant's.
+
+    Raises:
+        InvalidInput, AmbiguousId: as `find_id`.
+        AgentNotFound: there is none.
+    """
+    if (whole := whole_id(IdKind.AGENT, text)) is not None:
+        return whole
+    ranges = ranges_of(IdKind.AGENT, text, datetime.now(UTC))
+    known = (agent.agent_id for agent in services().adapters.agents.list_agents(limit=_AGENTS))
+    found = [agent_id for agent_id in known if any(each.holds(agent_id) for each in ranges)]
+    if not found:
+        raise AgentNotFound(f"there is no agent {text}")
+    return _the_one(IdKind.AGENT, text, found)
+
+
+def _the_one(kind: IdKind, text: str, found: "list[UUID]") -> "UUID":
+    if len(found) == 1:
+        return found[0]
+    shown = [format_id(kind, value) for value in found[:_CANDIDATES]]
+    more = ["..."] if len(found) > _CANDIDATES else []
+    raise AmbiguousId(f"{text} is short for {name_of(kind)} id, of several: {', '.join([*shown, *more])}")
 
 
 def _broken_module() -> str:

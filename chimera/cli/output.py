@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chimera.cli.text import visible
+from chimera.models.ids import short_id
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 # Rich wraps at 80 columns where there is no terminal; nothing that is piped should be wrapped.
 _PIPE_WIDTH = 10_000
-_ID = re.compile(r"[a-z]{2}_[0-9a-f]{32}|")
+_ID = re.compile(r"[a-z]{2}_[0-9a-f]{12,32}|")
+_WHOLE_ID = re.compile(r"\b[a-z]{2}_[0-9a-f]{32}\b")
+# Columns between two columns of a table.
+_GAP = 2
+# A longer word may be broken where the terminal is narrow.
+_WORD_WIDTH = 12
 _NUMBER = re.compile(r"-|\d[\d./%]*")
 
 
@@ -50,7 +56,8 @@ def stderr() -> "Console":
 
 
 def say(text: str = "") -> None:
-    """A line for people that is not the answer."""
+    """A line for people that is not the answer; comes after what was told of it so far, wherever both go."""
+    sys.stdout.flush()
     sys.stderr.write(f"{visible(text, lines=True)}\n")
     sys.stderr.flush()
 
@@ -60,32 +67,43 @@ def say_step(what: str, seconds: float) -> None:
     say(f"  {what:<64} {seconds:5.1f} s")
 
 
-def tell(text: str) -> None:
+def tell(text: str = "") -> None:
     """A line of the answer."""
     sys.stdout.write(f"{visible(text, lines=True)}\n")
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table; columns of numbers stand to the right."""
+    """A table; columns of numbers stand to the right.
+
+    On a terminal ids are short, and where the columns do not fit side by side each row is a block of lines, a value a
+    line. Where there is no terminal ids are whole, and a row is a line.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    body = [[visible(cell) for cell in row] for row in rows]
-    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for place, name in enumerate(head):
-        cells = [row[place] for row in body]
-        ids = any(cells) and all(map(_ID.fullmatch, cells))
+    body = [[shown_ids(visible(cell)) for cell in row] for row in rows]
+    columns = [[row[place] for row in body] for place in range(len(head))]
+    widths = [_least_width(name, cells) for name, cells in zip(head, columns, strict=True)]
+    if sum(widths) + _GAP * (len(head) - 1) > stdout().width:
+        _blocks(head, body)
+        return
+    grid = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    for name, cells, width in zip(head, columns, widths, strict=True):
         grid.add_column(
             name,
             justify="right" if cells and all(map(_NUMBER.fullmatch, cells)) else "left",
             overflow="fold",
-            no_wrap=ids or not stdout().is_terminal,
-            # An id that is broken in two cannot be copied.
-            min_width=max(map(len, cells)) if ids else None,
+            no_wrap=_is_ids(cells) or not stdout().is_terminal,
+            min_width=width if stdout().is_terminal else None,
         )
     for row in body:
         grid.add_row(*map(Text, row))
     _print(grid)
+
+
+def shown_ids(text: str) -> str:
+    """The text with its ids as tables show them: short on a terminal, whole elsewhere."""
+    return _WHOLE_ID.sub(lambda found: short_id(found[0]), text) if stdout().is_terminal else text
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
@@ -105,6 +123,27 @@ def facts(pairs: Iterable[tuple[str, str]]) -> None:
 def document(value: Any) -> None:
     """One JSON document, in ASCII: safe on any terminal."""
     sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
+
+
+def _is_ids(cells: Sequence[str]) -> bool:
+    return any(cells) and all(map(_ID.fullmatch, cells))
+
+
+def _least_width(name: str, cells: Sequence[str]) -> int:
+    """The least width at which a column can be read: ids and numbers are never broken, words hardly ever."""
+    whole = max(map(len, cells), default=0)
+    if _is_ids(cells) or all(map(_NUMBER.fullmatch, cells)):
+        return max(len(name), whole)
+    words = (len(word) for cell in cells for word in cell.split())
+    return max(len(name), min(_WORD_WIDTH, max(words, default=0)))
+
+
+def _blocks(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """The rows of a table below one another, each as names and values."""
+    for number, row in enumerate(rows):
+        if number:
+            tell()
+        facts(zip(map(str.lower, head), row, strict=True))
 
 
 def line(value: Any) -> None:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, actor, load_user_code, services, valid_tenant
+from chimera.cli.context import Actor, actor, find_id, load_user_code, services, valid_tenant
 from chimera.cli.output import Format, Output, document, moment, say, table, tell
 from chimera.cli.since import Since, moment_of
 from chimera.errors import ChimeraError, InvalidInput, SettingsMissing
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.models.gate.policy import Policy, PolicyInForce
@@ -165,7 +165,7 @@ def simulate(
     load_user_code()
     start = moment_of(since)
     found = services().governing.policies.simulate(
-        tenant, new, since=start, plan_id=parse_id(IdKind.PLAN, plan) if plan else None, show=limit
+        tenant, new, since=start, plan_id=find_id(tenant, IdKind.PLAN, plan) if plan else None, show=limit
     )
     if output is Format.JSON:
         document(_simulation_json(found))

@@ -13,6 +13,7 @@ from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.id_store import IdStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
@@ -35,6 +36,7 @@ from chimera.ports import (
     control_store,
     decision_store,
     erasure_store,
+    id_store,
     plan_store,
     policy_store,
     replan_store,
@@ -57,6 +59,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakeErasureStore,
+    FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
     FakeReplanStore,
@@ -94,6 +97,7 @@ class World(ABC):
     tasks: task_store.TaskStore
     access: access_log.AccessLog
     erasures: erasure_store.ErasureStore
+    ids: id_store.IdStore
     checkpoints: checkpoint_store.CheckpointStore
     budgets: budget_store.BudgetStore
     budget_changes: budget_store.BudgetStore
@@ -144,6 +148,7 @@ class FakeWorld(World):
             tasks=FakeTaskStore(self.database),
             access=FakeAccessLog(self.database),
             erasures=FakeErasureStore(self.database),
+            ids=FakeIdStore(self.database),
             checkpoints=FakeCheckpointStore(self.database),
             budgets=FakeBudgetStore(self.database),
             budget_changes=FakeBudgetStore(self.database),
@@ -219,6 +224,7 @@ class PostgresWorld(World):
             tasks=TaskStore(app),
             access=AccessLog(app),
             erasures=ErasureStore(owner),
+            ids=IdStore(app),
             checkpoints=CheckpointStore(judge),
             budgets=BudgetStore(app),
             budget_changes=BudgetStore(owner),

@@ -10,6 +10,7 @@ from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
 from tests.fakes.erasure_store import FakeErasureStore
+from tests.fakes.id_store import FakeIdStore
 from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
 from tests.fakes.policy_store import FakePolicyStore
@@ -36,6 +37,7 @@ __all__ = [
     "FakeDatabase",
     "FakeDecisionStore",
     "FakeErasureStore",
+    "FakeIdStore",
     "FakeLlm",
     "FakePlanStore",
     "FakePolicyStore",

@@ -34,13 +34,13 @@ def list_entries(
     output: Output = Format.TABLE,
 ) -> None:
     """The tenant's latest entries in order; of a plan, its first ones. That they were read is an entry too."""
-    if plan:
-        handle = plan_handle(tenant, plan)
+    handle = plan_handle(tenant, plan) if plan else None
+    if handle:
         after = handle.plan.first_audit_seq - 1
         entries = services().adapters.plans.entries(tenant, handle.plan_id, after, limit)
     else:
         entries = services().adapters.plans.last_entries(tenant, limit)
-    facts = {"command": "audit list", "plan": plan, "limit": limit, "rows": len(entries)}
+    facts = {"command": "audit list", "plan": handle and handle.id, "limit": limit, "rows": len(entries)}
     services().adapters.access.note_read(tenant, actor(by), facts)
     erased = services().adapters.plans.erased(tenant, _about(entries))
     if output is Format.JSON:

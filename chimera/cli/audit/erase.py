@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, services
+from chimera.cli.context import Actor, Tenant, actor, find_id, services
 from chimera.cli.output import Format, Output, document, facts, say
 from chimera.errors import InvalidInput
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.models.audit.erasure import Erased
@@ -36,8 +36,8 @@ def erase(
     try:
         erasure = Erasure(
             tenant_id=tenant,
-            plan_id=parse_id(IdKind.PLAN, plan) if plan else None,
-            task_id=parse_id(IdKind.TASK, task) if task else None,
+            plan_id=find_id(tenant, IdKind.PLAN, plan) if plan else None,
+            task_id=find_id(tenant, IdKind.TASK, task) if task else None,
             actor=actor(by),
             reason=reason.strip(),
         )

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from chimera.cli.budget.view import cost_json, rows_of, said, show_table, standing_json, tenant_json
-from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, services
+from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, find_id, services
 from chimera.cli.output import Format, Limit, Output, document, documents, say, table, tell
 from chimera.errors import InvalidInput
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 app = typer.Typer(help="See what tenants may spend and have spent, and allow more once.", no_args_is_help=True)
 
@@ -80,7 +80,7 @@ def allow(
         )
     if bool(of_plan) != (plan is not None):
         raise InvalidInput("--plan-usd and --plan-tokens are for --plan ID, and --plan for one of them")
-    plan_id = parse_id(IdKind.PLAN, plan) if plan is not None else None
+    plan_id = find_id(tenant, IdKind.PLAN, plan) if plan is not None else None
     standing = allow_more(services().adapters.budget_changes, tenant, plan_id, of_plan or day, actor(by))
     if output is Format.JSON:
         document(standing_json(standing))
@@ -89,7 +89,7 @@ def allow(
 
 
 def _show_plan(tenant: str, plan: str, limit: int, output: Format) -> None:
-    plan_id = parse_id(IdKind.PLAN, plan)
+    plan_id = find_id(tenant, IdKind.PLAN, plan)
     found = services().governing.budgets.standing(tenant, plan_id)
     costs = services().governing.budgets.costs(tenant, plan_id)
     if output is Format.JSON:

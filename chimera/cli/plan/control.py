@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, command, plan_handle, services
+from chimera.cli.context import Actor, Tenant, actor, command, find_id, plan_handle, services
 from chimera.cli.output import Format, Output, document, say, table
 from chimera.cli.plan.submit import parse_deadline
 from chimera.errors import InvalidInput
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.client import Chimera, PlanHandle
     from chimera.models.work.plan import PlanChange
     from chimera.ports.control_store import Retried
 
-OnePlan = Annotated[str | None, typer.Argument(metavar="PLAN", help="A plan id: pl_...")]
+OnePlan = Annotated[str | None, typer.Argument(metavar="PLAN", help="A plan's id, whole or short: pl_...")]
 Session = Annotated[str | None, typer.Option("--session", help="Instead of a plan: all of this session's.")]
 All = Annotated[bool, typer.Option("--all", help="Instead of a plan: all of the tenant's.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before --all.")]
@@ -116,7 +116,7 @@ def retry(
     who = actor(by)
     until = parse_deadline(deadline, datetime.now(UTC)) if deadline else None
     if _is_one(plan, session, everything, yes, f"try again every plan of {tenant}"):
-        old = parse_id(IdKind.PLAN, str(plan))
+        old = find_id(tenant, IdKind.PLAN, str(plan))
         plans = [services().submitting.control.retry(tenant, old, kinds, who, until)]
     else:
         plans = services().submitting.control.retry_ended(tenant, session, kinds, who, until)

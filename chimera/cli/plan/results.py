@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from chimera.cli.context import PlanId, Tenant, choice, plan_handle
-from chimera.cli.output import Format, Output, document, documents, number, say, stdout, table, tell
+from chimera.cli.output import Format, Output, document, documents, number, say, shown_ids, stdout, table, tell
 from chimera.cli.plan.score import ALL, Tally, score
 from chimera.cli.text import one_line
 from chimera.errors import InvalidInput
@@ -17,8 +17,13 @@ from chimera.models.ids import IdKind, format_id
 if TYPE_CHECKING:
     from chimera.ports.plan_store import TaskResult
 
+# A pipe gets whole ids, a terminal short ones.
 _ROW = "{:<35}  {:<9}  {:>4}  {}"
+_SHORT_ROW = "{:<15}  {:<9}  {:>4}  {}"
 _OUTPUT_WIDTH = 200
+# Where less than this is left of a line the output has the next one to itself.
+_LEAST_OUTPUT_WIDTH = 24
+_INDENT = "  "
 
 
 def results(
@@ -71,16 +76,20 @@ def result_json(result: "TaskResult") -> dict[str, Any]:
 
 def _show(chosen: Iterable["TaskResult"]) -> None:
     # Line by line, with fixed columns: a hundred thousand results are never in memory at once.
-    width = stdout().width - len(_ROW.format("", "", "", "")) if stdout().is_terminal else _OUTPUT_WIDTH
+    terminal = stdout().is_terminal
+    form = _SHORT_ROW if terminal else _ROW
+    width = stdout().width - len(form.format("", "", "", "")) if terminal else _OUTPUT_WIDTH
+    if width < _LEAST_OUTPUT_WIDTH:
+        form, width = form.replace("  {}", f"\n{_INDENT}{{}}"), stdout().width - len(_INDENT)
     shown = 0
     for result in chosen:
         if not shown:
-            tell(_ROW.format("TASK", "STATE", "CONF", "OUTPUT"))
+            tell(form.format("TASK", "STATE", "CONF", "OUTPUT"))
         values = result_json(result)
         text = "redacted" if result.erased else values["failure"] or values["output"]
         tell(
-            _ROW.format(
-                values["task_id"],
+            form.format(
+                shown_ids(values["task_id"]),
                 result.state,
                 number(values["confidence"]),
                 one_line(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False), width),

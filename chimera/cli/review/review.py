@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, load_user_code, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
 from chimera.errors import InvalidInput
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.models.gate.review import CardStatus, ReviewCard
 
 app = typer.Typer(help="See what waits for people, and decide it.", no_args_is_help=True)
 
-CardId = Annotated[str, typer.Argument(metavar="CARD", help="A review card id: rc_...")]
+CardId = Annotated[str, typer.Argument(metavar="CARD", help="A review card's id, whole or short: rc_...")]
 Minutes = Annotated[float, typer.Option("--minutes", help="How long nobody else decides on it; at most a day.")]
 
 
@@ -32,7 +32,7 @@ def list_cards(
     output: Output = Format.TABLE,
 ) -> None:
     """The review cards, oldest first."""
-    plan_id = parse_id(IdKind.PLAN, plan) if plan else None
+    plan_id = find_id(tenant, IdKind.PLAN, plan) if plan else None
     cards = services().reviewing.reviews.cards(tenant, plan_id=plan_id, status=_status(status), limit=limit)
     if output is Format.JSON:
         document([card_json(card) for card in cards])
@@ -58,7 +58,7 @@ def show(
 ) -> None:
     """A card: what went in, what came out, and why a person is asked."""
     reviews = services().reviewing.reviews
-    found = reviews.card(tenant, parse_id(IdKind.CARD, card))
+    found = reviews.card(tenant, find_id(tenant, IdKind.CARD, card))
     if revision is not None:
         found = found.showing(reviews.revision(found, revision))
     _show(found, output, tenant)
@@ -83,14 +83,14 @@ def claim(
 ) -> None:
     """Keep a card for yourself: until then nobody else decides on it."""
     who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.claim(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, minutes * 60), output)
+    _told(reviews.claim(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who, minutes * 60), output)
 
 
 @app.command()
 def release(card: CardId, tenant: Tenant, by: Actor = None, output: Output = Format.TABLE) -> None:
     """Give a claim back."""
     who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.release(reviews.card(tenant, parse_id(IdKind.CARD, card)), who), output)
+    _told(reviews.release(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who), output)
 
 
 @app.command()
@@ -103,7 +103,7 @@ def approve(
 ) -> None:
     """Approve the result on a card: with the last approval that it needs it is committed."""
     who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.approve(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
+    _told(reviews.approve(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who, reason), output)
 
 
 @app.command()
@@ -118,7 +118,7 @@ def deny(
     if not reason.strip():
         raise InvalidInput("--reason: a denial needs one")
     who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.deny(reviews.card(tenant, parse_id(IdKind.CARD, card)), who, reason), output)
+    _told(reviews.deny(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who, reason), output)
 
 
 @app.command()
@@ -136,7 +136,7 @@ def edit(
     value, who = _json(new), actor(by)
     load_user_code()
     reviews = services().reviewing.reviews
-    before = reviews.card(tenant, parse_id(IdKind.CARD, card))
+    before = reviews.card(tenant, find_id(tenant, IdKind.CARD, card))
     after = reviews.edit(before, value, who, note)
     _told(after, output)
     if after.status == "pending" and who not in after.approvals:

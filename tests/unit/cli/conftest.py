@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from rich.console import Console
 from structlog.testing import capture_logs
 
 from chimera import Success, TaskSpec, bootstrap, logs
@@ -26,6 +27,7 @@ class Ran:
 
 
 Run = Callable[..., Ran]
+OnTerminal = Callable[[int], None]
 
 
 def echo(text: str, confidence: float) -> Success[dict[str, str]]:
@@ -67,6 +69,18 @@ def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     output.stdout.cache_clear()
     output.stderr.cache_clear()
+
+
+@pytest.fixture
+def on_terminal(monkeypatch: pytest.MonkeyPatch) -> OnTerminal:
+    """Makes standard output a terminal of this many columns, without colours."""
+
+    def set_width(width: int) -> None:
+        console = Console(width=width, force_terminal=True, no_color=True, markup=False, emoji=False, highlight=False)
+        monkeypatch.setattr(output, "_console", lambda *, stderr: console)
+        output.stdout.cache_clear()
+
+    return set_width
 
 
 @pytest.fixture

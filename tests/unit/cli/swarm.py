@@ -18,6 +18,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakeErasureStore,
+    FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
     FakeQueue,
@@ -80,6 +81,10 @@ class FakeAdapters(Adapters):
     @cached_property
     def plans(self) -> FakePlanStore:
         return FakePlanStore(self.database)
+
+    @cached_property
+    def ids(self) -> FakeIdStore:
+        return FakeIdStore(self.database)
 
     @cached_property
     def tasks(self) -> FakeTaskStore:

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Run
+from chimera.models.ids import short_id
+from tests.unit.cli.conftest import OnTerminal, Run
 from tests.unit.cli.swarm import FakeServices
 
 TENANT = ("-t", "acme")
@@ -244,6 +245,43 @@ class TestAudit:
     def test_nobody(self, run: Run) -> None:
         # That it was read is on record, and there is nobody's record to write that to.
         assert run("audit", "list", "-t", "globex").code == 3
+
+
+class TestShortIds:
+    def test_a_short_id_and_a_prefix_are_taken_wherever_an_id_is(self, run: Run, plan_id: str) -> None:
+        cards = run("review", "list", *TENANT, *JSON).json
+        card, task = cards[0]["card_id"], cards[0]["task_id"]
+        for shown in (short_id(plan_id), plan_id[:-1], plan_id[3:]):
+            assert run("plan", "show", shown, *TENANT, *JSON).json["plan_id"] == plan_id
+            assert len(run("review", "list", *TENANT, "--plan", shown, *JSON).json) == 2
+            assert {e["plan_id"] for e in run("audit", "list", *TENANT, "--plan", shown, *JSON).json} == {plan_id}
+            assert run("budget", "show", *TENANT, "--plan", shown).code == 0
+        assert run("review", "show", short_id(card), *TENANT, *JSON).json["card_id"] == card
+        assert run("review", "deny", short_id(card), *TENANT, "--reason", "no", *JSON).json["status"] == "denied"
+        assert run("plan", "cancel", short_id(plan_id), *TENANT).code == 0
+        erased = run("audit", "erase", *TENANT, "--task", short_id(task), "--reason", "r", *JSON).json
+        assert erased["tasks"] == [task]
+
+    def test_one_that_means_several_lists_them(self, run: Run, plan_id: str) -> None:
+        other = run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", *JSON).json["plan_id"]
+        ran = run("plan", "show", plan_id[: 3 + 8], *TENANT)
+        assert ran.code == 2
+        assert ran.err == f"error: {plan_id[: 3 + 8]} is short for a plan id, of several: {plan_id}, {other}\n"
+
+    def test_one_that_means_nothing_of_the_tenant_s_is_not_found(self, run: Run, plan_id: str) -> None:
+        assert run("plan", "show", "pl_0000aaaaaaaa", *TENANT).code == 3
+        assert run("review", "show", "rc_0000aaaaaaaa", *TENANT).code == 3
+        assert run("tenant", "add", "globex").code == 0
+        assert run("plan", "show", short_id(plan_id), "-t", "globex").code == 3
+
+    @pytest.mark.parametrize("width", [40, 80])
+    def test_results_fit_a_terminal(self, run: Run, plan_id: str, on_terminal: OnTerminal, width: int) -> None:
+        ids = [result["task_id"] for result in run("plan", "results", plan_id, *TENANT, *JSON).json]
+        on_terminal(width)
+        lines = run("plan", "results", plan_id, *TENANT).out.splitlines()
+        assert max(map(len, lines)) <= width
+        assert [line.split()[0] for line in lines if line.startswith("tk_")] == list(map(short_id, ids))
+        assert sum('"said": ' in line for line in lines) == 3
 
 
 def test_version(run: Run) -> None:

@@ -1,9 +1,13 @@
+import re
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
 
 from chimera.cli import output
+from tests.unit.cli.conftest import OnTerminal
 
 
 @pytest.mark.parametrize(
@@ -52,3 +56,44 @@ def test_json_is_ascii_and_its_times_end_with_z(capsys: pytest.CaptureFixture[st
     assert text.isascii()
     with pytest.raises(TypeError, match="object is not JSON-compatible"):
         output.document(object())
+
+
+ONE, TWO = "tk_01a21ba0694d71088fcdc65eab1522da", "tk_01a21ba0694d71088fcdc65fb691a42a"
+ROWS = [[ONE, "running", "3", "hold the line " * 9], [TWO, "denied", "12", ""]]
+HEAD = ["TASK", "STATE", "N", "WHY"]
+
+
+def test_a_table_on_a_terminal_has_short_ids_and_fits(
+    on_terminal: OnTerminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_terminal(80)
+    output.table(HEAD, ROWS)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", text).rstrip() for text in capsys.readouterr().out.splitlines()]
+    assert lines[0].split() == HEAD
+    assert lines[1].startswith("tk_21baab1522da  running   3  hold the line")
+    assert max(map(len, lines)) <= 80
+    assert [text for text in lines if text.startswith("tk_21bab691a42a  denied")] == lines[-1:]
+
+
+def test_a_row_is_a_block_where_the_terminal_is_too_narrow(
+    on_terminal: OnTerminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    on_terminal(30)
+    output.table(HEAD, ROWS)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", text).rstrip() for text in capsys.readouterr().out.splitlines()]
+    assert max(map(len, lines)) <= 30
+    assert lines[:3] == ["task   tk_21baab1522da", "state  running", "n      3"]
+    assert lines[-4:] == ["", "task   tk_21bab691a42a", "state  denied", "n      12"]
+
+
+def test_what_is_said_comes_after_what_was_told() -> None:
+    code = "from chimera.cli.output import say, tell\ntell('the answer')\nsay('next: more')"
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    assert ran.stdout == "the answer\nnext: more\n"
