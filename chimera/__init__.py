@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chimera.models.gate.review import CardStatus, ReviewCard
     from chimera.models.work.context import TaskContext
     from chimera.models.work.decision import Reason
+    from chimera.models.work.history import TaskEvent, TaskHistory, TaskStanding
     from chimera.models.work.plan import Plan, PlanChange, PlanCounts, PlanState
     from chimera.models.work.replan import DeniedTask
     from chimera.models.work.result import Usage
@@ -39,8 +40,11 @@ __all__ = [
     "StateEntry",
     "Success",
     "TaskContext",
+    "TaskEvent",
+    "TaskHistory",
     "TaskResult",
     "TaskSpec",
+    "TaskStanding",
     "TaskState",
     "Usage",
     "__version__",
@@ -54,6 +58,7 @@ _HOMES = {
     "chimera.client": ("Chimera", "PlanEvent", "PlanHandle"),
     "chimera.models.work.context": ("TaskContext",),
     "chimera.models.work.decision": ("Reason",),
+    "chimera.models.work.history": ("TaskEvent", "TaskHistory", "TaskStanding"),
     "chimera.models.work.plan": ("Plan", "PlanChange", "PlanCounts", "PlanState"),
     "chimera.models.work.replan": ("DeniedTask",),
     "chimera.models.work.result": ("Usage",),

@@ -13,10 +13,12 @@ from chimera.errors import InvalidInput, WaitTimeout
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.ids import IdKind, format_id, parse_id
 from chimera.models.record import Instant, Record
+from chimera.models.work.history import TaskHistory, TaskStanding
 from chimera.models.work.plan import ENDED, Plan, PlanChange, PlanCounts, PlanRequest, PlanState
 from chimera.models.work.retry import kinds_of
 from chimera.models.work.skill import Planner, describe
 from chimera.models.work.state import StateEntry
+from chimera.models.work.task import TaskState
 from chimera.ports.plan_store import TaskResult
 
 # A plan that ends or that only people can move on: nothing more happens by itself.
@@ -119,6 +121,15 @@ class PlanHandle:
         while page := self._services.adapters.plans.results(self.tenant_id, self.plan_id, after, _PAGE):
             yield from page
             after = (page[-1].wave_no, page[-1].ordinal)
+
+    def tasks(self, state: TaskState | None = None, skill: str | None = None) -> Iterator[TaskStanding]:
+        """The plan's tasks as they stand, in its order; of one state or skill, or all."""
+        after = None
+        while page := self._services.adapters.tasks.list_tasks(
+            self.tenant_id, plan_id=self.plan_id, state=state, skill=skill, after=after, limit=_PAGE
+        ):
+            yield from page
+            after = page[-1].task_id
 
     def reviews(self, status: CardStatus | None = CardStatus.PENDING) -> list[ReviewCard]:
         """The plan's review cards: those that wait, or those of another status, or with None all."""
@@ -246,6 +257,28 @@ class Chimera:
         handle = PlanHandle(self._services, tenant, parse_id(IdKind.PLAN, plan_id))
         _ = handle.plan
         return handle
+
+    def task(self, tenant: str, task_id: str) -> TaskHistory:
+        """A task with all that was done with it; its `timeline()` is that in order of time.
+
+        Raises:
+            InvalidInput: that is no task id.
+            TaskNotFound: the tenant has no such task.
+        """
+        return self._services.adapters.tasks.history(tenant, parse_id(IdKind.TASK, task_id))
+
+    def retry_task(
+        self, tenant: str, task_id: str, *, deadline: datetime | None = None, actor: str = "app"
+    ) -> PlanHandle:
+        """Makes a new plan of one task that did not come to a good end, and returns it; once for each task.
+
+        Raises:
+            InvalidInput, TaskNotFound: as `task`.
+            Conflict: the task, or another of its plan, has not ended.
+            NothingToRetry: its result is committed, or it depends on what was not approved.
+        """
+        retried = self._services.submitting.control.retry_task(self.task(tenant, task_id), actor, deadline)
+        return PlanHandle(self._services, tenant, retried.plan_id, created=retried.created)
 
     def state(self, tenant: str, key: str) -> StateEntry:
         """An entry of shared state as it is now, with the commit that made it so.

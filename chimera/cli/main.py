@@ -22,6 +22,7 @@ from chimera.cli.output import harmless_streams, say
 from chimera.cli.plan import plan
 from chimera.cli.review import review
 from chimera.cli.stack import stack
+from chimera.cli.task import task
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
 
 INTERRUPTED = 130
@@ -43,6 +44,7 @@ app.command("demo")(demo.demo)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.add_typer(plan.app, name="plan")
+app.add_typer(task.app, name="task")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")
 app.add_typer(state.app, name="state")

@@ -17,6 +17,7 @@ class Retry(Record):
     tenant_id: str
     plan_id: UUID
     kinds: frozenset[RetryKind] = Field(min_length=1)
+    task_id: UUID | None = None  # only this task of it
     actor: str
     deadline: Instant | None = None  # of the new plan
 

@@ -7,8 +7,9 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import Conflict, NotFound, QueueUnavailable
+from chimera.models.work.history import TaskStanding
 from chimera.models.work.plan import PlanChange, PlanState
-from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry
+from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore, Retried, Retry
@@ -87,11 +88,27 @@ class PlanControl:
             Conflict: tasks of the plan are still open.
             NothingToRetry: it has no such task, or only such as depend on what is not tried again.
         """
-        retry = Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=frozenset(kinds), actor=actor, deadline=deadline)
-        retried = self._store.retry(retry, self._draft)
-        if retried.created:
-            self._wake(tenant_id, [PlanChange(plan_id=retried.plan_id, state=retried.state)])
-        return retried
+        asked = frozenset(kinds)
+        return self._retry(Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=asked, actor=actor, deadline=deadline))
+
+    def retry_task(self, task: TaskStanding, actor: str, deadline: datetime | None = None) -> Retried:
+        """As `retry`, for one task that did not come to a good end.
+
+        Raises:
+            Conflict: it has not ended, or another task of its plan has not.
+            NothingToRetry: its result is committed, or it depends on what was not approved.
+        """
+        kinds = frozenset({kind_of(task.task_id, task.state)})
+        return self._retry(
+            Retry(
+                tenant_id=task.tenant_id,
+                plan_id=task.plan_id,
+                kinds=kinds,
+                task_id=task.task_id,
+                actor=actor,
+                deadline=deadline,
+            )
+        )
 
     def retry_ended(
         self,
@@ -115,6 +132,12 @@ class PlanControl:
                 retried.append(self.retry(tenant_id, plan_id, chosen, actor, deadline))
             except (Conflict, NotFound):
                 continue
+        return retried
+
+    def _retry(self, retry: Retry) -> Retried:
+        retried = self._store.retry(retry, self._draft)
+        if retried.created:
+            self._wake(retry.tenant_id, [PlanChange(plan_id=retried.plan_id, state=retried.state)])
         return retried
 
     def _draft(self, ended: Sequence[EndedTask]) -> RetryDraft:

@@ -149,9 +149,21 @@ class Scene:
         return self.world.control.resume(self.tenant_id, plan_id, "ann")
 
     def retry(
-        self, plan_id: UUID, *kinds: RetryKind, wave_size: int = 400, deadline: datetime | None = None
+        self,
+        plan_id: UUID,
+        *kinds: RetryKind,
+        wave_size: int = 400,
+        deadline: datetime | None = None,
+        task_id: UUID | None = None,
     ) -> Retried:
-        retry = Retry(tenant_id=self.tenant_id, plan_id=plan_id, kinds=frozenset(kinds), actor="ann", deadline=deadline)
+        retry = Retry(
+            tenant_id=self.tenant_id,
+            plan_id=plan_id,
+            kinds=frozenset(kinds),
+            task_id=task_id,
+            actor="ann",
+            deadline=deadline,
+        )
         new_id = self.world.clock.new_id
         return self.world.control.retry(retry, lambda ended: draft_retry(ended, new_id(), wave_size, new_id))
 

@@ -618,3 +618,51 @@ def test_plans_with_something_to_try_again_come_in_pages(scene: Scene, stranger:
 def test_plans_are_listed_by_session(scene: Scene) -> None:
     plan_id, _ = scene.submit(session_id="s"), scene.submit()
     assert [plan.plan_id for plan in scene.world.plans.list_plans(scene.tenant_id, 10, session_id="s")] == [plan_id]
+
+
+# Trying one task again.
+
+
+def test_one_task_is_tried_again_and_no_other(scene: Scene) -> None:
+    planned = scene.plan(3)
+    scene.judge(scene.work_off(planned), deny)
+    retried = scene.retry(planned.plan_id, DENIED, task_id=planned.ids[1])
+    assert (retried.created, retried.tasks, retried.left_out) == (True, 1, 0)
+    [copy] = scene.world.tasks.list_tasks(scene.tenant_id, plan_id=retried.plan_id, limit=9)
+    assert copy.parent_task_id == planned.ids[1]
+
+
+def test_one_task_twice_is_the_same_plan_and_another_is_another(scene: Scene) -> None:
+    planned = scene.plan(3)
+    scene.judge(scene.work_off(planned), deny)
+    first = scene.retry(planned.plan_id, DENIED, task_id=planned.ids[0])
+    second = scene.retry(planned.plan_id, DENIED, task_id=planned.ids[1])
+    again = scene.retry(planned.plan_id, DENIED, task_id=planned.ids[0])
+    assert first.plan_id != second.plan_id
+    assert (again.plan_id, again.created) == (first.plan_id, False)
+    rest = scene.retry(planned.plan_id, DENIED)
+    assert (rest.created, rest.tasks) == (True, 1)
+
+
+def test_one_task_that_did_not_end_so_is_not_tried_again(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.judge(scene.work_off(planned), approve)
+    with pytest.raises(NothingToRetry):
+        scene.retry(planned.plan_id, DENIED, FAILED, STOPPED, task_id=planned.ids[0])
+
+
+def test_one_task_of_a_plan_with_open_tasks_is_not_tried_again(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
+    scene.judge(planned.wave, deny)
+    with pytest.raises(Conflict):
+        scene.retry(planned.plan_id, DENIED, task_id=planned.ids[0])
+
+
+def test_one_task_that_needs_what_was_not_approved_is_left_out(scene: Scene) -> None:
+    planned = scene.plan(1, 1, dependent=True)
+    scene.judge(scene.work_off(planned), deny)
+    scene.judge(scene.work_off(planned, failure("unmet", retryable=False), wave_no=1), deny)
+    with pytest.raises(NothingToRetry, match="depends on tasks that were not approved"):
+        scene.retry(planned.plan_id, DENIED, task_id=planned.ids[1])

@@ -7,7 +7,7 @@ from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import Limit
 from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
-from chimera.models.work.task import TaskState
+from chimera.models.work.task import Task, TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
@@ -55,11 +55,11 @@ class FakeControlStore(port.ControlStore):
         row = self._database.opened().asked_plan(retry.tenant_id, retry.plan_id, "retry", retry.actor)
         if row.state not in ENDED | {PlanState.IN_REVIEW} or row.plan_id in self._database.erased:
             raise Conflict
-        ended = self._ended(row, retry.kinds)
+        ended = self._ended(row, retry)
         made = draft(ended)
         left_out = len(ended) - len(made.placed)
         anew = not row.task_count and row.state in plan_states(retry.kinds)
-        earlier = self._earlier(row, retry.kinds, anew=anew)
+        earlier = self._earlier(row, retry, anew=anew)
         created = bool(made.placed) or (anew and earlier is None)
         new = self._insert(row, retry, made) if created else earlier
         if new is None:
@@ -117,9 +117,14 @@ class FakeControlStore(port.ControlStore):
         rows = self._database.tasks.values()
         return [row for row in rows if (row.task.tenant_id, row.task.parent_task_id) == (tenant_id, task_id)]
 
-    def _ended(self, row: PlanRow, kinds: frozenset[RetryKind]) -> list[EndedTask]:
-        states, tenant_id = task_states(kinds), row.request.tenant_id
+    def _meant(self, row: PlanRow, retry: Retry) -> list[Task]:
+        """What of the plan ended so, or that one task if it did."""
+        states = task_states(retry.kinds)
         tasks = [each.task for each in self._tasks(row) if each.state in states]
+        return [task for task in tasks if retry.task_id in {None, task.task_id}]
+
+    def _ended(self, row: PlanRow, retry: Retry) -> list[EndedTask]:
+        tenant_id, tasks = row.request.tenant_id, self._meant(row, retry)
         return [
             EndedTask(
                 task_id=task.task_id,
@@ -133,9 +138,8 @@ class FakeControlStore(port.ControlStore):
         tries = [self._database.tasks[tenant_id, task_id], *self._children(tenant_id, task_id)]
         return all(row.state is not TaskState.APPROVED for row in tries)
 
-    def _earlier(self, row: PlanRow, kinds: frozenset[RetryKind], *, anew: bool) -> PlanRow | None:
-        states = task_states(kinds)
-        meant = {each.task.task_id for each in self._tasks(row) if each.state in states}
+    def _earlier(self, row: PlanRow, retry: Retry, *, anew: bool) -> PlanRow | None:
+        meant = {task.task_id for task in self._meant(row, retry)}
         plans = [each for each in self._of(row.request.tenant_id, None) if each.retry_of == row.plan_id]
         found = [each for each in plans if anew or any(it.task.parent_task_id in meant for it in self._tasks(each))]
         return found[-1] if found else None

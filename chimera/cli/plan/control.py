@@ -120,7 +120,7 @@ def retry(
         plans = [services().submitting.control.retry(tenant, old, kinds, who, until)]
     else:
         plans = services().submitting.control.retry_ended(tenant, session, kinds, who, until)
-    _show_retried(plans, output, f"nothing of {_whose(tenant, session)} is to be tried again")
+    show_retried(plans, output, f"nothing of {_whose(tenant, session)} is to be tried again")
     if output is Format.TABLE and len(plans) == 1:
         new = format_id(IdKind.PLAN, plans[0].plan_id)
         say(f"next: {command('plan', 'watch', new, '--tenant', tenant)}")
@@ -154,7 +154,8 @@ def _show(changes: "Sequence[PlanChange]", output: Format, none: str) -> None:
         say(none)
 
 
-def _show_retried(plans: "Sequence[Retried]", output: Format, none: str) -> None:
+def show_retried(plans: "Sequence[Retried]", output: Format, none: str = "") -> None:
+    """The plans that try others again; `none` is said where there are none."""
     if output is Format.JSON:
         document([_retried_json(plan) for plan in plans])
     elif plans:

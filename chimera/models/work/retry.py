@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.errors import InvalidInput
+from chimera.errors import Conflict, InvalidInput, NothingToRetry
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record
 from chimera.models.work.plan import PlanState
@@ -56,6 +56,22 @@ def task_states(kinds: Iterable[RetryKind]) -> frozenset[TaskState]:
 def plan_states(kinds: Iterable[RetryKind]) -> frozenset[PlanState]:
     """The end states of the plans without tasks that are meant."""
     return frozenset[PlanState]().union(*(PLAN_STATES[kind] for kind in kinds))
+
+
+def kind_of(task_id: UUID, state: TaskState) -> RetryKind:
+    """What a task that ended so is tried again as.
+
+    Raises:
+        NothingToRetry: its result is committed.
+        Conflict: it has not ended.
+    """
+    found = next((kind for kind, states in TASK_STATES.items() if state in states), None)
+    if found is not None:
+        return found
+    shown = format_id(IdKind.TASK, task_id)
+    if state is TaskState.APPROVED:
+        raise NothingToRetry(f"task {shown} is approved, its result is committed: there is nothing to try again")
+    raise Conflict(f"task {shown} is {state}: it can be tried again when it has ended")
 
 
 class EndedTask(Record):

@@ -63,6 +63,7 @@ select t.task_id,
        end as unmet
   from task t
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.state = any (%(states)s)
+   and (%(task)s::uuid is null or t.task_id = %(task)s)
    and t.erased_at is null
    and not exists (select from task c where c.tenant_id = t.tenant_id and c.parent_task_id = t.task_id)
  order by t.ordinal
@@ -75,7 +76,8 @@ select p.plan_id, p.state, p.task_count
    and (%(anew)s or exists (
         select from task c
           join task t on t.tenant_id = c.tenant_id and t.task_id = c.parent_task_id
-         where c.tenant_id = p.tenant_id and c.plan_id = p.plan_id and t.state = any (%(states)s)))
+         where c.tenant_id = p.tenant_id and c.plan_id = p.plan_id and t.state = any (%(states)s)
+           and (%(task)s::uuid is null or t.task_id = %(task)s)))
  order by p.plan_id desc
  limit 1
 

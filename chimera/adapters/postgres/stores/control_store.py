@@ -77,7 +77,7 @@ class ControlStore(port.ControlStore):
             return _resume(connection, scope, actor)
 
     def retry(self, retry: Retry, draft: Draft) -> Retried:  # noqa: D102
-        scope = {"tenant": retry.tenant_id, "plan": retry.plan_id}
+        scope = {"tenant": retry.tenant_id, "plan": retry.plan_id, "task": retry.task_id}
         states = [str(state) for state in task_states(retry.kinds)]
         with self._changing(retry.tenant_id, retry.plan_id, "retry", retry.actor) as connection:
             plan = connection.execute(_SQL["lock_retried"], scope).fetchone()
