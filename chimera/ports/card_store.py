@@ -3,6 +3,7 @@
 from typing import Protocol
 from uuid import UUID
 
+from chimera.models.gate.deciding import Decided
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
@@ -65,10 +66,11 @@ class CardStore(Protocol):
         """Gives a claim back; nothing where there is none."""
         ...
 
-    def decide(self, tenant_id: str, decision: CardDecision) -> None:
+    def decide(self, tenant_id: str, decision: CardDecision) -> Decided:
         """Writes a person's denial, or approval; with the approval that reaches the card's quorum the result commits.
 
         What is written with the deciding one is what DecisionStore.decide_wave writes for a decision of the Judge's.
+        Returns it; an approval that others must follow decides nothing.
 
         Raises:
             Conflict: the card has changed since it was seen, the same person has approved it before, shared state
@@ -80,10 +82,10 @@ class CardStore(Protocol):
         """What gating an edit needs."""
         ...
 
-    def edit(self, tenant_id: str, edit: CardEdit) -> None:
+    def edit(self, tenant_id: str, edit: CardEdit) -> Decided:
         """Writes a new version of the result; where it counts as an approval, all that `decide` writes with it.
 
-        Approvals of other versions do not count for it.
+        Approvals of other versions do not count for it. Returns what was decided, as `decide`.
 
         Raises:
             Conflict: as `decide`.

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Protocol
 from uuid import UUID
 
-from pydantic import Field
-
+from chimera.models.gate.deciding import Decided, WaveDecision
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
-from chimera.models.work.decision import Decision, Reason, Ruling
+from chimera.models.work.decision import Reason
 from chimera.models.work.wave import WaveRef
 
 
@@ -52,25 +51,6 @@ class OpenWave(Record):
     has_replan: bool = False
 
 
-class WaveDecision(Record):
-    """A decision of the Judge, with what writing it needs."""
-
-    decision: Decision
-    # Its task waits in the queue, and a budget has nothing left for it.
-    refused: bool = False
-    # The card that a hitl opens, and how many different people must approve it.
-    card_id: UUID | None = None
-    approvals_needed: int = Field(default=1, ge=1, le=9)
-    confidence: float | None = None
-    skill: str = ""
-    # The entry of shared state that an approval changes, and what is ruled where that is not at this version.
-    state_key: str | None = None
-    state_version: int = 0
-    on_conflict: Ruling | None = None
-    # Its planner gave the task up: it is in the queue, and no agent gets it any more.
-    given_up: bool = False
-
-
 class PolicyChanged(Exception):
     """Another policy was applied after the decisions were made: nothing was written."""
 
@@ -89,13 +69,14 @@ class DecisionStore(Protocol):
         """Reserves for so long the asking of a model about this wave; False where another token has it."""
         ...
 
-    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
+    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
         """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
 
         All or nothing. A task that is no longer where the decision found it is left out, so that a
         Judge that runs twice changes nothing; nothing is decided on a plan that was stopped. What goes
-        back to a planner with a replan hook waits for that one. What was set aside for the attempts becomes what their
-        results report, or is spent in full where there is none. Returns the number of tasks that go back to the queue.
+        back to a planner with a replan hook waits for that one. Where shared state has changed, the second ruling of
+        the decision is written. What was set aside for the attempts becomes what is known of their cost. Returns what
+        was written, each decision with the ruling that it was written with.
 
         Raises:
             PolicyChanged: the decisions name another policy than the one in force.
@@ -106,6 +87,6 @@ class DecisionStore(Protocol):
         """The waves of a stopping plan that still have an open task or card."""
         ...
 
-    def stop_wave(self, wave: WaveRef) -> None:
+    def stop_wave(self, wave: WaveRef) -> Decided:
         """Ends every open task of a wave whose plan stops, its cards with it."""
         ...

@@ -8,6 +8,7 @@ import structlog
 from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
+from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
 from chimera.models.gate.gate import Staged, gate, lease_lost, state_conflict
 from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, PolicyInForce
@@ -15,6 +16,7 @@ from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
@@ -24,7 +26,6 @@ from chimera.ports.decision_store import (
     OpenWave,
     PolicyChanged,
     RefusedTask,
-    WaveDecision,
 )
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
@@ -67,12 +68,13 @@ class Judge:
             if not decisions:
                 break
             try:
-                requeued += self._store.decide_wave(wave, decisions)
+                written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
                 asking = _Asking(asking.token)  # gated again, by the one that is in force now
                 continue
             decided += len(decisions)
-            asks_planner |= waiting.has_replan and any(map(_may_ask_planner, decisions))
+            requeued += written.requeued
+            asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
             if not asking.unfinished:
                 break
         log.info("wave_judged", decided=decided, requeued=requeued)
@@ -98,13 +100,15 @@ class Judge:
         """What can be decided now; where a model is to be asked about more than it can be at a time, a part of it."""
         policy = waiting.policy
         model = policy.policy.llm_judge
-        decisions = [self._without_result(task, lease_lost(task.attempt), policy) for task in waiting.lost]
+        decisions = [
+            _without_result(task, TaskState.RUNNING, lease_lost(task.attempt), policy) for task in waiting.lost
+        ]
         decisions += [
-            self._without_result(task, planner_gave_up(task.reasons, task.failure), policy, given_up=True)
+            _without_result(task, TaskState.QUEUED, planner_gave_up(task.reasons, task.failure), policy)
             for task in waiting.given_up
         ]
         decisions += [
-            self._without_result(task, over_budget(task.limit), policy, refused=True) for task in waiting.refused
+            _without_result(task, TaskState.QUEUED, over_budget(task.limit), policy) for task in waiting.refused
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
         for staged in waiting.staged:
@@ -127,48 +131,26 @@ class Judge:
     def _decision(
         self, staged: Staged, ruling: Ruling, policy: PolicyInForce, decided_by: str = DECIDED_BY_POLICY
     ) -> WaveDecision:
-        asks = ruling.verdict is Verdict.HITL
-        commits_state = ruling.verdict is Verdict.APPROVE and staged.state_key is not None
-        return WaveDecision(
-            decision=Decision(
-                task_id=staged.task_id,
-                attempt=staged.attempt,
-                ruling=ruling,
-                result_sha256=staged.sha256,
-                decided_by=decided_by,
-                policy_version=policy.version,
-            ),
-            card_id=self._clock.new_id() if asks else None,
-            approvals_needed=policy.policy.of_skill(staged.skill).quorum or 1,
-            confidence=staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None,
-            skill=staged.skill,
-            state_key=staged.state_key if commits_state else None,
-            state_version=staged.state_version or 0,
-            on_conflict=state_conflict(staged, policy.policy.max_replans) if commits_state else None,
+        card = state = None
+        if ruling.verdict is Verdict.HITL:
+            card = NewCard(
+                card_id=self._clock.new_id(),
+                skill=staged.skill,
+                confidence=staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None,
+                approvals_needed=policy.policy.of_skill(staged.skill).quorum or 1,
+            )
+        elif ruling.verdict is Verdict.APPROVE and staged.state_key is not None:
+            conflict = state_conflict(staged, policy.policy.max_replans)
+            state = StateWrite(key=staged.state_key, version=staged.state_version or 0, if_changed=conflict)
+        decision = Decision(
+            task_id=staged.task_id,
+            attempt=staged.attempt,
+            ruling=ruling,
+            result_sha256=staged.sha256,
+            decided_by=decided_by,
+            policy_version=policy.version,
         )
-
-    def _without_result(
-        self,
-        task: LostTask | GivenUpTask | RefusedTask,
-        ruling: Ruling,
-        policy: PolicyInForce,
-        *,
-        given_up: bool = False,
-        refused: bool = False,
-    ) -> WaveDecision:
-        """A decision on the task: there is no result, or it was denied already, for now."""
-        return WaveDecision(
-            decision=Decision(
-                task_id=task.task_id,
-                attempt=task.attempt,
-                ruling=ruling,
-                result_sha256=b"",
-                decided_by=DECIDED_BY_POLICY,
-                policy_version=policy.version,
-            ),
-            given_up=given_up,
-            refused=refused,
-        )
+        return WaveDecision(decision=decision, found=TaskState.STAGED, card=card, state=state)
 
     def _output_fault(self, staged: Staged) -> str | None:
         """Why the output does not fit the skill's schema, or None where it does."""
@@ -201,7 +183,16 @@ def _is_asked_about(model: LlmJudge, staged: Staged, ruling: Ruling) -> bool:
     return ruling.verdict is Verdict.APPROVE and (model.skills is None or staged.skill in model.skills)
 
 
-def _may_ask_planner(item: WaveDecision) -> bool:
-    """Whether the task may go back to its planner: by this ruling, or by the one where shared state has changed."""
-    rulings = (item.decision.ruling, item.on_conflict)
-    return any(ruling is not None and ruling.to_planner for ruling in rulings)
+def _without_result(
+    task: LostTask | GivenUpTask | RefusedTask, found: TaskState, ruling: Ruling, policy: PolicyInForce
+) -> WaveDecision:
+    """A decision on the task: there is no result, or it was denied already, for now."""
+    decision = Decision(
+        task_id=task.task_id,
+        attempt=task.attempt,
+        ruling=ruling,
+        result_sha256=b"",
+        decided_by=DECIDED_BY_POLICY,
+        policy_version=policy.version,
+    )
+    return WaveDecision(decision=decision, found=found)

@@ -13,9 +13,9 @@ from chimera.errors import PlanNotFound
 from chimera.models.audit.audit import AuditEvent, chain
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, Draft, sign
 from chimera.models.budget.budget import Sum
+from chimera.models.gate.deciding import WaveDecision
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import Policy
-from chimera.ports.decision_store import WaveDecision
 from chimera.ports.replan_store import Replanned
 from tests.contract.scene import Scene, approve, deny, success
 

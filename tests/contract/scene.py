@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEntry
+from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
 from chimera.models.gate.gate import Staged, lease_lost, state_conflict
 from chimera.models.gate.policy import BUILT_IN
 from chimera.models.gate.review import CardStatus, ReviewCard
@@ -20,7 +21,7 @@ from chimera.models.work.task import ClaimedTask, Task, TaskState
 from chimera.models.work.wave import Wave, WaveRef
 from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.control_store import Retried, Retry
-from chimera.ports.decision_store import GivenUpTask, LostTask, WaveDecision
+from chimera.ports.decision_store import GivenUpTask, LostTask
 from chimera.ports.plan_store import Submitted, TaskResult
 from chimera.ports.replan_store import ReplanJob
 from tests.contract.worlds import World
@@ -219,7 +220,7 @@ class Scene:
         waiting = self.world.decisions.open_wave(wave)
         decisions = [says(staged) for staged in waiting.staged] + [give_up(task) for task in waiting.lost]
         decisions += [end(task) for task in waiting.given_up]
-        return self.world.decisions.decide_wave(wave, decisions)
+        return self.world.decisions.decide_wave(wave, decisions).requeued
 
     def asked(self, size: int = 1, **fields: Any) -> Planned:
         """A plan of so many tasks, each waiting for its planner."""
@@ -236,15 +237,13 @@ class Scene:
         ruling = Ruling(
             verdict=Verdict.HITL, reasons=(Reason(rule="confidence.missing"),), next_state=TaskState.IN_REVIEW
         )
-        card_id = self.world.clock.new_id()
-        return _decided(
-            staged,
-            ruling,
-            card_id=card_id,
-            approvals_needed=approvals_needed,
+        card = NewCard(
+            card_id=self.world.clock.new_id(),
             skill=staged.skill,
             confidence=0.5,
+            approvals_needed=approvals_needed,
         )
+        return _decided(staged, ruling, card=card)
 
     def in_review(
         self, size: int = 1, state_key: str | None = None, approvals_needed: int = 1
@@ -318,13 +317,9 @@ def approve(staged: Staged) -> WaveDecision:
     ruling = Ruling(verdict=Verdict.APPROVE, next_state=TaskState.APPROVED)
     if staged.state_key is None:
         return _decided(staged, ruling)
-    return _decided(
-        staged,
-        ruling,
-        state_key=staged.state_key,
-        state_version=staged.state_version or 0,
-        on_conflict=state_conflict(staged),
-    )
+    version = staged.state_version or 0
+    state = StateWrite(key=staged.state_key, version=version, if_changed=state_conflict(staged))
+    return _decided(staged, ruling, state=state)
 
 
 def deny(staged: Staged) -> WaveDecision:
@@ -350,7 +345,7 @@ def end(task: GivenUpTask) -> WaveDecision:
         decided_by="policy",
         policy_version=POLICY,
     )
-    return WaveDecision(decision=decision, given_up=True)
+    return WaveDecision(decision=decision, found=TaskState.QUEUED)
 
 
 def give_up(task: LostTask) -> WaveDecision:
@@ -362,7 +357,7 @@ def give_up(task: LostTask) -> WaveDecision:
         decided_by="policy",
         policy_version=POLICY,
     )
-    return WaveDecision(decision=decision)
+    return WaveDecision(decision=decision, found=TaskState.RUNNING)
 
 
 WRONG = Reason(rule="output.schema", value="value: is wrong")
@@ -377,7 +372,7 @@ def _decided(staged: Staged, ruling: Ruling, **fields: Any) -> WaveDecision:
         decided_by="policy",
         policy_version=POLICY,
     )
-    return WaveDecision(decision=decision, **fields)
+    return WaveDecision(decision=decision, found=TaskState.STAGED, **fields)
 
 
 def facts_of(entry: AuditEntry) -> dict[str, Any]:

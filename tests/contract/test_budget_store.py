@@ -7,6 +7,7 @@ import pytest
 
 from chimera.errors import PlanNotFound, UnknownTenant
 from chimera.models.budget.budget import Limit, Sum, over_budget
+from chimera.models.gate.deciding import WaveDecision
 from chimera.models.gate.policy import Amount, AtLimit, Budget, Policy, SkillPolicy
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.decision import Decision
@@ -15,7 +16,6 @@ from chimera.models.work.result import FailureOutcome, Result, Usage
 from chimera.models.work.retry import RetryKind
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
-from chimera.ports.decision_store import WaveDecision
 from chimera.ports.wave_store import OutgoingWave
 from tests.contract.scene import EPOCH, Claim, Planned, Says, Scene, approve, deny, failure, retry, success
 
@@ -92,7 +92,7 @@ class Purse:
                     decided_by="policy",
                     policy_version=self.version,
                 ),
-                refused=True,
+                found=TaskState.QUEUED,
             )
             for task in waiting.refused
         ]
@@ -100,7 +100,7 @@ class Purse:
             item.model_copy(update={"decision": item.decision.model_copy(update={"policy_version": self.version})})
             for item in decisions
         ]
-        return self.scene.world.decisions.decide_wave(wave, named)
+        return self.scene.world.decisions.decide_wave(wave, named).requeued
 
     def day(self) -> tuple[Sum, Sum]:
         """What is reserved and spent today."""

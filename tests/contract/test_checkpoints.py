@@ -346,4 +346,4 @@ class TestFailingClosed:
     def test_what_is_younger_than_the_limit_may_wait(self, scene: Scene, judge_database: Database) -> None:
         patient = DecisionStore(judge_database, Sealing(180.0, "the place"))
         wave = scene.work_off(scene.plan(1))
-        assert patient.decide_wave(wave, [approve(staged) for staged in patient.open_wave(wave).staged]) == 0
+        assert patient.decide_wave(wave, [approve(staged) for staged in patient.open_wave(wave).staged]).requeued == 0

@@ -3,6 +3,8 @@
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
+from chimera.models.gate.deciding import NOTHING_DECIDED
+from chimera.models.gate.gate import state_conflict
 from chimera.models.gate.review import CardStatus
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.decision import Verdict
@@ -180,7 +182,7 @@ def test_deciding_twice_changes_nothing(scene: Scene, size: int) -> None:
     decisions = [approve(staged) for staged in scene.world.decisions.open_wave(planned.wave).staged]
     scene.world.decisions.decide_wave(planned.wave, decisions)
     entries, plan = scene.entries(), scene.shown(planned.plan_id)
-    assert scene.world.decisions.decide_wave(planned.wave, decisions) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, decisions) == NOTHING_DECIDED
     assert scene.entries() == entries
     assert scene.shown(planned.plan_id) == plan
 
@@ -198,10 +200,10 @@ def test_a_retry_decided_twice_does_not_send_the_next_attempt_back(scene: Scene)
     planned = scene.plan(1)
     scene.work_off(planned, failure())
     [staged] = scene.world.decisions.open_wave(planned.wave).staged
-    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]) == 1
-    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]).requeued == 1
+    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]) == NOTHING_DECIDED
     scene.stage(scene.claim(planned.wave, planned.ids))
-    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, [retry(staged)]) == NOTHING_DECIDED
     assert scene.states(planned.plan_id) == [TaskState.STAGED]
 
 
@@ -229,7 +231,7 @@ def test_a_task_given_up_for_lost_is_left_out_when_its_result_came_after_all(sce
 
 def test_nothing_to_decide_is_nothing(scene: Scene) -> None:
     planned = scene.plan(1)
-    assert scene.world.decisions.decide_wave(planned.wave, []) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, []) == NOTHING_DECIDED
     assert scene.state(planned.plan_id) is PlanState.RUNNING
 
 
@@ -238,7 +240,7 @@ def test_a_decision_in_another_tenant_s_name_changes_nothing(scene: Scene, stran
     scene.work_off(planned)
     [staged] = scene.world.decisions.open_wave(planned.wave).staged
     theirs = planned.wave.model_copy(update={"tenant_id": stranger.tenant_id})
-    assert scene.world.decisions.decide_wave(theirs, [approve(staged)]) == 0
+    assert scene.world.decisions.decide_wave(theirs, [approve(staged)]) == NOTHING_DECIDED
     assert scene.states(planned.plan_id) == [TaskState.STAGED]
 
 
@@ -246,7 +248,7 @@ def test_a_decision_in_another_wave_s_name_changes_nothing(scene: Scene) -> None
     planned, other = scene.plan(1), scene.plan(1)
     scene.work_off(planned)
     [staged] = scene.world.decisions.open_wave(planned.wave).staged
-    assert scene.world.decisions.decide_wave(other.wave, [approve(staged)]) == 0
+    assert scene.world.decisions.decide_wave(other.wave, [approve(staged)]) == NOTHING_DECIDED
     assert scene.states(planned.plan_id) == [TaskState.STAGED]
     assert scene.state(other.plan_id) is PlanState.RUNNING
 
@@ -316,7 +318,7 @@ def test_the_key_of_a_task_that_moved_on_is_free_too(scene: Scene) -> None:
     scene.work_off(planned)
     first, second = scene.world.decisions.open_wave(planned.wave).staged
     scene.world.decisions.decide_wave(planned.wave, [deny(first)])
-    assert scene.world.decisions.decide_wave(planned.wave, [approve(first), approve(second)]) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, [approve(first), approve(second)]).requeued == 0
     assert scene.states(planned.plan_id) == [TaskState.DENIED, TaskState.APPROVED]
 
 
@@ -333,7 +335,7 @@ def test_shared_state_stays_where_its_task_was_closed_meanwhile(scene: Scene) ->
     [staged] = scene.world.decisions.open_wave(planned.wave).staged
     scene.stop(planned.plan_id)
     scene.stop_wave(planned.wave)
-    assert scene.world.decisions.decide_wave(planned.wave, [approve(staged)]) == 0
+    assert scene.world.decisions.decide_wave(planned.wave, [approve(staged)]) == NOTHING_DECIDED
     assert scene.world.shared_state(scene.tenant_id, "k") is None
     assert scene.states(planned.plan_id) == [TaskState.CANCELLED]
 
@@ -342,6 +344,34 @@ def test_a_nul_in_an_output_does_not_keep_it_out_of_shared_state(scene: Scene) -
     planned = scene.plan(1, state_key="k")
     scene.judge(scene.work_off(planned, success({"text": "a\x00b"})), approve)
     assert scene.world.shared_state(scene.tenant_id, "k") == ({"text": "a\x00b"}, 1)
+
+
+def test_the_entry_of_an_approval_names_the_shared_state_that_it_made(scene: Scene) -> None:
+    first, second = scene.plan(1, state_key="k"), scene.plan(1, state_key="k")
+    scene.work_off(first)
+    scene.work_off(second)
+    scene.judge(first.wave, approve)
+    scene.judge(second.wave, approve)
+    [[made], [fallen]] = [
+        [facts_of(entry) for entry in scene.entries(plan.plan_id) if entry.kind == "task.decided"]
+        for plan in (first, second)
+    ]
+    assert (made["state_key"], made["state_version"]) == ("k", 1)
+    assert not {"state_key", "state_version"} & fallen.keys()
+
+
+def test_what_was_written_is_returned_with_the_ruling_that_it_was_written_with(scene: Scene) -> None:
+    planned = scene.plan(3, state_key="k")
+    scene.work_off(planned)
+    first, second, third = scene.world.decisions.open_wave(planned.wave).staged
+    scene.world.decisions.decide_wave(planned.wave, [deny(third)])
+    decided = scene.world.decisions.decide_wave(planned.wave, [approve(first), approve(second), approve(third)])
+    assert [decision.task_id for decision in decided.decisions] == planned.ids[:2]
+    assert [decision.ruling for decision in decided.decisions] == [
+        approve(first).decision.ruling,
+        state_conflict(second),
+    ]
+    assert decided.requeued == 1
 
 
 # Stopping.

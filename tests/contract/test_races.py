@@ -74,7 +74,7 @@ def test_a_wave_is_judged_once(scene: Scene) -> None:
     planned = scene.plan(10, state_key="k")
     scene.work_off(planned)
     decisions = [approve(staged) for staged in scene.world.decisions.open_wave(planned.wave).staged]
-    requeued = at_once(lambda _: scene.world.decisions.decide_wave(planned.wave, decisions))
+    requeued = at_once(lambda _: scene.world.decisions.decide_wave(planned.wave, decisions).requeued)
     assert sorted(requeued) == [0] * (POOL_SIZE - 1) + [9]
     assert scene.states(planned.plan_id) == [TaskState.APPROVED] + [TaskState.QUEUED] * 9
     assert scene.kinds(planned.plan_id).count("task.decided") == 10

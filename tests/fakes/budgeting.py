@@ -6,7 +6,9 @@ from datetime import UTC, date
 from decimal import Decimal
 from uuid import UUID
 
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import NOTHING, Account, Asking, Sum, allot, overrun, reached, with_allowed
+from chimera.models.budget.cost import CostKnowledge
 from chimera.models.gate.policy import Budget
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
@@ -74,11 +76,11 @@ def allot_waves(database: FakeDatabase, tenant_id: str, waves: Sequence[WaveRow]
     return {grant.task_id for grant in done.granted}
 
 
-def settle(database: FakeDatabase, row: TaskRow, used: Sum | None) -> None:
-    """Puts what an attempt cost in the place of what was set aside for it; None: nobody knows."""
+def settle(database: FakeDatabase, row: TaskRow, known: CostKnowledge) -> list[AuditEvent]:
+    """Puts what an attempt cost in the place of what was set aside for it; returns what the audit is to say of it."""
     if row.reserved_for is None or row.reserved_on is None:
-        return
-    used = row.reserved if used is None else used
+        return []
+    used = _used(database, row, known)
     limits = []
     for key in (row.reserved_on, row.task.plan_id):
         each = account_row(database, row.task.tenant_id, key)
@@ -90,12 +92,13 @@ def settle(database: FakeDatabase, row: TaskRow, used: Sum | None) -> None:
         beyond.cost_usd if any(limit.cost_usd is not None for limit in limits) else Decimal(0),
         beyond.tokens if any(limit.tokens is not None for limit in limits) else 0,
     )
-    if beyond:
-        database.record(row.task.tenant_id, [overrun(row.task.plan_id, beyond)])
     row.reserved_for, row.reserved, row.reserved_on = None, NOTHING, None
+    return [overrun(row.task.plan_id, beyond)] if beyond else []
 
 
-def reported(database: FakeDatabase, row: TaskRow) -> Sum:
+def _used(database: FakeDatabase, row: TaskRow, known: CostKnowledge) -> Sum:
+    if known is not CostKnowledge.REPORTED:
+        return row.reserved if known is CostKnowledge.UNKNOWN else NOTHING
     usage = database.results[row.task.tenant_id, row.task.task_id, row.attempt].usage
     return Sum(usage.cost_usd, usage.tokens)
 
@@ -104,4 +107,4 @@ def _release_idle(database: FakeDatabase, tenant_id: str) -> None:
     for row in database.tasks.values():
         waits = row.task.tenant_id == tenant_id and row.state is TaskState.QUEUED
         if waits and database.plan(tenant_id, row.task.plan_id).paused_at is not None:
-            settle(database, row, NOTHING)
+            assert not settle(database, row, CostKnowledge.UNUSED)

@@ -4,10 +4,11 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.record import sha256
-from chimera.models.work.decision import Decision, Ruling, Verdict
-from chimera.models.work.task import TaskState
+from chimera.models.work.decision import Decision
 from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
 from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
@@ -37,24 +38,23 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             self._put(card, claimed_by=None, claim_expires_at=None)
             self._note(card, "review.released", who)
 
-    def decide(self, tenant_id: str, decision: CardDecision) -> None:
+    def decide(self, tenant_id: str, decision: CardDecision) -> Decided:
         card = self._open(tenant_id, decision.card_id, decision.decided_by, "decide", decision.version)
         if self._is_stopped(self._wave(card)):
             raise Conflict
         if not decision.approve:
-            self._end(card, decision.decided_by, decision.note, approve=False)
-        elif decision.decided_by in card.approvals:
+            return self._end(card, decision.decided_by, decision.note, approve=False)
+        if decision.decided_by in card.approvals:
             raise Conflict(f"{decision.decided_by} has approved it already")
-        else:
-            self._require_state(card)
-            self._approve(card, decision.decided_by, decision.note)
+        self._require_state(card)
+        return self._approve(card, decision.decided_by, decision.note)
 
     def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:
         card = self._database.opened().asked_card(tenant_id, card_id, "edit")
         staged = self._staged(self._database.tasks[tenant_id, card.task_id])
         return ToEdit(staged=staged, policy=self._database.policy(tenant_id))
 
-    def edit(self, tenant_id: str, edit: CardEdit) -> None:
+    def edit(self, tenant_id: str, edit: CardEdit) -> Decided:
         card = self._open(tenant_id, edit.card_id, edit.edited_by, "edit", edit.version)
         if self._is_stopped(self._wave(card)):
             raise Conflict
@@ -88,8 +88,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             approvals=tuple(self._database.approvals[tenant_id, card.card_id, edit.sha256]),
         )
         self._note(card, "review.edited", edit.edited_by, revision=revision.number, **_words(edit.note))
-        if edit.approve:
-            self._approve(card, edit.edited_by, edit.note)
+        return self._approve(card, edit.edited_by, edit.note) if edit.approve else NOTHING_DECIDED
 
     def _open(self, tenant_id: str, card_id: UUID, who: str, to: str, version: int | None = None) -> ReviewCard:
         card = self._database.opened().asked_card(tenant_id, card_id, to, who)
@@ -114,33 +113,33 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         self._put(card, claimed_by=who, claim_expires_at=self._database.now() + timedelta(seconds=seconds))
         self._note(card, "review.claimed", who)
 
-    def _approve(self, card: ReviewCard, who: str, note: str | None) -> None:
+    def _approve(self, card: ReviewCard, who: str, note: str | None) -> Decided:
         approvals = self._database.approvals[card.tenant_id, card.card_id, card.result_sha256]
         if who not in approvals:
             approvals.append(who)
         card = self._put(card, approvals=tuple(approvals))
         if len(approvals) >= card.approvals_needed:
-            self._end(card, who, note, approve=True)
-        else:
-            self._put(card, claimed_by=None, claim_expires_at=None)
-            self._note(card, "review.approved", who, approvals=len(approvals), **_words(note))
+            return self._end(card, who, note, approve=True)
+        self._put(card, claimed_by=None, claim_expires_at=None)
+        self._note(card, "review.approved", who, approvals=len(approvals), **_words(note))
+        return NOTHING_DECIDED
 
-    def _end(self, card: ReviewCard, who: str, note: str | None, *, approve: bool) -> None:
-        wave = self._wave(card)
+    def _end(self, card: ReviewCard, who: str, note: str | None, *, approve: bool) -> Decided:
+        wave, task = self._wave(card), self._database.tasks[card.tenant_id, card.task_id]
         status = (CardStatus.EDITED if card.revision else CardStatus.APPROVED) if approve else CardStatus.DENIED
-        self._note(card, "review.decided", who, status=status, version=card.version, **_words(note))
-        end = TaskState.APPROVED if approve else TaskState.DENIED
-        written = Decision(
+        decision = Decision(
             task_id=card.task_id,
             attempt=card.attempt,
-            ruling=Ruling(verdict=Verdict.APPROVE if approve else Verdict.DENY, next_state=end),
+            ruling=ruling_of_person(approve=approve),
             result_sha256=card.result_sha256,
             decided_by=who,
             policy_version=self._database.policy(card.tenant_id).version,
         )
-        self._write(wave, written)
+        noted = self._event(card, "review.decided", who, status=status, version=card.version, **_words(note))
+        item = person_decision(decision, task.task.state_key, task.state_version)
+        decided = self._decide(wave, [item], [noted])
         self._change_card(card, status, decided_by=who, note=note)
-        self._settle(wave)
+        return decided
 
     def _put(self, card: ReviewCard, **fields: object) -> ReviewCard:
         changed = card.model_copy(update=fields)
@@ -148,8 +147,11 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         return changed
 
     def _note(self, card: ReviewCard, kind: str, who: str, **facts: object) -> None:
+        self._database.record(card.tenant_id, [self._event(card, kind, who, **facts)])
+
+    def _event(self, card: ReviewCard, kind: str, who: str, **facts: object) -> AuditEvent:
         facts = {"card_id": card.card_id.hex, "result_sha256": card.result_sha256.hex()} | facts
-        self._record(self._wave(card), kind, who, card.task_id, facts)
+        return AuditEvent(kind=kind, actor=who, plan_id=card.plan_id, task_id=card.task_id, facts=facts)
 
     def _wave(self, card: ReviewCard) -> WaveRef:
         task = self._database.tasks[card.tenant_id, card.task_id].task

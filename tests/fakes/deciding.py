@@ -1,25 +1,33 @@
 """What the fake stores that decide share: the steps of a deciding transaction."""
 
 import json
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEvent
-from chimera.models.budget.budget import NOTHING
+from chimera.models.budget.cost import cost_knowledge
+from chimera.models.gate.deciding import (
+    JUDGE,
+    NOTHING_DECIDED,
+    Decided,
+    NewCard,
+    StateWrite,
+    WaveDecision,
+    decided_events,
+    feedback_json,
+    opened_events,
+)
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.review import CardStatus, ReviewCard
-from chimera.models.record import canonical_json
-from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.decision import Decision
 from chimera.models.work.plan import PlanState
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import TERMINAL, TaskState
 from chimera.models.work.wave import WaveRef
-from chimera.ports.decision_store import WaveDecision
 from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow
-
-JUDGE = "judge"
 
 
 class FakeDeciding:
@@ -36,27 +44,42 @@ class FakeDeciding:
 
     def _is_found(self, wave: WaveRef, item: WaveDecision) -> bool:
         """Whether the task is still where the decision found it."""
-        decision = item.decision
-        tasks = {row.task.task_id: row for row in self._database.wave_tasks(wave)}
-        row = tasks.get(decision.task_id)
-        if row is None or row.attempt != decision.attempt:
+        row = next((row for row in self._database.wave_tasks(wave) if row.task.task_id == item.decision.task_id), None)
+        if row is None or row.attempt != item.decision.attempt or row.state is not item.found:
             return False
-        if item.given_up:
-            return row.is_given_up
-        if item.refused:
-            return row.state is TaskState.QUEUED and row.over_budget is not None
-        return row.state is TaskState.STAGED if decision.result_sha256 else self._is_given_up(row)
+        if row.state is TaskState.QUEUED:
+            return row.is_given_up or row.is_refused
+        return row.state is not TaskState.RUNNING or self._is_given_up(row)
 
-    def _with_state(self, wave: WaveRef, item: WaveDecision) -> WaveDecision:
-        """The decision, or where shared state has changed the ruling for that; writes the state."""
-        if item.state_key is None or item.on_conflict is None:
+    def _decide(self, wave: WaveRef, decisions: Sequence[WaveDecision], noted: Sequence[AuditEvent] = ()) -> Decided:
+        """Writes decisions on tasks that are where they were found, and all that follows; before them what is noted."""
+        if not decisions:
+            return NOTHING_DECIDED
+        versions: dict[UUID, int] = {}
+        decisions = [self._with_state(wave, item, versions) for item in decisions]
+        spent = [event for item in decisions for event in self._move(wave, item)]
+        for item in decisions:
+            if item.card is not None:
+                self._open_card(wave, item, item.card)
+        decided = [*decided_events(wave, decisions, versions), *opened_events(wave, decisions)]
+        back = [row for row in map(self._row_of(wave), decisions) if row.state is TaskState.QUEUED]
+        settled = self._settle(wave, requeued=any(row.waits for row in back), asked=any(row.is_asked for row in back))
+        self._database.record(wave.tenant_id, [*noted, *decided, *settled, *spent])
+        return Decided(decisions=tuple(item.decision for item in decisions))
+
+    def _with_state(self, wave: WaveRef, item: WaveDecision, versions: dict[UUID, int]) -> WaveDecision:
+        """The decision, where shared state has changed with its second ruling; else writes the state."""
+        if item.state is None:
             return item
-        row = self._database.tasks[wave.tenant_id, item.decision.task_id]
+        row = self._row_of(wave)(item)
         if self._state_has_changed(row):
-            fallen = item.decision.model_copy(update={"ruling": item.on_conflict})
-            return item.model_copy(update={"decision": fallen})
-        self._write_state(row, item.decision)
+            return item.where_state_changed()
+        versions[item.decision.task_id] = item.state.version + 1
+        self._write_state(row, item.decision, item.state)
         return item
+
+    def _row_of(self, wave: WaveRef) -> Callable[[WaveDecision], TaskRow]:
+        return lambda item: self._database.tasks[wave.tenant_id, item.decision.task_id]
 
     def _state_has_changed(self, row: TaskRow) -> bool:
         if row.task.state_key is None:
@@ -64,70 +87,49 @@ class FakeDeciding:
         shared = self._database.shared(row.task.tenant_id, row.task.state_key)
         return (shared.version if shared else 0) != row.state_version
 
-    def _write_state(self, row: TaskRow, decision: Decision) -> None:
-        task = row.task
-        if task.state_key is None:
-            return
+    def _write_state(self, row: TaskRow, decision: Decision, state: StateWrite) -> None:
         outcome = self._database.shown(row)
         assert outcome is not None
         entry = StateEntry(
-            tenant_id=task.tenant_id,
-            key=task.state_key,
+            tenant_id=row.task.tenant_id,
+            key=state.key,
             value=json.loads(outcome)["output"],
-            version=(row.state_version or 0) + 1,
-            plan_id=task.plan_id,
-            task_id=task.task_id,
+            version=state.version + 1,
+            plan_id=row.task.plan_id,
+            task_id=row.task.task_id,
             attempt=row.attempt,
             decided_by=decision.decided_by,
             committed_at=self._database.now(),
             result_sha256=decision.result_sha256.hex(),
             result_size=len(outcome),
         )
-        self._database.state.setdefault((task.tenant_id, task.state_key), []).append(entry)
+        self._database.state.setdefault((row.task.tenant_id, state.key), []).append(entry)
 
-    def _write(self, wave: WaveRef, decision: Decision, card_id: UUID | None = None) -> None:
-        """Moves the task, and writes the decision with its audit entry."""
-        row = self._database.tasks[wave.tenant_id, decision.task_id]
-        ruling = decision.ruling
-        if row.state is TaskState.IN_REVIEW and ruling.verdict is Verdict.APPROVE:
-            self._write_state(row, decision)
+    def _move(self, wave: WaveRef, item: WaveDecision) -> list[AuditEvent]:
+        """Moves the task, and settles what its attempt cost; returns what the audit is to say of that."""
+        decision, ruling = item.decision, item.decision.ruling
+        row = self._row_of(wave)(item)
         self._database.decided.append((wave, decision))
-        if row.state is TaskState.QUEUED:
-            budgeting.settle(self._database, row, NOTHING)
-        elif row.state is TaskState.RUNNING:
-            budgeting.settle(self._database, row, None)
-        elif row.state is TaskState.STAGED:
-            budgeting.settle(self._database, row, budgeting.reported(self._database, row))
+        known = cost_knowledge(item.found)
+        events = budgeting.settle(self._database, row, known) if known else []
         row.state = ruling.next_state
         row.finished_at = self._database.now() if ruling.next_state in TERMINAL else None
         row.lease = None
-        if ruling.next_state is TaskState.QUEUED:
-            self._send_back(row, ruling)
-        facts = {
-            **({"card_id": card_id.hex} if card_id else {}),
-            "attempt": decision.attempt,
-            "verdict": ruling.verdict,
-            "state": ruling.next_state,
-            "final": ruling.final,
-            "committed": ruling.verdict is Verdict.APPROVE,
-            "reasons": [reason.model_dump(mode="json") for reason in ruling.reasons],
-            "policy_version": decision.policy_version,
-            "result_sha256": decision.result_sha256.hex(),
-        }
-        self._record(wave, "task.decided", decision.decided_by, decision.task_id, facts)
+        row.feedback = feedback_json(ruling) or row.feedback
+        if ruling.to_planner:
+            self._send_back(row)
         if ruling.final:
             assert (wave.tenant_id, decision.task_id) not in self._database.final
             self._database.final[wave.tenant_id, decision.task_id] = decision
+        return events
 
-    def _send_back(self, row: TaskRow, ruling: Ruling) -> None:
-        row.feedback = canonical_json([reason.model_dump(mode="json") for reason in ruling.reasons])
-        if ruling.to_planner:
-            row.replans += 1
-            row.replan_tries = 0
-            plan = self._database.plan(row.task.tenant_id, row.task.plan_id)
-            row.replan = "asked" if plan.has_replan else None
+    def _send_back(self, row: TaskRow) -> None:
+        row.replans += 1
+        row.replan_tries = 0
+        plan = self._database.plan(row.task.tenant_id, row.task.plan_id)
+        row.replan = "asked" if plan.has_replan else None
 
-    def _settle(self, wave: WaveRef, *, requeued: bool = False, asked: bool = False) -> None:
+    def _settle(self, wave: WaveRef, *, requeued: bool, asked: bool) -> list[AuditEvent]:
         """Closes the wave where none of its tasks is open, and its plan where none of its waves is."""
         database = self._database
         row = database.waves[wave]
@@ -141,42 +143,40 @@ class FakeDeciding:
         plan = database.plan(wave.tenant_id, wave.plan_id)
         waves = database.plan_waves(wave.tenant_id, wave.plan_id)
         if any(each.state != "closed" for each in waves):
-            return
+            return []
         asks = any(task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref))
         state = PlanState.IN_REVIEW if asks else plan.stop_state or PlanState.COMPLETED
         if state is plan.state or (asks and plan.state is PlanState.STOPPING):
-            return
+            return []
         plan.state = state
         plan.finished_at = None if asks else database.now()
-        self._record(wave, f"plan.{state}", JUDGE, None, {})
+        return [AuditEvent(kind=f"plan.{state}", actor=JUDGE, plan_id=wave.plan_id, facts={})]
 
     def _open_tasks(self, wave: WaveRef) -> list[TaskRow]:
         return [row for row in self._database.wave_tasks(wave) if row.state in UNSEEN | {TaskState.IN_REVIEW}]
 
-    def _open_card(self, wave: WaveRef, item: WaveDecision, card_id: UUID) -> None:
+    def _open_card(self, wave: WaveRef, item: WaveDecision, card: NewCard) -> None:
         decision = item.decision
         row = self._database.tasks[wave.tenant_id, decision.task_id]
         outcome, sha256 = self._result(row)
-        self._database.cards[wave.tenant_id, card_id] = ReviewCard(
+        self._database.cards[wave.tenant_id, card.card_id] = ReviewCard(
             tenant_id=wave.tenant_id,
-            card_id=card_id,
+            card_id=card.card_id,
             plan_id=wave.plan_id,
             task_id=decision.task_id,
             attempt=decision.attempt,
-            skill=item.skill,
+            skill=card.skill,
             input=row.task.input,
             outcome=outcome,
             result_sha256=sha256,
             reasons=decision.ruling.reasons,
-            confidence=item.confidence,
+            confidence=card.confidence,
             policy_version=decision.policy_version,
             status=CardStatus.PENDING,
             version=1,
-            approvals_needed=item.approvals_needed,
+            approvals_needed=card.approvals_needed,
             opened_at=self._database.now(),
         )
-        facts: dict[str, object] = {"card_id": card_id.hex, "approvals_needed": item.approvals_needed}
-        self._record(wave, "review.opened", JUDGE, decision.task_id, facts)
 
     def _close_card(self, tenant_id: str, task_id: UUID, status: CardStatus) -> None:
         for card in list(self._database.cards.values()):
@@ -187,10 +187,6 @@ class FakeDeciding:
         update: dict[str, object] = {"claimed_by": None, "claim_expires_at": None, **fields}
         update |= {"status": status, "version": card.version + 1, "decided_at": self._database.now()}
         self._database.cards[card.tenant_id, card.card_id] = card.model_copy(update=update)
-
-    def _record(self, wave: WaveRef, kind: str, actor: str, task_id: UUID | None, facts: dict[str, object]) -> None:
-        event = AuditEvent(kind=kind, actor=actor, plan_id=wave.plan_id, task_id=task_id, facts=facts)
-        self._database.record(wave.tenant_id, [event])
 
     def _result(self, row: TaskRow) -> tuple[str, bytes]:
         result = self._database.results[row.task.tenant_id, row.task.task_id, row.attempt]

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chimera.models.gate.gate import stopped
+from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision, stop_decision
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.context import REASONS
-from chimera.models.work.decision import Decision
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
@@ -18,10 +17,9 @@ from chimera.ports.decision_store import (
     OpenWave,
     PolicyChanged,
     RefusedTask,
-    WaveDecision,
 )
 from tests.fakes.database import FakeDatabase, TaskRow
-from tests.fakes.deciding import JUDGE, FakeDeciding
+from tests.fakes.deciding import FakeDeciding
 
 
 class FakeDecisionStore(FakeDeciding, port.DecisionStore):
@@ -55,23 +53,14 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         self._asking[wave] = (token, now + timedelta(seconds=seconds))
         return True
 
-    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
-        if self._is_stopped(wave):
-            return 0
-        found = [self._with_state(wave, item) for item in decisions if self._is_found(wave, item)]
-        if not found:
-            return 0
+    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
+        self._database.opened()
+        found = [item for item in decisions if self._is_found(wave, item)]
+        if self._is_stopped(wave) or not found:
+            return NOTHING_DECIDED
         if {item.decision.policy_version for item in found} != {self._database.policy(wave.tenant_id).version}:
             raise PolicyChanged
-        for item in found:
-            self._write(wave, item.decision, item.card_id)
-        for item in found:
-            if item.card_id is not None:
-                self._open_card(wave, item, item.card_id)
-        back = [item for item in found if item.decision.ruling.next_state is TaskState.QUEUED]
-        rows = [self._database.tasks[wave.tenant_id, item.decision.task_id] for item in back]
-        self._settle(wave, requeued=any(row.waits for row in rows), asked=any(row.is_asked for row in rows))
-        return len(back)
+        return self._decide(wave, found)
 
     def open_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRef]:
         database = self._database.opened()
@@ -80,24 +69,16 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             return []
         return [row.ref for row in database.plan_waves(tenant_id, plan_id) if self._open_tasks(row.ref)]
 
-    def stop_wave(self, wave: WaveRef) -> None:
+    def stop_wave(self, wave: WaveRef) -> Decided:
         plan = self._database.opened().plans.get((wave.tenant_id, wave.plan_id))
-        tasks = self._open_tasks(wave)
-        if plan is None or plan.state is not PlanState.STOPPING or plan.stop_state is None or not tasks:
-            return
-        ruling = stopped(TaskState(plan.stop_state))
-        for row in tasks:
+        if plan is None or plan.state is not PlanState.STOPPING or plan.stop_state is None:
+            return NOTHING_DECIDED
+        end, policy_version = TaskState(plan.stop_state), self._database.policy(wave.tenant_id).version
+        decisions = []
+        for row in self._open_tasks(wave):
             self._close_card(wave.tenant_id, row.task.task_id, CardStatus(plan.stop_state))
-            decision = Decision(
-                task_id=row.task.task_id,
-                attempt=row.attempt,
-                ruling=ruling,
-                result_sha256=b"",
-                decided_by=JUDGE,
-                policy_version=self._database.policy(wave.tenant_id).version,
-            )
-            self._write(wave, decision)
-        self._settle(wave)
+            decisions.append(stop_decision(row.task.task_id, row.attempt, row.state, end, policy_version))
+        return self._decide(wave, decisions)
 
 
 def _given_up(row: TaskRow) -> GivenUpTask:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chimera.models.audit.access import rest_event
 from chimera.models.budget.budget import ACTOR, Limit
+from chimera.models.budget.cost import CostKnowledge
 from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.work.plan import ENDED, PlanState
 from chimera.models.work.task import TaskState
@@ -159,7 +160,7 @@ class FakeSweepStore(port.SweepStore):
         for task in tasks:
             if task.state is TaskState.RUNNING and database.is_given_up(task.lease):
                 if task.attempt < task.task.max_attempts:
-                    budgeting.settle(database, task, None)
+                    assert not budgeting.settle(database, task, CostKnowledge.UNKNOWN)
                     task.state, task.lease, taken_back = TaskState.QUEUED, None, True
                     task.lost += 1
                 else:

@@ -81,12 +81,3 @@ values (%(tenant)s, %(card)s, %(sha256)s, %(who)s, %(at)s, %(seq)s)
 update review_card
    set status = %(status)s, decided_by = %(who)s, note = %(note)s, decided_at = clock_timestamp(), version = version + 1
  where tenant_id = %(tenant)s and card_id = %(card)s
-
--- name: move_task
--- The card's task to where the person sends it.
-update task set state = %(state)s, finished_at = clock_timestamp()
- where tenant_id = %(tenant)s and task_id = %(task)s and state = 'in_review'
-
--- name: plan
--- Whether the plan was stopped.
-select stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s

@@ -21,49 +21,35 @@ update task t
    and p.tenant_id = t.tenant_id and p.plan_id = t.plan_id
 returning t.task_id, t.replan is not null as asked
 
--- name: end_given_up
--- Tasks that their planner gave up to their end.
-update task
-   set state = %(state)s, finished_at = clock_timestamp()
- where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s and state = 'queued'
-   and replan in ('given_up', 'failed')
-returning task_id, false as asked
-
 -- name: move_tasks
--- Tasks to where their decisions send them, if they are still where the decisions found them. By plan and wave
--- first: an index that holds a wave together, and the planner needs no statistics to choose it.
+-- Tasks to where their decisions send them, if they are still where the decisions found them: queued ones only where no
+-- agent gets them any more, running ones only where their lease has run out. By plan and wave first: an index that holds
+-- a wave together, and the planner needs no statistics to choose it.
 update task
    set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null,
        finished_at = case when %(state)s not in ('queued', 'in_review') then clock_timestamp() end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s
-   and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp() or over_budget is not null)
+   and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s and state = %(found)s
+   and (state in ('staged', 'in_review') or (state = 'running' and lease_until < clock_timestamp())
+        or (state = 'queued' and (over_budget is not null or replan in ('given_up', 'failed'))))
 returning task_id, false as asked
 
--- name: outputs
--- The results of open tasks, for those that change shared state; where a person wrote another version, that.
-select t.task_id, coalesce(v.outcome, r.outcome) as outcome
-  from task t
-  join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
-  left join review_card c on c.tenant_id = t.tenant_id and c.task_id = t.task_id and c.attempt = t.attempt
-  left join revision v on v.tenant_id = c.tenant_id and v.card_id = c.card_id and v.number = c.revision
- where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
-   and t.task_id = any (%(task_ids)b::uuid[]) and t.state in ('staged', 'in_review')
+-- name: stop_tasks
+-- Every open task of a wave to where its plan ends; returns where each was found.
+update task t
+   set state = %(end)s, lease_token = null, lease_until = null, finished_at = clock_timestamp()
+  from (select task_id, state from task
+         where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+           and state in ('queued', 'running', 'staged', 'in_review')
+         order by task_id for update) old
+ where t.tenant_id = %(tenant)s and t.task_id = old.task_id
+returning t.task_id, t.attempt, old.state as found
 
--- name: write_state
--- Shared state to its next version, where it is still at the version that the task saw and the task still open.
-insert into state as s (tenant_id, key, value, version, task_id, changed_at)
-select %(tenant)s, r.key, r.value::json, r.version + 1, r.task_id, clock_timestamp()
-  from unnest(%(keys)b::text[], %(versions)b::bigint[], %(values)b::text[], %(task_ids)b::uuid[], %(attempts)b::smallint[])
-       as r (key, version, value, task_id, attempt)
-  join task t on t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
- where t.state in ('staged', 'in_review')
-    on conflict (tenant_id, key) do update
-       set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at,
-           erased_at = null
-     where s.version = excluded.version - 1
-returning key, version, task_id
+-- name: stop_cards
+-- Their cards, which nobody has to decide any more.
+update review_card
+   set status = %(end)s, decided_at = clock_timestamp(), version = version + 1
+ where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[]) and status = 'pending'
 
 -- name: open_cards
 -- Cards for what a person must decide.

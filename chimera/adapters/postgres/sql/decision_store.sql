@@ -42,20 +42,3 @@ select w.wave_no
   join plan p using (tenant_id, plan_id)
  where w.tenant_id = %(tenant)s and w.plan_id = %(plan)s and p.state = 'stopping' and (w.state <> 'closed' or w.in_review > 0)
  order by w.wave_no
-
--- name: stop_tasks
--- Every open task of a wave to where its plan ends; returns where each was.
-update task t
-   set state = %(end)s, lease_token = null, lease_until = null, finished_at = clock_timestamp()
-  from (select task_id, state from task
-         where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-           and state in ('queued', 'running', 'staged', 'in_review')
-         order by task_id for update) old
- where t.tenant_id = %(tenant)s and t.task_id = old.task_id
-returning t.task_id, t.attempt, old.state as was
-
--- name: stop_cards
--- Their cards, which nobody has to decide any more.
-update review_card
-   set status = %(end)s, decided_at = clock_timestamp(), version = version + 1
- where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[]) and status = 'pending'

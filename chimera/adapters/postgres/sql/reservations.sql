@@ -149,11 +149,11 @@ select exists (select from budget where tenant_id = %(tenant)s) as found
 -- nobody knows; nothing, where they never began. Returns the sums by day.
 with over as (
     select t.task_id, t.reserved_on, t.reserved_usd, t.reserved_tokens,
-           case g.how when 'reported' then least(coalesce(r.cost_usd, 0), 999999999.999999999)::numeric(18,9)
+           case g.known when 'reported' then least(coalesce(r.cost_usd, 0), 999999999.999999999)::numeric(18,9)
                       when 'unknown' then t.reserved_usd else 0 end as spent_usd,
-           case g.how when 'reported' then coalesce(r.tokens, 0)
+           case g.known when 'reported' then coalesce(r.tokens, 0)
                       when 'unknown' then t.reserved_tokens else 0 end as spent_tokens
-      from unnest(%(task_ids)b::uuid[], %(hows)b::text[]) as g (task_id, how)
+      from unnest(%(task_ids)b::uuid[], %(known)b::text[]) as g (task_id, known)
       join task t on t.tenant_id = %(tenant)s and t.task_id = g.task_id and t.reserved_for is not null
       left join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.reserved_for
 ), settled as (

@@ -1,4 +1,4 @@
-"""The steps of a deciding transaction: what every decision writes, whoever decides."""
+"""The deciding transaction: what every decision writes, whoever decides, and in which order."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -11,20 +11,31 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.steps.chain import Head
 from chimera.adapters.postgres.steps.policy_in_force import version_in_force
-from chimera.adapters.postgres.steps.reservations import How, accounts, settle
+from chimera.adapters.postgres.steps.reservations import accounts, settle
 from chimera.adapters.postgres.steps.sealing import Sealing
+from chimera.adapters.postgres.steps.shared_state import write_state
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
-from chimera.models.record import canonical_json
-from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.budget.cost import cost_knowledge
+from chimera.models.gate.deciding import (
+    JUDGE,
+    NOTHING_DECIDED,
+    Decided,
+    WaveDecision,
+    decided_events,
+    feedback_json,
+    opened_events,
+    reasons_json,
+    stop_decision,
+)
+from chimera.models.work.decision import Verdict
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
-from chimera.ports.decision_store import PolicyChanged, WaveDecision
+from chimera.ports.decision_store import PolicyChanged
 
 _SQL = statements("deciding")
-JUDGE = "judge"
 
-# The counter of a wave's row that a task in each state is counted by.
+# The counter of a wave's row that a task in each state is counted by; one that is queued is counted by none.
 _COUNTERS = {
     TaskState.APPROVED: "approved",
     TaskState.DENIED: "denied",
@@ -34,62 +45,98 @@ _COUNTERS = {
     TaskState.IN_REVIEW: "in_review",
 }
 
-# What is known of the cost of a task's attempt, by where the task was found; elsewhere it is settled already.
-_COST_KNOWN = {TaskState.QUEUED: How.UNUSED, TaskState.RUNNING: How.UNKNOWN, TaskState.STAGED: How.REPORTED}
+# Called with the entries of what was noted before the decisions, to write what refers to them.
+Recorded = Callable[[Sequence[AuditEntry]], None]
 
 
 class PlanStopped(Exception):
     """Raised inside a deciding transaction, which is then rolled back."""
 
 
-class Writing:
-    """The steps of a deciding transaction on one wave."""
+class DecidingTransaction:
+    """Decides on tasks of one wave. The wave is its first lock, and the audit's head its last and shortest."""
 
     def __init__(self, connection: psycopg.Connection[DictRow], wave: WaveRef, sealing: Sealing | None) -> None:
+        """Locks the wave."""
         self._connection = connection
         self._sealing = sealing
         self._wave = wave
         self._scope = scope_of(wave)
         self._events: list[AuditEvent] = []
-        self._state_versions: dict[UUID, tuple[str, int]] = {}
+        # The version of shared state that each task's approval made.
+        self._state_versions: dict[UUID, int] = {}
         # How many tasks wait for their planner now.
         self._asked = 0
-        self._cards: dict[UUID, UUID] = {}
-        self._accounts = accounts(connection, wave.tenant_id)
+        lock_wave(connection, wave)
 
-    def write_state(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
-        """Changes shared state; where it was not at the version that the task saw, its approval falls."""
-        asking = [item for item in decisions if item.state_key is not None]
-        if not asking:
-            return list(decisions)
-        ids = {"task_ids": [item.decision.task_id for item in asking]}
-        # Read, not computed in SQL: PostgreSQL's JSON operators do not take every text that JSON can hold.
-        outputs = {
-            row["task_id"]: canonical_json(row["outcome"]["output"])
-            for row in self._connection.execute(_SQL["outputs"], self._scope | ids)
-        }
-        wanted: dict[str, WaveDecision] = {}
-        for item in asking:
-            if item.state_key is not None and item.decision.task_id in outputs:
-                wanted.setdefault(item.state_key, item)  # of two that want one key the first in the plan wins
-        rows = [
-            (key, item.state_version, outputs[item.decision.task_id], item.decision.task_id, item.decision.attempt)
-            for key, item in sorted(wanted.items())  # in one order, so that two waves do not wait for each other
+    def decide(
+        self,
+        decisions: Sequence[WaveDecision],
+        noted: Sequence[AuditEvent] = (),
+        *,
+        gated: bool = False,
+        recorded: Recorded | None = None,
+    ) -> Decided:
+        """Writes decisions and all that follows; returns those whose task was still where it was found.
+
+        Args:
+            decisions: in the plan's order.
+            noted: what goes on record before them.
+            gated: they are refused where another policy is in force than the one that they name.
+            recorded: writes what refers to the entries of `noted`.
+
+        Raises:
+            StateChanged: shared state has changed, and a decision has no second ruling for that.
+            PlanStopped, PolicyChanged, AuditUnavailable: see `_record`.
+        """
+        may_settle = accounts(self._connection, self._wave.tenant_id)
+        self._state_versions, decisions = write_state(self._connection, self._scope, decisions)
+        failpoint(Failpoint.JUDGE_STATE_WRITTEN, self._wave.tenant_id)
+        decisions = self._move(decisions)
+        if not decisions:
+            return NOTHING_DECIDED
+        failpoint(Failpoint.JUDGE_TASKS_MOVED, self._wave.tenant_id)
+        self._follow(decisions, may_settle)
+        return self._record(decisions, noted, gated=gated, recorded=recorded)
+
+    def stop(self, end: TaskState) -> Decided:
+        """Ends every open task of the wave, and its card, because the plan ends so.
+
+        Raises:
+            AuditUnavailable: see `_record`.
+        """
+        may_settle = accounts(self._connection, self._wave.tenant_id)
+        tasks = self._connection.execute(_SQL["stop_tasks"], self._scope | {"end": end}).fetchall()
+        if not tasks:
+            return NOTHING_DECIDED
+        ids = {"task_ids": [task["task_id"] for task in tasks]}
+        self._connection.execute(_SQL["stop_cards"], self._scope | {"end": end} | ids)
+        policy_version = version_in_force(self._connection, self._wave.tenant_id)
+        decisions = [
+            stop_decision(task["task_id"], task["attempt"], TaskState(task["found"]), end, policy_version)
+            for task in tasks
         ]
-        if not rows:
-            return [self._fallen(item) for item in decisions]
-        arrays = columns(rows, "keys versions values task_ids attempts")
-        for row in self._connection.execute(_SQL["write_state"], self._scope | arrays):
-            self._state_versions[row["task_id"]] = (row["key"], row["version"])
-        return [self._fallen(item) for item in decisions]
+        self._follow(decisions, may_settle)
+        return self._record(decisions, stopping=True)
 
-    def move_tasks(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
+    def note(self, noted: Sequence[AuditEvent], recorded: Recorded | None = None) -> None:
+        """Puts on record what decides nothing yet: the last step, as it holds the audit's head.
+
+        Raises:
+            PlanStopped: as `_record`.
+        """
+        entries = Head(self._connection, self._wave.tenant_id).append(noted)
+        self._require_not_stopped(self._connection.execute(_SQL["plan"], self._scope))
+        if recorded is not None:
+            recorded(entries)
+
+    def _move(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """Moves the tasks; returns the decisions whose task was still where it was found."""
         groups: dict[tuple[str, TaskState, int, str | None, TaskState], list[UUID]] = {}
         for item in decisions:
-            ruling, attempt = item.decision.ruling, item.decision.attempt
-            feedback = reasons_text(ruling) if ruling.next_state is TaskState.QUEUED else None
-            key = (_moving(item), ruling.next_state, attempt, feedback, found_in(item))
+            ruling = item.decision.ruling
+            statement = "send_back" if ruling.to_planner else "move_tasks"
+            key = (statement, ruling.next_state, item.decision.attempt, feedback_json(ruling), item.found)
             groups.setdefault(key, []).append(item.decision.task_id)
         updates = [
             self._connection.execute(
@@ -104,54 +151,50 @@ class Writing:
         self._asked = sum(moved.values())
         return [item for item in decisions if item.decision.task_id in moved]
 
-    def settle(self, found: Iterable[tuple[UUID, TaskState]]) -> None:
-        """Puts what attempts cost in the place of what was set aside for them; of each task, where it was found."""
-        row = self._accounts.fetchone()
-        if row is not None and row["found"]:
-            over = [(task_id, _COST_KNOWN[state]) for task_id, state in found if state in _COST_KNOWN]
-            self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
+    def _follow(self, decisions: Sequence[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:
+        """What follows from decisions whose tasks were moved: cards, the counts of wave and plan, what it cost."""
+        self._open_cards(decisions)
+        failpoint(Failpoint.JUDGE_CARDS_OPENED, self._wave.tenant_id)
+        self._count(decisions)
+        failpoint(Failpoint.JUDGE_COUNTED, self._wave.tenant_id)
+        self._settle(decisions, may_settle)
 
-    def open_cards(self, decisions: Sequence[WaveDecision]) -> None:
+    def _open_cards(self, decisions: Iterable[WaveDecision]) -> None:
         """Opens a card for each hitl."""
         rows = [
             (
-                item.card_id,
+                item.card.card_id,
                 item.decision.task_id,
                 item.decision.attempt,
-                item.skill,
+                item.card.skill,
                 item.decision.result_sha256,
-                reasons_text(item.decision.ruling),
-                item.confidence,
+                reasons_json(item.decision.ruling),
+                item.card.confidence,
                 item.decision.policy_version,
-                item.approvals_needed,
+                item.card.approvals_needed,
             )
             for item in decisions
-            if item.card_id is not None
+            if item.card is not None
         ]
-        self._cards = {task_id: card_id for card_id, task_id, *_ in rows}
         if rows:
             names = "card_ids task_ids attempts skills hashes reasons confidences policies quorums"
             self._connection.execute(_SQL["open_cards"], self._scope | columns(rows, names))
-        self._events += [
-            AuditEvent(
-                kind="review.opened",
-                actor=JUDGE,
-                plan_id=self._wave.plan_id,
-                task_id=item.decision.task_id,
-                facts={"card_id": item.card_id.hex, "approvals_needed": item.approvals_needed},
-            )
-            for item in decisions
-            if item.card_id is not None
-        ]
+            self._events += opened_events(self._wave, decisions)
 
-    def count(self, moved: Counter[TaskState]) -> None:
+    def _count(self, decisions: Iterable[WaveDecision]) -> None:
         """Counts the wave's tasks anew; where that closes its plan, settles the plan."""
         counts: Counter[str] = Counter()
-        for state, number in moved.items():
-            if state is not TaskState.QUEUED:
-                counts[_COUNTERS[state]] += number
+        requeued = 0
+        for item in decisions:
+            next_state = item.decision.ruling.next_state
+            if item.found is TaskState.IN_REVIEW:
+                counts[_COUNTERS[TaskState.IN_REVIEW]] -= 1
+            if next_state is TaskState.QUEUED:
+                requeued += 1
+            else:
+                counts[_COUNTERS[next_state]] += 1
         values: dict[str, Any] = {name: counts[name] for name in {*_COUNTERS.values()}}
-        values |= {"requeued": moved[TaskState.QUEUED] > self._asked, "asked": self._asked > 0}
+        values |= {"requeued": requeued > self._asked, "asked": self._asked > 0}
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return
@@ -162,18 +205,24 @@ class Writing:
             kind = f"plan.{settled['state']}"
             self._events.append(AuditEvent(kind=kind, actor=JUDGE, plan_id=self._wave.plan_id, facts={}))
 
-    def record(
+    def _settle(self, decisions: Iterable[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:
+        """Puts what attempts cost in the place of what was set aside for them."""
+        row = may_settle.fetchone()
+        if row is not None and row["found"]:
+            known = [(item.decision.task_id, cost_knowledge(item.found)) for item in decisions]
+            over = [(task_id, how) for task_id, how in known if how is not None]
+            self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
+
+    def _record(
         self,
-        decisions: Sequence[Decision],
-        before: Sequence[AuditEvent] = (),
+        decisions: Sequence[WaveDecision],
+        noted: Sequence[AuditEvent] = (),
         *,
         stopping: bool = False,
         gated: bool = False,
-        recorded: Callable[[Sequence[AuditEntry]], None] | None = None,
-    ) -> None:
+        recorded: Recorded | None = None,
+    ) -> Decided:
         """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head.
-
-        What the commits need beside the decisions, `recorded` writes: it is called with the entries of `before`.
 
         Raises:
             PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
@@ -181,23 +230,29 @@ class Writing:
             PolicyChanged: what was `gated` was so by another policy than the one in force; for the same reason.
             AuditUnavailable: the tenant's audit should have been sealed by a checkpoint long ago.
         """
-        events = [*before, *(self._event(decision) for decision in decisions), *self._events]
+        events = [*noted, *decided_events(self._wave, decisions, self._state_versions), *self._events]
         head = Head(self._connection, self._wave.tenant_id)
         asked = self._connection.execute(_SQL["plan"], self._scope)
         if self._sealing is not None:
             self._sealing.refuse_unsealed(self._connection, self._wave.tenant_id)
-        plan = asked.fetchone()
-        if not stopping and (plan is None or plan["stop_state"] is not None):
-            raise PlanStopped
-        if gated and {decision.policy_version for decision in decisions} != {
+        if not stopping:
+            self._require_not_stopped(asked)
+        if gated and {item.decision.policy_version for item in decisions} != {
             version_in_force(self._connection, self._wave.tenant_id)
         }:
             raise PolicyChanged
         entries = head.append(events)
         if recorded is not None:
-            recorded(entries[: len(before)])
-        entries = entries[len(before) :]
+            recorded(entries[: len(noted)])
         failpoint(Failpoint.JUDGE_AUDITED, self._wave.tenant_id)
+        self._insert_decisions(decisions, entries[len(noted) :])
+        failpoint(Failpoint.JUDGE_DECISIONS_WRITTEN, self._wave.tenant_id)
+        self._insert_commits(decisions, head)
+        failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, self._wave.tenant_id)
+        return Decided(decisions=tuple(item.decision for item in decisions))
+
+    def _insert_decisions(self, decisions: Sequence[WaveDecision], entries: Sequence[AuditEntry]) -> None:
+        """Each with its entry, which are the first."""
         rows = [
             (
                 decision.task_id,
@@ -205,60 +260,37 @@ class Writing:
                 decision.ruling.verdict,
                 decision.result_sha256,
                 decision.ruling.final,
-                reasons_text(decision.ruling),
+                reasons_json(decision.ruling),
                 decision.policy_version,
                 decision.decided_by,
                 entry.seq,
             )
-            for decision, entry in zip(decisions, entries, strict=False)
+            for decision, entry in zip((item.decision for item in decisions), entries, strict=False)
         ]
         arrays = columns(rows, "task_ids attempts verdicts hashes finals reasons policies deciders seqs")
-        self._connection.execute(_SQL["insert_decisions"], self._scope | arrays | {"at": head.at})
-        failpoint(Failpoint.JUDGE_DECISIONS_WRITTEN, self._wave.tenant_id)
-        commits = [
+        self._connection.execute(_SQL["insert_decisions"], self._scope | arrays | {"at": entries[0].at})
+
+    def _insert_commits(self, decisions: Iterable[WaveDecision], head: Head) -> None:
+        rows = [
             (
-                decision.task_id,
-                decision.attempt,
-                decision.result_sha256,
-                *self._state_versions.get(decision.task_id, (None, None)),
+                item.decision.task_id,
+                item.decision.attempt,
+                item.decision.result_sha256,
+                item.state and item.state.key,
+                self._state_versions.get(item.decision.task_id),
             )
-            for decision in decisions
-            if decision.ruling.verdict is Verdict.APPROVE
+            for item in decisions
+            if item.decision.ruling.verdict is Verdict.APPROVE
         ]
-        if commits:
-            arrays = columns(commits, "task_ids attempts hashes keys versions")
+        if rows:
+            arrays = columns(rows, "task_ids attempts hashes keys versions")
             self._connection.execute(_SQL["insert_commits"], self._scope | arrays | {"at": head.at})
 
-    def _fallen(self, item: WaveDecision) -> WaveDecision:
-        if item.on_conflict is None or item.decision.task_id in self._state_versions:
-            return item
-        decision = item.decision.model_copy(update={"ruling": item.on_conflict})
-        return item.model_copy(update={"decision": decision})
-
-    def _event(self, decision: Decision) -> AuditEvent:
-        ruling = decision.ruling
-        card_id = self._cards.get(decision.task_id)
-        opened = {"card_id": card_id.hex} if card_id else {}
-        key, version = self._state_versions.get(decision.task_id, (None, None))
-        changed = {"state_key": key, "state_version": version} if key else {}
-        return AuditEvent(
-            kind="task.decided",
-            actor=decision.decided_by,
-            plan_id=self._wave.plan_id,
-            task_id=decision.task_id,
-            facts={
-                "attempt": decision.attempt,
-                "verdict": ruling.verdict,
-                "state": ruling.next_state,
-                "final": ruling.final,
-                "committed": ruling.verdict is Verdict.APPROVE,
-                "reasons": [reason.model_dump(mode="json") for reason in ruling.reasons],
-                "policy_version": decision.policy_version,
-                "result_sha256": decision.result_sha256.hex(),
-                **opened,
-                **changed,
-            },
-        )
+    @staticmethod
+    def _require_not_stopped(asked: psycopg.Cursor[DictRow]) -> None:
+        plan = asked.fetchone()
+        if plan is None or plan["stop_state"] is not None:
+            raise PlanStopped
 
 
 def scope_of(wave: WaveRef) -> dict[str, Any]:
@@ -272,25 +304,5 @@ def lock_wave(connection: psycopg.Connection[DictRow], wave: WaveRef) -> None:
 
 
 def lock_plan(connection: psycopg.Connection[DictRow], wave: WaveRef) -> DictRow | None:
-    """Locks the wave's plan; returns its `stop_state`."""
+    """Locks the wave's plan; returns its `state` and `stop_state`."""
     return connection.execute(_SQL["lock_plan"], scope_of(wave)).fetchone()
-
-
-def _moving(item: WaveDecision) -> str:
-    """The statement that moves the decision's task."""
-    ruling = item.decision.ruling
-    if item.given_up:
-        return "end_given_up"
-    return "send_back" if ruling.to_planner else "move_tasks"
-
-
-def found_in(item: WaveDecision) -> TaskState:
-    """Where its task must still be; given up without a result it is only where there still is none."""
-    if item.refused:
-        return TaskState.QUEUED
-    return TaskState.STAGED if item.decision.result_sha256 else TaskState.RUNNING
-
-
-def reasons_text(ruling: Ruling) -> str:
-    """The reasons as they are stored: canonical JSON."""
-    return canonical_json([reason.model_dump(mode="json") for reason in ruling.reasons])

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -31,20 +30,13 @@ from chimera.models.budget.budget import (
     reached,
     with_allowed,
 )
+from chimera.models.budget.cost import CostKnowledge
 from chimera.models.gate.policy import Amount, Budget
 
 _SQL = statements("reservations")
 
 Connection = psycopg.Connection[DictRow]
 Place = tuple[UUID, int]  # a wave's plan and number
-
-
-class How(StrEnum):
-    """What is known of the cost of an attempt that is over."""
-
-    REPORTED = "reported"  # its result says it
-    UNKNOWN = "unknown"  # its agent is gone, or was ended: all that was set aside counts as spent
-    UNUSED = "unused"  # it never began
 
 
 @dataclass
@@ -85,12 +77,14 @@ def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Ta
     return found
 
 
-def settle(connection: Connection, tenant_id: str, plan_id: UUID, over: Sequence[tuple[UUID, How]]) -> list[AuditEvent]:
+def settle(
+    connection: Connection, tenant_id: str, plan_id: UUID, over: Sequence[tuple[UUID, CostKnowledge]]
+) -> list[AuditEvent]:
     """Ends the reservations of a plan's tasks whose attempt is over; returns what the audit is to say of it."""
     if not over:
         return []
     scope = {"tenant": tenant_id}
-    sums = connection.execute(_SQL["settle"], scope | columns(list(over), "task_ids hows")).fetchall()
+    sums = connection.execute(_SQL["settle"], scope | columns(list(over), "task_ids known")).fetchall()
     # All days before the plan: the order in which accounts are locked.
     names = [*((day_account(row["day"]), row) for row in sums), *((plan_account(plan_id), row) for row in sums)]
     limited_usd = limited_tokens = False

@@ -1,7 +1,6 @@
 """Review cards and what people do with them, in PostgreSQL: one transaction each, all or nothing."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -11,7 +10,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.steps.deciding import PlanStopped, Writing, lock_wave, scope_of
+from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped, Recorded
 from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.adapters.postgres.steps.sealing import Sealing
@@ -19,15 +18,15 @@ from chimera.adapters.postgres.steps.staged import staged as staged_result
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, StateChanged, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
-from chimera.models.work.decision import Decision, Ruling, Verdict
-from chimera.models.work.task import TaskState
+from chimera.models.work.decision import Decision
 from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
 from chimera.ports.card_store import CardDecision, CardEdit, ToEdit
-from chimera.ports.decision_store import PolicyChanged, WaveDecision
+from chimera.ports.decision_store import PolicyChanged
 
 _SQL = statements("card_store")
 
@@ -63,18 +62,13 @@ class CardStore(port.CardStore):
             if card.row["held_by"] is not None:
                 card.release(who)
 
-    def decide(self, tenant_id: str, decision: CardDecision) -> None:  # noqa: D102
-        try:
-            with self._asked(tenant_id, decision.card_id, "decide", decision.decided_by) as connection:
-                card = _Card(connection, tenant_id, decision.card_id, self._sealing, deciding=True)
-                card.require_open(decision.decided_by, decision.version)
-                if decision.approve:
-                    card.require_first_approval(decision.decided_by)
-                    card.approve(decision.decided_by, decision.note, [])
-                else:
-                    card.end(decision.decided_by, decision.note, [], approve=False)
-        except PlanStopped:
-            raise Conflict(_STOPPED) from None
+    def decide(self, tenant_id: str, decision: CardDecision) -> Decided:  # noqa: D102
+        with self._deciding(tenant_id, decision.card_id, "decide", decision.decided_by) as card:
+            card.require_open(decision.decided_by, decision.version)
+            if not decision.approve:
+                return card.end(decision.decided_by, decision.note, [], approve=False)
+            card.require_first_approval(decision.decided_by)
+            return card.approve(decision.decided_by, decision.note, [])
 
     def to_edit(self, tenant_id: str, card_id: UUID) -> ToEdit:  # noqa: D102
         with self._asked(tenant_id, card_id, "edit", "app") as connection:
@@ -83,20 +77,30 @@ class CardStore(port.CardStore):
                 raise _not_found(tenant_id, card_id)
             return ToEdit(staged=staged_result(row), policy=in_force(connection, tenant_id))
 
-    def edit(self, tenant_id: str, edit: CardEdit) -> None:  # noqa: D102
+    def edit(self, tenant_id: str, edit: CardEdit) -> Decided:  # noqa: D102
+        with self._deciding(tenant_id, edit.card_id, "edit", edit.edited_by) as card:
+            card.require_open(edit.edited_by, edit.version)
+            edited = card.revise(edit)
+            decided = NOTHING_DECIDED
+            if edit.approve:
+                decided = card.approve(edit.edited_by, edit.note, [edited])
+            else:
+                card.deciding.note([edited])
+            card.require_policy(edit.policy_version)
+            return decided
+
+    @contextmanager
+    def _deciding(self, tenant_id: str, card_id: UUID, to: str, who: str) -> Iterator["_DecidingCard"]:
+        """A transaction that may decide on a card that somebody asks for."""
         try:
-            with self._asked(tenant_id, edit.card_id, "edit", edit.edited_by) as connection:
-                card = _Card(connection, tenant_id, edit.card_id, self._sealing, deciding=True)
-                card.require_open(edit.edited_by, edit.version)
-                edited = card.revise(edit)
-                if edit.approve:
-                    card.approve(edit.edited_by, edit.note, [edited])
-                else:
-                    card.record([edited])
-                if version_in_force(connection, tenant_id) != edit.policy_version:
-                    raise PolicyChanged
+            with self._asked(tenant_id, card_id, to, who) as connection:
+                yield _DecidingCard(connection, tenant_id, card_id, self._sealing)
         except PlanStopped:
-            raise Conflict(_STOPPED) from None
+            raise Conflict("the plan was stopped: nothing of it is committed any more") from None
+        except StateChanged:
+            raise Conflict(
+                "shared state has changed since this result was made: deny it, or run the plan again"
+            ) from None
 
     @contextmanager
     def _asked(self, tenant_id: str, card_id: UUID, to: str, who: str) -> Iterator[psycopg.Connection[DictRow]]:
@@ -108,33 +112,22 @@ class CardStore(port.CardStore):
             yield connection
 
 
-_STOPPED = "the plan was stopped: nothing of it is committed any more"
-
-
 class _Card:
     """A card under its lock, and the steps of a transaction on it."""
 
-    def __init__(
-        self,
-        connection: psycopg.Connection[DictRow],
-        tenant_id: str,
-        card_id: UUID,
-        sealing: Sealing | None = None,
-        *,
-        deciding: bool = False,
-    ) -> None:
+    def __init__(self, connection: psycopg.Connection[DictRow], tenant_id: str, card_id: UUID) -> None:
         self._connection = connection
-        self._sealing = sealing
         self._scope = {"tenant": tenant_id, "card": card_id}
         place = connection.execute(_SQL["place"], self._scope).fetchone()
         if place is None:
             raise _not_found(tenant_id, card_id)
         self._wave = WaveRef(tenant_id=tenant_id, **place)
-        if deciding:
-            lock_wave(connection, self._wave)
-            failpoint(Failpoint.REVIEW_LOCKED, tenant_id)
+        self._lock_wave()
         connection.execute(_SQL["lock"], self._scope)
         self.row = self._read()
+
+    def _lock_wave(self) -> None:
+        """Locks the card's wave, where something of it is decided: before the card."""
 
     def require_open(self, who: str, version: int | None = None) -> None:
         """Refuses whoever may not change the card, or has seen another version of it."""
@@ -167,6 +160,38 @@ class _Card:
         self._connection.execute(_SQL["release"], self._scope)
         self._append([self._event("review.released", who, {})])
 
+    def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
+        return Head(self._connection, self._wave.tenant_id).append(events)
+
+    def _event(self, kind: str, who: str, facts: dict[str, Any]) -> AuditEvent:
+        facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts
+        return AuditEvent(kind=kind, actor=who, plan_id=self.row["plan_id"], task_id=self.row["task_id"], facts=facts)
+
+    def _read(self) -> DictRow:
+        row = self._connection.execute(_SQL["card"], self._scope).fetchone()
+        assert row is not None
+        return row
+
+
+class _DecidingCard(_Card):
+    """A card that a person decides on, or changes."""
+
+    def __init__(
+        self, connection: psycopg.Connection[DictRow], tenant_id: str, card_id: UUID, sealing: Sealing | None
+    ) -> None:
+        """Where `sealing` is given, nothing is decided whose audit is not sealed in time."""
+        self._sealing = sealing
+        super().__init__(connection, tenant_id, card_id)
+
+    def _lock_wave(self) -> None:
+        self.deciding = DecidingTransaction(self._connection, self._wave, self._sealing)
+        failpoint(Failpoint.REVIEW_LOCKED, self._wave.tenant_id)
+
+    def require_policy(self, version: str) -> None:
+        """Refuses what was gated by another policy than the one in force: asked with the audit's head locked."""
+        if version_in_force(self._connection, self._wave.tenant_id) != version:
+            raise PolicyChanged
+
     def revise(self, edit: CardEdit) -> AuditEvent:
         """Shows another version of the result from now on; returns what is to be recorded."""
         number = self.row["revision"] + 1
@@ -194,92 +219,47 @@ class _Card:
         }
         return self._event("review.edited", edit.edited_by, facts)
 
-    def approve(self, who: str, note: str | None, events: Sequence[AuditEvent]) -> None:
+    def approve(self, who: str, note: str | None, events: Sequence[AuditEvent]) -> Decided:
         """Counts a person's approval of what is shown; the last one that is needed ends the card."""
         approvals = {*self.row["approvals"], who}
         if len(approvals) >= self.row["approvals_needed"]:
-            self.end(who, note, events, approve=True)
-            return
+            return self.end(who, note, events, approve=True)
         facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], **_note(note)}
         self._connection.execute(_SQL["release"], self._scope)  # for the next person
-        self.record([*events, self._event("review.approved", who, facts)], self._approved(who))
+        self.deciding.note([*events, self._event("review.approved", who, facts)], self._approved(who))
+        return NOTHING_DECIDED
 
-    def end(self, who: str, note: str | None, events: Sequence[AuditEvent], *, approve: bool) -> None:
+    def end(self, who: str, note: str | None, events: Sequence[AuditEvent], *, approve: bool) -> Decided:
         """Decides the card, and all that follows for task, wave and plan."""
+        row = self.row
         status = CardStatus.DENIED
         if approve:
-            status = CardStatus.EDITED if self.row["revision"] else CardStatus.APPROVED
+            status = CardStatus.EDITED if row["revision"] else CardStatus.APPROVED
         self._connection.execute(_SQL["decide"], self._scope | {"status": status, "who": who, "note": note})
-        writing = Writing(self._connection, self._wave, self._sealing)
-        policy_version = version_in_force(self._connection, self._wave.tenant_id)
-        [item] = writing.write_state([_reviewed(self.row, who, policy_version, approve=approve)])
-        ruling = item.decision.ruling
-        if ruling.next_state is TaskState.QUEUED:
-            raise Conflict("shared state has changed since this result was made: deny it, or run the plan again")
-        values = {"tenant": self._wave.tenant_id, "task": self.row["task_id"], "state": ruling.next_state}
-        self._connection.execute(_SQL["move_task"], values)
-        writing.count(Counter({ruling.next_state: 1, TaskState.IN_REVIEW: -1}))
-        approvals = [*self.row["approvals"], who] if approve else self.row["approvals"]
-        facts = {"status": status, "version": self.row["version"], **_note(note), "approvals": approvals}
-        decided = self._event("review.decided", who, facts)
-        writing.record([item.decision], before=[*events, decided], recorded=self._approved(who) if approve else None)
+        decision = Decision(
+            task_id=row["task_id"],
+            attempt=row["attempt"],
+            ruling=ruling_of_person(approve=approve),
+            result_sha256=row["result_sha256"],
+            decided_by=who,
+            policy_version=version_in_force(self._connection, self._wave.tenant_id),
+        )
+        approvals = [*row["approvals"], who] if approve else row["approvals"]
+        facts = {"status": status, "version": row["version"], **_note(note), "approvals": approvals}
+        decided = self.deciding.decide(
+            [person_decision(decision, row["state_key"], row["state_version"])],
+            noted=[*events, self._event("review.decided", who, facts)],
+            recorded=self._approved(who) if approve else None,
+        )
+        assert decided.decisions  # the wave is locked: while its card waits, a task is in review
+        return decided
 
-    def record(
-        self, events: Sequence[AuditEvent], recorded: Callable[[Sequence[AuditEntry]], None] | None = None
-    ) -> None:
-        """Puts on record what does not end the card: the last step, because it holds the tenant's audit head.
-
-        Raises:
-            PlanStopped: see Writing.record.
-        """
-        entries = self._append(events)
-        plan = self._connection.execute(_SQL["plan"], scope_of(self._wave)).fetchone()
-        if plan is None or plan["stop_state"] is not None:
-            raise PlanStopped
-        if recorded is not None:
-            recorded(entries)
-
-    def _approved(self, who: str) -> Callable[[Sequence[AuditEntry]], None]:
+    def _approved(self, who: str) -> Recorded:
         def write(entries: Sequence[AuditEntry]) -> None:
             values = {"sha256": self.row["result_sha256"], "who": who, "at": entries[-1].at, "seq": entries[-1].seq}
             self._connection.execute(_SQL["insert_approval"], self._scope | values)
 
         return write
-
-    def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
-        return Head(self._connection, self._wave.tenant_id).append(events)
-
-    def _event(self, kind: str, who: str, facts: dict[str, Any]) -> AuditEvent:
-        facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts
-        return AuditEvent(kind=kind, actor=who, plan_id=self.row["plan_id"], task_id=self.row["task_id"], facts=facts)
-
-    def _read(self) -> DictRow:
-        row = self._connection.execute(_SQL["card"], self._scope).fetchone()
-        assert row is not None
-        return row
-
-
-def _reviewed(card: DictRow, who: str, policy_version: str, *, approve: bool) -> WaveDecision:
-    """What a person decided about a card, as a decision on its task."""
-    ruling = Ruling(
-        verdict=Verdict.APPROVE if approve else Verdict.DENY,
-        next_state=TaskState.APPROVED if approve else TaskState.DENIED,
-    )
-    back = Ruling(verdict=Verdict.DENY, next_state=TaskState.QUEUED)
-    commits_state = approve and card["state_key"] is not None
-    return WaveDecision(
-        decision=Decision(
-            task_id=card["task_id"],
-            attempt=card["attempt"],
-            ruling=ruling,
-            result_sha256=card["result_sha256"],
-            decided_by=who,
-            policy_version=policy_version,
-        ),
-        state_key=card["state_key"] if commits_state else None,
-        state_version=card["state_version"] or 0,
-        on_conflict=back if commits_state else None,
-    )
 
 
 def _note(note: str | None) -> dict[str, str | None]:

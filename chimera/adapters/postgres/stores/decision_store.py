@@ -1,29 +1,20 @@
 """Decisions and what they change, in PostgreSQL: one transaction, all or nothing."""
 
-from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.deciding import (
-    JUDGE,
-    PlanStopped,
-    Writing,
-    found_in,
-    lock_plan,
-    lock_wave,
-    scope_of,
-)
-from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
+from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped, lock_plan, scope_of
+from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.gate.gate import stopped
-from chimera.models.work.decision import Decision
+from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision
+from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask, WaveDecision
+from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask
 
 _SQL = statements("decision_store")
 
@@ -62,68 +53,26 @@ class DecisionStore(port.DecisionStore):
         with self._database.transaction(wave.tenant_id) as connection:
             return connection.execute(_SQL["begin_asking"], scope_of(wave) | values).fetchone() is not None
 
-    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:  # noqa: D102
+    def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:  # noqa: D102
         try:
-            return self._decide_wave(wave, decisions)
+            with self._database.transaction(wave.tenant_id) as connection:
+                deciding = DecidingTransaction(connection, wave, self._sealing)
+                failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
+                return deciding.decide(decisions, gated=True)
         except PlanStopped:
-            return 0  # what is open is ended by stop_wave
-
-    def _decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> int:
-        with self._database.transaction(wave.tenant_id) as connection:
-            lock_wave(connection, wave)
-            failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
-            writing = Writing(connection, wave, self._sealing)
-            decisions = writing.write_state(decisions)
-            failpoint(Failpoint.JUDGE_STATE_WRITTEN, wave.tenant_id)
-            found = writing.move_tasks(decisions)
-            if not found:
-                return 0
-            failpoint(Failpoint.JUDGE_TASKS_MOVED, wave.tenant_id)
-            writing.open_cards(found)
-            failpoint(Failpoint.JUDGE_CARDS_OPENED, wave.tenant_id)
-            moved = Counter(item.decision.ruling.next_state for item in found)
-            writing.count(moved)
-            failpoint(Failpoint.JUDGE_COUNTED, wave.tenant_id)
-            writing.settle((item.decision.task_id, found_in(item)) for item in found)
-            writing.record([item.decision for item in found], gated=True)
-            failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, wave.tenant_id)
-        return moved[TaskState.QUEUED]
+            return NOTHING_DECIDED  # what is open is ended by stop_wave
 
     def open_waves(self, tenant_id: str, plan_id: UUID) -> list[WaveRef]:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_SQL["open_waves"], {"tenant": tenant_id, "plan": plan_id})
             return [WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=row["wave_no"]) for row in rows]
 
-    def stop_wave(self, wave: WaveRef) -> None:  # noqa: D102
+    def stop_wave(self, wave: WaveRef) -> Decided:  # noqa: D102
         with self._database.transaction(wave.tenant_id) as connection:
-            lock_wave(connection, wave)
+            deciding = DecidingTransaction(connection, wave, self._sealing)
             plan = lock_plan(connection, wave)
-            if plan is None or plan["state"] != "stopping":
-                return
-            ruling = stopped(TaskState(plan["stop_state"]))
-            end = {"end": ruling.next_state}
-            tasks = connection.execute(_SQL["stop_tasks"], scope_of(wave) | end).fetchall()
-            if not tasks:
-                return
-            ids = {"task_ids": [task["task_id"] for task in tasks]}
-            connection.execute(_SQL["stop_cards"], scope_of(wave) | end | ids)
-            reviewed = sum(task["was"] == TaskState.IN_REVIEW for task in tasks)
-            writing = Writing(connection, wave, self._sealing)
-            policy_version = version_in_force(connection, wave.tenant_id)
-            writing.count(Counter({ruling.next_state: len(tasks), TaskState.IN_REVIEW: -reviewed}))
-            writing.settle((task["task_id"], TaskState(task["was"])) for task in tasks)
-            writing.record(
-                [
-                    Decision(
-                        task_id=task["task_id"],
-                        attempt=task["attempt"],
-                        ruling=ruling,
-                        result_sha256=b"",
-                        decided_by=JUDGE,
-                        policy_version=policy_version,
-                    )
-                    for task in tasks
-                ],
-                stopping=True,
-            )
+            if plan is None or plan["state"] != PlanState.STOPPING:
+                return NOTHING_DECIDED
+            decided = deciding.stop(TaskState(plan["stop_state"]))
             failpoint(Failpoint.STOP_WAVE_CLOSING, wave.tenant_id)
+            return decided

@@ -8,10 +8,11 @@ from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.steps import reservations
 from chimera.adapters.postgres.steps.plan_rows import mark_plan_published, resume_plans, stop_plan
 from chimera.adapters.postgres.steps.refusals import record_rest, tenants_with_rest
-from chimera.adapters.postgres.steps.reservations import How, settle
+from chimera.adapters.postgres.steps.reservations import settle
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
+from chimera.models.budget.cost import CostKnowledge
 from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.work.plan import PlanState
 from chimera.models.work.wave import WaveRef
@@ -135,7 +136,7 @@ class SweepStore(port.SweepStore):
                 connection.execute(_SQL["end_leases_of"], scope | values)
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
-            over = [(row["task_id"], How.UNKNOWN) for row in taken_back]
+            over = [(row["task_id"], CostKnowledge.UNKNOWN) for row in taken_back]
             events = settle(connection, wave.tenant_id, wave.plan_id, over)
             assert not events  # what counts as spent is what was set aside
             needs = connection.execute(_SQL["wave_needs"], scope | {"waits": taken["budget_waits"]}).fetchone()
