@@ -5,16 +5,16 @@ from typing import Annotated
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, plan_handle, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, plan_handle, services
 from chimera.cli.output import Format, Limit, Output, document, say, table
 from chimera.cli.plan.control import show_retried
 from chimera.cli.plan.submit import parse_deadline
 from chimera.cli.task.view import history_json, next_step, show_history, standing_json, standing_row
-from chimera.models.ids import IdKind, format_id, parse_id
+from chimera.models.ids import IdKind, format_id
 
 app = typer.Typer(help="See what became of a task, and try it again.", no_args_is_help=True)
 
-TaskId = Annotated[str, typer.Argument(metavar="TASK", help="A task id: tk_...")]
+TaskId = Annotated[str, typer.Argument(metavar="TASK", help="A task's id, whole or short: tk_...")]
 
 
 @app.command("list")
@@ -40,7 +40,7 @@ def list_tasks(
         plan_id=plan_handle(tenant, plan).plan_id if plan else None,
         state=wanted,
         skill=skill,
-        after=parse_id(IdKind.TASK, after) if after else None,
+        after=find_id(tenant, IdKind.TASK, after) if after else None,
         limit=limit,
     )
     if output is Format.JSON:
@@ -60,7 +60,7 @@ def list_tasks(
 @app.command()
 def show(task: TaskId, tenant: Tenant, output: Output = Format.TABLE) -> None:
     """What became of a task: attempts, agents, decisions with what each rule saw, people, commit, in order of time."""
-    found = services().adapters.tasks.history(tenant, parse_id(IdKind.TASK, task))
+    found = services().adapters.tasks.history(tenant, find_id(tenant, IdKind.TASK, task))
     if output is Format.JSON:
         document(history_json(found))
         return
@@ -82,7 +82,7 @@ def retry(
     """Try a task again that did not come to a good end: a new plan of that one. The same twice is the same plan."""
     who = actor(by)
     until = parse_deadline(deadline, datetime.now(UTC)) if deadline else None
-    history = services().adapters.tasks.history(tenant, parse_id(IdKind.TASK, task))
+    history = services().adapters.tasks.history(tenant, find_id(tenant, IdKind.TASK, task))
     retried = services().submitting.control.retry_task(history, who, until)
     show_retried([retried], output)
     if output is Format.TABLE:

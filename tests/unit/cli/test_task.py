@@ -5,6 +5,7 @@ import pytest
 from chimera import Chimera, SkillFailed, Success, TaskSpec
 from chimera.cli.task.view import reason_text
 from chimera.errors import NothingToRetry, TaskNotFound
+from chimera.models.ids import short_id
 from chimera.models.work.decision import Reason, Span
 from chimera.models.work.skill import Catalogue, Planner, Skill
 from tests.unit.cli.conftest import Run
@@ -136,6 +137,11 @@ class TestShow:
         [attempt] = run("task", "show", task, *TENANT, *JSON).json["attempts"]
         assert attempt["traceback"]["event"] == "skill_failed"
         assert (attempt["traceback"]["task_id"], attempt["traceback"]["attempt"]) == (task, 1)
+
+    def test_by_a_short_id(self, run: Run, plan_id: str) -> None:
+        [task, *_] = tasks(run, "--plan", plan_id)
+        assert run("task", "show", short_id(task), *TENANT, *JSON).json["task_id"] == task
+        assert tasks(run, "--plan", short_id(plan_id), "--limit", "1") == [task]
 
     def test_an_answer_has_no_traceback(self, run: Run, plan_id: str) -> None:
         [fine, *_] = tasks(run, "--plan", plan_id)
