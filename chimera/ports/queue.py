@@ -29,6 +29,10 @@ class Queue(Protocol):
         """Asks for what a wave has staged to be gated now."""
         ...
 
+    def publish_dispatch(self, tenant_id: str) -> None:
+        """Asks for the tenant's next waves to be sent."""
+        ...
+
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         """Asks for the open tasks of a stopping plan to be closed."""
         ...

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -10,10 +11,11 @@ from chimera.errors import Conflict, NotFound, QueueUnavailable
 from chimera.models.work.history import TaskStanding
 from chimera.models.work.plan import PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
-from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore, Retried, Retry
 from chimera.ports.queue import Queue
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -144,21 +146,19 @@ class PlanControl:
         return draft_retry(ended, self._clock.new_id(), self._wave_size, self._clock.new_id)
 
     def _wake(self, tenant_id: str, changes: Sequence[PlanChange]) -> None:
-        """Asks for planners, and once for the tenant's next waves: the Judge sends them whatever it was asked for."""
+        """Asks for planners, and once for the tenant's next waves."""
         self._send(
             lambda plan_id: self._queue.publish_plan(tenant_id, plan_id),
             (change.plan_id for change in changes if change.state is PlanState.SUBMITTED),
         )
-        running = [change.plan_id for change in changes if change.state in {PlanState.RUNNING, PlanState.IN_REVIEW}]
-        self._send(
-            lambda plan_id: self._queue.publish_judge(WaveRef(tenant_id=tenant_id, plan_id=plan_id, wave_no=0)),
-            running[:1],
-        )
+        if any(change.state in {PlanState.RUNNING, PlanState.IN_REVIEW} for change in changes):
+            self._send(self._queue.publish_dispatch, [tenant_id])
 
-    def _send(self, publish: Callable[[UUID], None], plans: Iterable[UUID]) -> None:
+    @staticmethod
+    def _send(publish: Callable[[T], None], what: Iterable[T]) -> None:
         try:
-            for plan_id in plans:
-                publish(plan_id)
+            for each in what:
+                publish(each)
         except QueueUnavailable:
             log.warning("control_not_published")  # the sweep does what these messages ask for
 

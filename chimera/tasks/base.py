@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from celery import Task
 
+from chimera.adapters.celery.messages import REDACTED
 from chimera.bootstrap import celery_app
 from chimera.errors import QueueUnavailable, StoreUnavailable
 
@@ -23,7 +24,7 @@ class ChimeraTask(Task):  # type: ignore[type-arg]  # celery's Task is not gener
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """As Celery's, with the arguments hidden from events, Flower and logs."""
-        return super().apply_async(*args, **({"argsrepr": "<ids>", "kwargsrepr": "<ids>"} | options))
+        return super().apply_async(*args, **({"argsrepr": REDACTED, "kwargsrepr": REDACTED} | options))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with the Celery task's id bound to every log line, and nothing left bound after it."""

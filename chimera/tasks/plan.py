@@ -4,6 +4,7 @@ from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
+from chimera.adapters.celery import messages
 from chimera.bootstrap import services
 from chimera.models.work.wave import WaveRef
 from chimera.settings import settings
@@ -14,14 +15,14 @@ _KILL_AFTER_SECONDS = 90
 _TIME_LIMIT = int(settings().planner_timeout_seconds) + _KILL_AFTER_SECONDS
 
 
-@app.task(name="chimera.plan", base=ChimeraTask, time_limit=_TIME_LIMIT)
+@app.task(name=messages.PLAN.task, base=ChimeraTask, time_limit=_TIME_LIMIT)
 def plan(tenant_id: str, plan_id: str) -> None:
     """Plans a plan and sends its first waves."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
         services().working.planner.plan(tenant_id, UUID(plan_id))
 
 
-@app.task(name="chimera.replan", base=ChimeraTask, time_limit=_TIME_LIMIT)
+@app.task(name=messages.REPLAN.task, base=ChimeraTask, time_limit=_TIME_LIMIT)
 def replan(tenant_id: str, plan_id: str, wave_no: int) -> int:
     """Asks a plan's planner about tasks of a wave; returns about how many."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):

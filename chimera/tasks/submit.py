@@ -2,12 +2,13 @@
 
 from typing import Any
 
+from chimera.adapters.celery import messages
 from chimera.bootstrap import services
 from chimera.models.work.plan import PlanRequest
 from chimera.tasks.base import ChimeraTask, app
 
 
-@app.task(name="chimera.submit", base=ChimeraTask, bind=True)
+@app.task(name=messages.SUBMIT.task, base=ChimeraTask, bind=True)
 def submit(self: ChimeraTask, /, **request: Any) -> str:
     """Submits a plan; keyword arguments are the fields of PlanRequest.
 

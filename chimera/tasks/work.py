@@ -4,12 +4,13 @@ from uuid import UUID
 
 from structlog.contextvars import bound_contextvars
 
+from chimera.adapters.celery import messages
 from chimera.bootstrap import services
 from chimera.models.work.wave import WaveRef
 from chimera.tasks.base import ChimeraTask, app
 
 
-@app.task(name="chimera.work", base=ChimeraTask)
+@app.task(name=messages.WORK.task, base=ChimeraTask)
 def work(tenant_id: str, plan_id: str, wave_no: int, task_ids: list[str], timeout_seconds: float) -> int:
     """Claims, runs and stages a batch; returns how many results it staged."""
     with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):

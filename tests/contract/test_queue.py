@@ -16,6 +16,7 @@ from celery import Celery
 
 from chimera.adapters.celery import queue as celery_queue
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.messages import REDACTED
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import QueueUnavailable
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
@@ -51,7 +52,9 @@ class FakeBroker(Broker):
         plans = [("chimera.plan", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.plans]
         stops = [("chimera.stop", [plan.tenant_id, plan.plan_id.hex]) for plan in fake.stopped]
         plans += [("chimera.replan", _place(wave)) for wave in fake.replans]
-        return plans + [("chimera.judge", _place(wave)) for wave in fake.judged] + stops + self._work()
+        judged = [("chimera.judge", _place(wave)) for wave in fake.judged]
+        dispatched = [("chimera.dispatch", [tenant_id]) for tenant_id in fake.dispatched]
+        return plans + judged + dispatched + stops + self._work()
 
     def leave(self) -> None:
         self._fake.room = 0
@@ -138,6 +141,11 @@ def test_a_call_for_the_judge_names_the_wave(broker: Broker, wave: WaveRef) -> N
     assert broker.sent() == [("chimera.judge", _place(wave))]
 
 
+def test_a_call_for_the_next_waves_names_the_tenant(broker: Broker) -> None:
+    broker.queue.publish_dispatch("acme")
+    assert broker.sent() == [("chimera.dispatch", ["acme"])]
+
+
 def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: WaveRef) -> None:
     batches = [_batch(uuid4(), uuid4()), _batch(uuid4())]
     broker.queue.publish_wave(Dispatch(wave=wave, batches=tuple(batches)))
@@ -149,6 +157,7 @@ PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
     "replan": lambda queue, wave: queue.publish_replan(wave),
     "wave": lambda queue, wave: queue.publish_wave(Dispatch(wave=wave, batches=(_batch(uuid4()),))),
     "judge": lambda queue, wave: queue.publish_judge(wave),
+    "dispatch": lambda queue, wave: queue.publish_dispatch(wave.tenant_id),
     "stop": lambda queue, wave: queue.publish_stop(wave.tenant_id, wave.plan_id),
 }
 
@@ -176,13 +185,14 @@ def test_a_tenant_s_batches_go_to_its_own_queue_and_the_judge_follows(
 
 
 def test_plans_and_the_judge_have_queues_of_their_own(celery_broker: CeleryBroker, wave: WaveRef) -> None:
-    for what in ("plan", "replan", "judge", "stop"):
+    for what in ("plan", "replan", "judge", "dispatch", "stop"):
         PUBLISH[what](celery_broker.queue, wave)
     queues = {message["headers"]["task"]: message["queue"] for message in celery_broker.messages()}
     assert queues == {
         "chimera.plan": "plan",
         "chimera.replan": "plan",
         "chimera.judge": "judge",
+        "chimera.dispatch": "judge",
         "chimera.stop": "judge",
     }
 
@@ -192,8 +202,8 @@ def test_no_message_shows_its_arguments_to_who_looks_at_events(celery_broker: Ce
         publish(celery_broker.queue, wave)
     messages = celery_broker.messages()
     assert len(messages) == len(PUBLISH)
-    assert {message["headers"]["argsrepr"] for message in messages} == {celery_queue.REDACTED}
-    assert {message["headers"]["kwargsrepr"] for message in messages} == {celery_queue.REDACTED}
+    assert {message["headers"]["argsrepr"] for message in messages} == {REDACTED}
+    assert {message["headers"]["kwargsrepr"] for message in messages} == {REDACTED}
 
 
 def test_a_process_that_publishes_waves_does_not_go_on_listening_for_their_end(

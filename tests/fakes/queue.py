@@ -18,6 +18,7 @@ class FakeQueue(port.Queue):
         self.replans: list[WaveRef] = []
         self.dispatches: list[Dispatch] = []
         self.judged: list[WaveRef] = []
+        self.dispatched: list[str] = []
         self.stopped: list[PlanRef] = []
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
@@ -40,6 +41,10 @@ class FakeQueue(port.Queue):
     def publish_judge(self, wave: WaveRef) -> None:
         self._take()
         self.judged.append(wave)
+
+    def publish_dispatch(self, tenant_id: str) -> None:
+        self._take()
+        self.dispatched.append(tenant_id)
 
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         self._take()

@@ -7,8 +7,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 from uuid import UUID
 
 import pytest
@@ -18,6 +19,7 @@ from celery.contrib.testing.worker import start_worker
 from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera, PlanState
+from chimera.adapters.celery.messages import MESSAGES, Message
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.bootstrap import Services
 from chimera.errors import QueueUnavailable
@@ -44,21 +46,21 @@ def broker(project: dict[str, str]) -> Iterator["redis.Redis"]:
 def test_the_registered_tasks_and_their_options(this_process: Celery) -> None:
     tasks = {name: task for name, task in this_process.tasks.items() if name.startswith("chimera.")}
 
-    assert set(tasks) == {
-        "chimera.plan",
-        "chimera.replan",
-        "chimera.work",
-        "chimera.judge",
-        "chimera.stop",
-        "chimera.sweep",
-        "chimera.checkpoint",
-        "chimera.submit",
-    }
+    assert set(tasks) == set(MESSAGES)
     for task in tasks.values():
         assert task.acks_late
         assert task.reject_on_worker_lost
         assert task.ignore_result
         assert task.resultrepr_maxsize == 0
+
+
+@pytest.mark.parametrize("message", MESSAGES.values(), ids=list(MESSAGES))
+def test_a_task_takes_what_its_message_carries(this_process: Celery, message: Message) -> None:
+    task = this_process.tasks[message.task]
+    parameters = signature(task.run).parameters.values()
+    taken = {each.name: each.annotation for each in parameters if each.kind is not Parameter.VAR_KEYWORD}
+    assert taken == get_type_hints(message.arguments)
+    assert any(each.kind is Parameter.VAR_KEYWORD for each in parameters) == (message.options is not None)
 
 
 def test_a_judge_consumes_its_queue_only_and_a_worker_all_tenants(run: Run, services: Services, tenant: str) -> None:
@@ -131,7 +133,7 @@ def test_the_same_message_twice_changes_nothing(run: Run, services: Services, te
     wave = WaveRef(tenant_id=tenant, plan_id=handle.plan_id, wave_no=0)
     ids = tuple(result.task_id for result in handle.results())
     before = len(services.adapters.plans.entries(tenant, None, 0, 1000))
-    queue._batch(Batch(task_ids=ids, timeout_seconds=5), (tenant, handle.plan_id.hex, 0)).apply_async()
+    queue._batch(wave, Batch(task_ids=ids, timeout_seconds=5)).apply_async()
     queue.publish_plan(tenant, handle.plan_id)
     queue.publish_judge(wave)
     run(planner="test.numbers", count=1)  # comes after them on the same queues

@@ -17,14 +17,13 @@ from celery.worker.request import Request
 from celery.worker.state import active_requests
 
 from chimera.adapters.celery.agent_watch import AgentWatch, Sight
+from chimera.adapters.celery.messages import WORK, BatchArguments
 from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX
 from chimera.errors import QueueUnavailable
 from chimera.models.work.agent import BEAT_SECONDS, AgentWork, ProcessBeat, agent_id
 from chimera.ports.agent_registry import AgentRegistry
 
 log = structlog.get_logger(__name__)
-
-WORK = "chimera.work"
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ def _of_children(worker: Any, here: Here) -> Sights:
             begun[pid] = begun.get(pid, 0) + 1
 
     # The consumer reads it when it starts, which is after this.
-    worker.app.tasks[WORK].Request = NotedRequest
+    worker.app.tasks[WORK.task].Request = NotedRequest
 
     def sights() -> Iterator[Sight]:
         # Before the children are listed: one that starts now is no child that is gone.
@@ -233,14 +232,14 @@ def _living(children: list[Any]) -> list[int]:
 
 
 def _work(request: Request) -> AgentWork | None:
-    """What a message of chimera.work is about: its arguments are those of tasks/work.py; None where they are not."""
+    """What a batch's message is about; None where its arguments are not those of a batch."""
     try:
-        tenant_id, plan_id, wave_no, task_ids, _timeout_seconds = request.args
+        batch = BatchArguments(*request.args)
         return AgentWork(
-            tenant_id=tenant_id,
-            plan_id=UUID(plan_id),
-            wave_no=wave_no,
-            tasks=len(task_ids),
+            tenant_id=batch.tenant_id,
+            plan_id=UUID(batch.plan_id),
+            wave_no=batch.wave_no,
+            tasks=len(batch.task_ids),
             since=datetime.fromtimestamp(request.time_start or 0.0, UTC),
         )
     except (TypeError, ValueError, AttributeError):

@@ -13,6 +13,7 @@ from kombu import Queue as KombuQueue
 
 from chimera.adapters.celery import backend, transport
 from chimera.adapters.celery.connection import SteadyAMQP
+from chimera.adapters.celery.messages import CHECKPOINT, MESSAGES, SWEEP
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
@@ -33,15 +34,6 @@ _NEEDED: Mapping[str, Any] = {
     "task_default_queue": PLAN_QUEUE,
     "task_queues": [KombuQueue(name, Exchange(name), routing_key=name) for name in (PLAN_QUEUE, JUDGE_QUEUE)],
     "task_create_missing_queues": True,
-    "task_routes": {
-        "chimera.plan": PLAN_QUEUE,
-        "chimera.replan": PLAN_QUEUE,
-        "chimera.submit": PLAN_QUEUE,
-        "chimera.judge": JUDGE_QUEUE,
-        "chimera.stop": JUDGE_QUEUE,
-        "chimera.sweep": JUDGE_QUEUE,
-        "chimera.checkpoint": JUDGE_QUEUE,
-    },
     "worker_hijack_root_logger": False,
     # What runs goes on without its broker: its result is staged in PostgreSQL, and its message finds nothing to do.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -56,6 +48,8 @@ _NEEDED: Mapping[str, Any] = {
     # Beat wakes at least this often, in seconds, to send the sweep on time.
     "beat_max_loop_interval": 1,
 }
+# By beat or by whom else a task is called; what queue.py sends names its queue itself.
+_ROUTES = {message.task: message.queue for message in MESSAGES.values() if message.queue is not None}
 _NEEDED_TRANSPORT: Mapping[str, Any] = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
     # Looks for the messages of killed workers every 5 s, not every 100 s.
@@ -76,7 +70,7 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
 }
 # A tenant whose checkpoint is due waits for it no longer than this.
 _LOOK_FOR_CHECKPOINTS_SECONDS = 10.0
-_SWEEP = {"chimera-sweep": {"task": "chimera.sweep", "schedule": 1.0, "options": {"expires": 5.0}}}
+_SWEEP = {"chimera-sweep": {"task": SWEEP.task, "schedule": 1.0, "options": {"expires": 5.0}}}
 
 
 def make_app(settings: Settings) -> Celery:
@@ -97,7 +91,7 @@ def make_app(settings: Settings) -> Celery:
     if str(merged["result_backend"]).startswith(("redis://", "rediss://")):
         merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
-    merged["task_routes"] = {**own.get("task_routes", {}), **_NEEDED["task_routes"]}
+    merged["task_routes"] = {**own.get("task_routes", {}), **_ROUTES}
     merged["beat_schedule"] = {**_SWEEP, **_checkpoints(settings), **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app
@@ -108,7 +102,7 @@ def _checkpoints(settings: Settings) -> dict[str, Any]:
     if not settings.checkpoint_places:
         return {}
     seconds = min(settings.checkpoint_seconds, _LOOK_FOR_CHECKPOINTS_SECONDS)
-    return {"chimera-checkpoint": {"task": "chimera.checkpoint", "schedule": seconds, "options": {"expires": seconds}}}
+    return {"chimera-checkpoint": {"task": CHECKPOINT.task, "schedule": seconds, "options": {"expires": seconds}}}
 
 
 def _project_config() -> dict[str, Any]:

@@ -4,21 +4,17 @@ import re
 from base64 import b64decode
 from collections.abc import Container
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX, tenant_queue
-from chimera.models.record import HexId, TenantId
-from chimera.models.work.plan import PlanRequest
+from chimera.adapters.celery.messages import MESSAGES
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024
 # A plan that beat submits travels with its inputs, of which CHIMERA_MAX_INPUTS_BYTES allows 32 MiB; as base64.
 MAX_PLAN_BYTES = 48 * 1024 * 1024
-
-WaveNo = Annotated[int, Field(ge=0)]
-Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
@@ -70,29 +66,7 @@ _MESSAGE = TypeAdapter(_Message)
 _BODY: TypeAdapter[tuple[list[Any], dict[str, Any], _Embedded]] = TypeAdapter(
     tuple[list[Any], dict[str, Any], _Embedded]
 )
-_ARGUMENTS: dict[str, TypeAdapter[Any]] = {
-    "chimera.work": TypeAdapter(
-        tuple[TenantId, HexId, WaveNo, Annotated[list[HexId], Field(min_length=1, max_length=1000)], Seconds]
-    ),
-    "chimera.judge": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
-    "chimera.stop": TypeAdapter(tuple[TenantId, HexId]),
-    "chimera.plan": TypeAdapter(tuple[TenantId, HexId]),
-    "chimera.replan": TypeAdapter(tuple[TenantId, HexId, WaveNo]),
-    "chimera.sweep": TypeAdapter(tuple[()]),
-    "chimera.checkpoint": TypeAdapter(tuple[()]),
-}
-_QUEUES = {
-    "chimera.judge": JUDGE_QUEUE,
-    "chimera.stop": JUDGE_QUEUE,
-    "chimera.sweep": JUDGE_QUEUE,
-    "chimera.checkpoint": JUDGE_QUEUE,
-    "chimera.plan": PLAN_QUEUE,
-    "chimera.replan": PLAN_QUEUE,
-    "chimera.submit": PLAN_QUEUE,
-}
-_WITHOUT_ARGUMENTS = frozenset({"chimera.submit", "chimera.sweep", "chimera.checkpoint"})
 _IDS = re.compile(r"[0-9a-f-]{32,36}")
-_UNNAMED = {"trace_id": "unnamed"}
 
 
 def is_guarded(queue: str) -> bool:
@@ -128,14 +102,7 @@ def fault(raw: bytes, queue: str, registered: Container[str]) -> str | None:
 
 def _misdirected(name: str, queue: str, arguments: list[Any], options: dict[str, Any]) -> str | None:
     """What is wrong with a message to one of Chimera's own tasks."""
-    try:
-        if name == "chimera.submit":
-            PlanRequest.model_validate(_UNNAMED | options)
-        else:
-            _ARGUMENTS[name].validate_python(tuple(arguments), strict=True)
-    except (ValidationError, KeyError):
+    message, given = MESSAGES.get(name), tuple(arguments)
+    if message is None or not message.is_valid(given, options):
         return "wrong_arguments"
-    if bool(arguments) == (name in _WITHOUT_ARGUMENTS) or (options and name != "chimera.submit"):
-        return "wrong_arguments"
-    wanted = tenant_queue(arguments[0]) if name == "chimera.work" else _QUEUES[name]
-    return None if queue == wanted else "wrong_queue"
+    return None if queue == message.queue_for(given) else "wrong_queue"

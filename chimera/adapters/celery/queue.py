@@ -10,15 +10,26 @@ from celery.canvas import Signature
 from kombu.exceptions import KombuError
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.queue_names import tenant_queue
+from chimera.adapters.celery.messages import (
+    DISPATCH,
+    JUDGE,
+    PLAN,
+    REDACTED,
+    REPLAN,
+    STOP,
+    WORK,
+    BatchArguments,
+    Message,
+    PlanArguments,
+    TenantArguments,
+    WaveArguments,
+)
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports import queue as port
 
-# What Flower and the workers' logs show in place of arguments.
-REDACTED = "<ids>"
 # The skill's own timeouts end a task in time; this ends a child that does not even listen to those, when its
 # lease is no longer kept either (services/worker.py).
 _KILL_AFTER_SECONDS = 15.0
@@ -34,29 +45,32 @@ class Queue(port.Queue):
         with self._broker() as roster:
             # Before the work is there: workers begin to listen while the planner plans.
             roster.note_tenant(tenant_id)
-            self._send("chimera.plan", (tenant_id, plan_id.hex))
+            self._send(PLAN, PlanArguments(tenant_id, plan_id.hex))
 
     def publish_replan(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker():
-            self._send("chimera.replan", (wave.tenant_id, wave.plan_id.hex, wave.wave_no))
+            self._send(REPLAN, _of_wave(wave))
 
     def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
         wave = dispatch.wave
-        place = (wave.tenant_id, wave.plan_id.hex, wave.wave_no)
         # A generator: of a list Celery makes a result that listens for each batch (see backend.py).
-        header = (self._batch(batch, place) for batch in dispatch.batches)
-        body = self._signature("chimera.judge", place)
+        header = (self._batch(wave, batch) for batch in dispatch.batches)
+        body = self._signature(JUDGE, _of_wave(wave))
         with self._broker() as roster:
             roster.note_tenant(wave.tenant_id)
             chord(header, body, app=self._app).apply_async()
 
     def publish_judge(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker():
-            self._send("chimera.judge", (wave.tenant_id, wave.plan_id.hex, wave.wave_no))
+            self._send(JUDGE, _of_wave(wave))
+
+    def publish_dispatch(self, tenant_id: str) -> None:  # noqa: D102
+        with self._broker():
+            self._send(DISPATCH, TenantArguments(tenant_id))
 
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102
         with self._broker():
-            self._send("chimera.stop", (tenant_id, plan_id.hex))
+            self._send(STOP, PlanArguments(tenant_id, plan_id.hex))
 
     def epoch(self) -> str:  # noqa: D102
         with self._broker() as roster:
@@ -74,20 +88,20 @@ class Queue(port.Queue):
         with self._broker() as roster:
             return roster.backlog(tenant_id)
 
-    def _batch(self, batch: Batch, place: tuple[Any, ...]) -> Signature[Any]:
+    def _batch(self, wave: WaveRef, batch: Batch) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]
         limit = min(batch.timeout_seconds, MAX_TIMEOUT_SECONDS) + _KILL_AFTER_SECONDS
-        arguments = (*place, ids, batch.timeout_seconds)
-        return self._signature("chimera.work", arguments, queue=tenant_queue(place[0]), time_limit=limit)
+        return self._signature(WORK, BatchArguments(*_of_wave(wave), ids, batch.timeout_seconds), time_limit=limit)
 
-    def _signature(self, name: str, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
+    def _signature(self, message: Message, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
         # Header tasks ignore their results too: a chord part that is stored but not yet counted when its
         # child is killed would otherwise count as done for ever (celery 5.7).
         options |= {"ignore_result": True, "argsrepr": REDACTED, "kwargsrepr": REDACTED}
-        return self._app.signature(name, arguments, immutable=True, **options)
+        queue = message.queue_for(arguments)
+        return self._app.signature(message.task, arguments, immutable=True, queue=queue, **options)
 
-    def _send(self, name: str, arguments: tuple[Any, ...], **options: Any) -> None:
-        self._signature(name, arguments, **options).apply_async()
+    def _send(self, message: Message, arguments: tuple[Any, ...]) -> None:
+        self._signature(message, arguments).apply_async()
 
     @contextmanager
     def _broker(self) -> Iterator[Roster]:
@@ -99,3 +113,7 @@ class Queue(port.Queue):
         except (KombuError, RedisError, OSError) as exc:
             address = self._app.connection_for_write().as_uri()  # as_uri hides the password
             raise QueueUnavailable(f"the broker at {address} does not answer ({type(exc).__name__})") from exc
+
+
+def _of_wave(wave: WaveRef) -> WaveArguments:
+    return WaveArguments(wave.tenant_id, wave.plan_id.hex, wave.wave_no)

@@ -8,19 +8,9 @@ from uuid import uuid4
 import pytest
 
 from chimera.adapters.celery.door import MAX_BYTES, fault, is_guarded
+from chimera.adapters.celery.messages import MESSAGES
 
-TASKS = {
-    "celery.map",
-    "chimera.work",
-    "chimera.judge",
-    "chimera.plan",
-    "chimera.replan",
-    "chimera.stop",
-    "chimera.sweep",
-    "chimera.checkpoint",
-    "chimera.submit",
-    "mine",
-}
+TASKS = {"celery.map", "mine", *MESSAGES}
 PLAN = uuid4().hex
 WORK = ["acme", PLAN, 0, [uuid4().hex], 10.0]
 
@@ -56,6 +46,7 @@ def message(task: str = "chimera.work", arguments: Any = None, options: Any = No
         ("tenant.acme", message(headers__eta="2026-11-21T00:00:00+00:00", headers__timelimit=[None, 1.5])),
         ("judge", message("chimera.judge", ["acme", PLAN, 3])),
         ("judge", message("chimera.stop", ["acme", PLAN])),
+        ("judge", message("chimera.dispatch", ["acme"])),
         ("judge", message("chimera.sweep", [])),
         ("judge", message("chimera.checkpoint", [])),
         ("plan", message("chimera.plan", ["acme", PLAN])),
@@ -106,6 +97,10 @@ def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
         ("wrong_arguments", message(options={"tenant_id": "globex"})),
         ("wrong_arguments", message("chimera.sweep", [1])),
         ("wrong_arguments", message("chimera.checkpoint", ["acme"])),
+        ("wrong_arguments", message("chimera.dispatch", [])),
+        ("wrong_arguments", message("chimera.dispatch", ["../acme"])),
+        ("wrong_arguments", message("chimera.submit", [1], {"tenant_id": "acme", "planner": "p"})),
+        ("wrong_arguments", message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "more": 1})),
         ("wrong_arguments", message("chimera.submit", [], {"tenant_id": "acme"})),
         ("wrong_queue", message(arguments=["globex", *WORK[1:]])),
         ("wrong_queue", message("chimera.judge", ["acme", PLAN, 0])),

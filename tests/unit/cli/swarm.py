@@ -56,6 +56,10 @@ class InlineQueue(FakeQueue):
         super().publish_judge(wave)
         self._services.judging.judge.judge_wave(wave)
 
+    def publish_dispatch(self, tenant_id: str) -> None:
+        super().publish_dispatch(tenant_id)
+        self._services.judging.dispatcher.dispatch(tenant_id)
+
     def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
         super().publish_stop(tenant_id, plan_id)
         self._services.judging.judge.stop_plan(tenant_id, plan_id)

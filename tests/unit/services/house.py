@@ -182,7 +182,7 @@ class House:
     def run_all(self) -> None:
         """Delivers what was published, and what is published thereby, until there is nothing left."""
         queue = self.queue
-        while queue.plans or queue.dispatches or queue.judged or queue.stopped or queue.replans:
+        while queue.plans or queue.dispatches or queue.judged or queue.dispatched or queue.stopped or queue.replans:
             for plan in taken(self.queue.plans):
                 self.planner().plan(plan.tenant_id, plan.plan_id)
             for dispatch in taken(self.queue.dispatches):
@@ -190,6 +190,8 @@ class House:
                 self.judge().judge_wave(dispatch.wave)
             for wave in taken(self.queue.judged):
                 self.judge().judge_wave(wave)
+            for tenant_id in taken(self.queue.dispatched):
+                self.dispatcher().dispatch(tenant_id)
             for wave in taken(self.queue.replans):
                 self.replanner().replan_wave(wave)
             for plan in taken(self.queue.stopped):
