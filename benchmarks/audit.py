@@ -55,7 +55,7 @@ _MOVE_HEAD = "update one_audit_head set seq = %(seq)s, hash = %(hash)s where ten
 
 
 def append(connection: psycopg.Connection[DictRow], events: list[AuditEvent], *, by_month: bool) -> None:
-    """One transaction: what `Head` does, on either table."""
+    """One transaction: what `ChainAppender` does, on either table."""
     named, scope = (_SQL if by_month else _BEFORE), {"tenant": TENANT}
     with connection.pipeline(), connection.transaction():
         _speak(connection)

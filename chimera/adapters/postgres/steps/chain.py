@@ -14,7 +14,7 @@ from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 _SQL = statements("chain")
 
 
-class Head:
+class ChainAppender:
     """The locked end of a tenant's chain. Take it last: no other transaction of the tenant records meanwhile."""
 
     def __init__(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:

@@ -9,11 +9,12 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.policy_in_force import version_in_force
 from chimera.adapters.postgres.steps.reservations import accounts, settle
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.shared_state import write_state
+from chimera.adapters.postgres.steps.wave_rows import lock_plan, lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.budget.cost import cost_knowledge
@@ -125,7 +126,7 @@ class DecidingTransaction:
         Raises:
             PlanStopped: as `_record`.
         """
-        entries = Head(self._connection, self._wave.tenant_id).append(noted)
+        entries = ChainAppender(self._connection, self._wave.tenant_id).append(noted)
         self._require_not_stopped(self._connection.execute(_SQL["plan"], self._scope))
         if recorded is not None:
             recorded(entries)
@@ -231,7 +232,7 @@ class DecidingTransaction:
             AuditUnavailable: the tenant's audit should have been sealed by a checkpoint long ago.
         """
         events = [*noted, *decided_events(self._wave, decisions, self._state_versions), *self._events]
-        head = Head(self._connection, self._wave.tenant_id)
+        head = ChainAppender(self._connection, self._wave.tenant_id)
         asked = self._connection.execute(_SQL["plan"], self._scope)
         if self._sealing is not None:
             self._sealing.refuse_unsealed(self._connection, self._wave.tenant_id)
@@ -270,7 +271,7 @@ class DecidingTransaction:
         arrays = columns(rows, "task_ids attempts verdicts hashes finals reasons policies deciders seqs")
         self._connection.execute(_SQL["insert_decisions"], self._scope | arrays | {"at": entries[0].at})
 
-    def _insert_commits(self, decisions: Iterable[WaveDecision], head: Head) -> None:
+    def _insert_commits(self, decisions: Iterable[WaveDecision], head: ChainAppender) -> None:
         rows = [
             (
                 item.decision.task_id,
@@ -291,18 +292,3 @@ class DecidingTransaction:
         plan = asked.fetchone()
         if plan is None or plan["stop_state"] is not None:
             raise PlanStopped
-
-
-def scope_of(wave: WaveRef) -> dict[str, Any]:
-    """Which wave, as the statements name it."""
-    return {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
-
-
-def lock_wave(connection: psycopg.Connection[DictRow], wave: WaveRef) -> None:
-    """Locks a wave: the first lock of whoever decides on its tasks or has them planned again."""
-    connection.execute(_SQL["lock_wave"], scope_of(wave))
-
-
-def lock_plan(connection: psycopg.Connection[DictRow], wave: WaveRef) -> DictRow | None:
-    """Locks the wave's plan; returns its `state` and `stop_state`."""
-    return connection.execute(_SQL["lock_plan"], scope_of(wave)).fetchone()

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.errors import PlanAlreadyEnded, PlanNotFound
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.work.plan import ENDED, PlanChange, PlanState
@@ -83,7 +83,7 @@ def plan_event(kind: str, actor: str, plan_id: UUID, facts: dict[str, Any] | Non
 def record(connection: Connection, tenant_id: str, events: list[AuditEvent]) -> None:
     """Adds what there is to the tenant's chain."""
     if events:
-        Head(connection, tenant_id).append(events)
+        ChainAppender(connection, tenant_id).append(events)
 
 
 def array_text(ids: Sequence[UUID]) -> str | None:

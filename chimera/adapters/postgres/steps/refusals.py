@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
 from chimera.models.audit.access import Refusals, counted, refused_event, rest_event
 from chimera.models.audit.audit import AuditEvent
@@ -42,7 +42,7 @@ def record_rest(connection: psycopg.Connection[DictRow], tenant_id: str) -> None
     row = connection.execute(_SQL["lock_counted"], scope).fetchone()
     if row is not None:
         connection.execute(_SQL["forget_rest"], scope)
-        Head(connection, tenant_id).append([rest_event(Refusals.model_validate(row))])
+        ChainAppender(connection, tenant_id).append([rest_event(Refusals.model_validate(row))])
 
 
 def _count(connection: psycopg.Connection[DictRow], tenant_id: str, event: AuditEvent) -> None:
@@ -56,4 +56,4 @@ def _count(connection: psycopg.Connection[DictRow], tenant_id: str, event: Audit
     count, events = counted(earlier, now, event)
     connection.execute(_SQL["write"], scope | count.model_dump())
     if events:
-        Head(connection, tenant_id).append(events)
+        ChainAppender(connection, tenant_id).append(events)

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import (
@@ -40,7 +40,7 @@ Place = tuple[UUID, int]  # a wave's plan and number
 
 
 @dataclass
-class Taken:
+class ReservedWaves:
     """Waves with what there is to send of them."""
 
     tasks: dict[Place, list[DictRow]] = field(default_factory=dict)
@@ -48,13 +48,13 @@ class Taken:
     refused: set[Place] = field(default_factory=set)
 
 
-def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Taken:
+def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> ReservedWaves:
     """Sets aside what the queued tasks of these waves, and of those that wait, need; says what can be sent now."""
     waiting = connection.execute(_SQL["waiting_waves"], {"tenant": tenant_id}).fetchall()
     new = {_place(row) for row in taken}
     waiting = [row for row in waiting if _place(row) not in new]
     if not new and not waiting:
-        return Taken()
+        return ReservedWaves()
     rows = sorted([*taken, *waiting], key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
     places = [_place(row) for row in rows]
     scope = {"tenant": tenant_id} | columns(places, "plans wave_nos")
@@ -66,7 +66,7 @@ def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Ta
     waits = {_place(row) for row in asking if row["task_id"] not in served}
     notes = [(*place, place in waits, place in got and place not in new) for place in places]
     connection.execute(_SQL["note_waves"], {"tenant": tenant_id} | columns(notes, "plans wave_nos waits again"))
-    found = Taken(tasks={place: [] for place in places if place in new | got})
+    found = ReservedWaves(tasks={place: [] for place in places if place in new | got})
     for row in connection.execute(_SQL["queued"], scope):
         place = _place(row)
         if row["refused"]:
@@ -155,7 +155,7 @@ class _Allotting:
         done = allot(self._policy, day, plans, asking)
         self._write(done)
         if events := reached(done):
-            Head(self._connection, self._tenant_id).append(events)
+            ChainAppender(self._connection, self._tenant_id).append(events)
         return done
 
     def _accounts(self, plan_ids: set[UUID]) -> dict[UUID | None, Account]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.models.audit.audit import AuditEvent
 from chimera.ports import access_log as port
 
@@ -17,4 +17,4 @@ class AccessLog(port.AccessLog):
 
     def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:  # noqa: D102  see the port
         with self._database.transaction(tenant_id) as connection:
-            Head(connection, tenant_id).append([AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))])
+            ChainAppender(connection, tenant_id).append([AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))])

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped, Recorded
 from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
@@ -161,7 +161,7 @@ class _Card:
         self._append([self._event("review.released", who, {})])
 
     def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
-        return Head(self._connection, self._wave.tenant_id).append(events)
+        return ChainAppender(self._connection, self._wave.tenant_id).append(events)
 
     def _event(self, kind: str, who: str, facts: dict[str, Any]) -> AuditEvent:
         facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts

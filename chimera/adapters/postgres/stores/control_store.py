@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -147,7 +147,7 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
     tenant_id = retry.tenant_id
     state = PlanState.RUNNING if made.placed else PlanState.SUBMITTED
     # The head before the rows: the plan knows where its entries begin.
-    head = Head(connection, tenant_id)
+    head = ChainAppender(connection, tenant_id)
     values = {"tenant": tenant_id, "plan": retry.plan_id, "new_plan": made.plan_id, "deadline": retry.deadline}
     values |= {"state": state, "task_count": len(made.placed), "first_audit_seq": head.next_seq}
     plan = connection.execute(_SQL["insert_retry"], values).fetchone()

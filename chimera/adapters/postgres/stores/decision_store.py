@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped, lock_plan, scope_of
+from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
+from chimera.adapters.postgres.steps.wave_rows import lock_plan, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision
 from chimera.models.work.plan import PlanState

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.plan_rows import not_found
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import Conflict, TaskNotFound
@@ -42,7 +42,7 @@ class ErasureStore(port.ErasureStore):
                 done["plans"] = connection.execute(_SQL["erase_plans"], scope)
             erased = Erased(**{name: _sorted(cursor.fetchall(), name) for name, cursor in done.items()})
             if not erased.nothing:
-                Head(connection, tenant_id).append(erased_events(erasure, erased, about))
+                ChainAppender(connection, tenant_id).append(erased_events(erasure, erased, about))
         return erased
 
 

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import Head, entry
+from chimera.adapters.postgres.steps.chain import ChainAppender, entry
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -48,7 +48,7 @@ class PlanStore(port.PlanStore):
             # The head first: it says whether there is such a tenant before anything refers to it, and two
             # requests with one idempotency key come one after the other. So the key can be looked up; an
             # ON CONFLICT would wait for whoever is changing the plan just now, and that may wait for the head.
-            head = Head(connection, tenant_id)
+            head = ChainAppender(connection, tenant_id)
             if (earlier := self._earlier(connection, tenant_id, request)) is not None:
                 return earlier
             values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
@@ -118,7 +118,7 @@ class PlanStore(port.PlanStore):
             events = [AuditEvent(kind="plan.planned", actor=_PLANNER, plan_id=plan_id, facts=facts)]
             if not tasks:
                 events.append(AuditEvent(kind="plan.completed", actor=_PLANNER, plan_id=plan_id, facts={}))
-            Head(connection, tenant_id).append(events)
+            ChainAppender(connection, tenant_id).append(events)
             failpoint(Failpoint.PLANNER_AUDITED, tenant_id)
         return True
 
@@ -131,7 +131,7 @@ class PlanStore(port.PlanStore):
                 return False
             facts = {"code": failure.code}
             event = AuditEvent(kind="plan.failed", actor=_PLANNER, plan_id=plan_id, facts=facts)
-            Head(connection, tenant_id).append([event])
+            ChainAppender(connection, tenant_id).append([event])
         return True
 
     def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102

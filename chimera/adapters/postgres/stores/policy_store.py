@@ -6,7 +6,7 @@ from uuid import UUID
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
 from chimera.models.audit.audit import AuditEvent
@@ -29,7 +29,7 @@ class PolicyStore(port.PolicyStore):
         with self._database.transaction(tenant_id or _EVERYBODY) as connection:
             connection.execute(_SQL["lock_default"])
             # The heads first: whoever decides meanwhile has its entry before this one's, or sees this policy.
-            heads = [Head(connection, tenant_id)] if tenant_id else []
+            heads = [ChainAppender(connection, tenant_id)] if tenant_id else []
             now = in_force(connection, tenant_id or _EVERYBODY)
             if now.own == (tenant_id is not None) and now.policy == policy and now.number:
                 return now
@@ -54,7 +54,7 @@ class PolicyStore(port.PolicyStore):
                     connection.execute(_SQL["speak_for"], {"tenant": tenant})
                     follows = connection.execute(_SQL["follows_default"], {"tenant": tenant}).fetchone()
                     if follows and follows["follows"]:
-                        Head(connection, tenant).append([event])
+                        ChainAppender(connection, tenant).append([event])
         return applied
 
     def in_force(self, tenant_id: str) -> PolicyInForce:  # noqa: D102

@@ -7,8 +7,8 @@ from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
-from chimera.adapters.postgres.steps.deciding import lock_wave
+from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.wave_rows import lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256
@@ -28,13 +28,13 @@ class ReplanStore(port.ReplanStore):
         self._database = database
 
     def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:  # noqa: D102
-        values = _scope(wave) | {"token": lease_token, "seconds": lease_seconds}
+        values = scope_of(wave) | {"token": lease_token, "seconds": lease_seconds}
         with self._database.transaction(wave.tenant_id) as connection:
             lock_wave(connection, wave)
             row = connection.execute(_SQL["begin"], values).fetchone()
             if row is None:
                 return None
-            connection.execute(_SQL["look_later"], _scope(wave) | {"seconds": port.UNDER_WAY_SECONDS})
+            connection.execute(_SQL["look_later"], scope_of(wave) | {"seconds": port.UNDER_WAY_SECONDS})
             asked = {"try": row["tries"], "skill": row["skill"], "reasons": row["feedback"] or []}
             _record(connection, wave, row["task_id"], "plan.replan_asked", _place(row["attempt"], row["depth"]) | asked)
         return _job(wave, row)
@@ -55,7 +55,7 @@ class ReplanStore(port.ReplanStore):
             lock_wave(connection, wave)
             saved = _answered(connection, wave, task_id, connection.execute(_SQL["save"], values), "task", answer)
             if saved:
-                connection.execute(_SQL["send_wave"], _scope(wave))
+                connection.execute(_SQL["send_wave"], scope_of(wave))
             failpoint(Failpoint.REPLAN_SAVING, wave.tenant_id)
         return saved
 
@@ -99,7 +99,7 @@ def _place(attempt: int, depth: int) -> dict[str, Any]:
 
 def _record(connection: Connection[DictRow], wave: WaveRef, task_id: UUID, kind: str, facts: dict[str, Any]) -> None:
     event = AuditEvent(kind=kind, actor="planner", plan_id=wave.plan_id, task_id=task_id, facts=facts)
-    Head(connection, wave.tenant_id).append([event])
+    ChainAppender(connection, wave.tenant_id).append([event])
 
 
 def _job(wave: WaveRef, row: DictRow) -> ReplanJob:
@@ -122,9 +122,5 @@ def _job(wave: WaveRef, row: DictRow) -> ReplanJob:
 _OF_TASK = ("task_id", "goal", "inputs", "skill", "input", "attempt", "max_attempts", "depth")
 
 
-def _scope(wave: WaveRef) -> dict[str, Any]:
-    return {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
-
-
 def _held(wave: WaveRef, task_id: UUID, lease_token: UUID) -> dict[str, Any]:
-    return _scope(wave) | {"task": task_id, "token": lease_token}
+    return scope_of(wave) | {"task": task_id, "token": lease_token}

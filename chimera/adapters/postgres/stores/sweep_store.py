@@ -9,6 +9,7 @@ from chimera.adapters.postgres.steps import reservations
 from chimera.adapters.postgres.steps.plan_rows import mark_plan_published, resume_plans, stop_plan
 from chimera.adapters.postgres.steps.refusals import record_rest, tenants_with_rest
 from chimera.adapters.postgres.steps.reservations import settle
+from chimera.adapters.postgres.steps.wave_rows import scope_of
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
@@ -67,7 +68,7 @@ class SweepStore(port.SweepStore):
         return [wave for wave in waves if self._waits_for_planner(wave)]
 
     def _waits_for_planner(self, wave: WaveRef) -> bool:
-        scope = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+        scope = scope_of(wave)
         with self._database.transaction(wave.tenant_id) as connection:
             if connection.execute(_SQL["take_unreplanned"], scope).fetchone() is None:
                 return False
@@ -124,7 +125,7 @@ class SweepStore(port.SweepStore):
     def look_at(  # noqa: D102
         self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
     ) -> OverdueWave | None:
-        scope: dict[str, Any] = {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
+        scope = scope_of(wave)
         with self._database.transaction(wave.tenant_id) as connection:
             taken = connection.execute(_SQL["take_wave"], scope | {"queue_is_empty": queue_is_empty}).fetchone()
             if taken is None:

@@ -1,7 +1,7 @@
 """Tenants, in PostgreSQL."""
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import Head
+from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.models.audit.audit import AuditEvent
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant
@@ -20,7 +20,7 @@ class TenantStore(port.TenantStore):
             if connection.execute(_SQL["add"], {"tenant": tenant_id}).fetchone() is None:
                 return False
             connection.execute(_SQL["add_head"], {"tenant": tenant_id})
-            Head(connection, tenant_id).append([AuditEvent(kind="tenant.added", actor=actor, facts={})])
+            ChainAppender(connection, tenant_id).append([AuditEvent(kind="tenant.added", actor=actor, facts={})])
         return True
 
     def list_tenants(self) -> list[Tenant]:  # noqa: D102

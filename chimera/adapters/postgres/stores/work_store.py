@@ -1,10 +1,10 @@
 """Tasks as workers see them, in PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, columns, statements
+from chimera.adapters.postgres.steps.wave_rows import scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.lease import Renewal
 from chimera.models.work.result import Result
@@ -24,7 +24,7 @@ class WorkStore(port.WorkStore):
     def claim(  # noqa: D102  see the port
         self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
     ) -> list[ClaimedTask]:
-        values = _scope(wave) | {
+        values = scope_of(wave) | {
             "task_ids": list(task_ids),
             "agent": agent_id,
             "token": lease_token,
@@ -53,13 +53,13 @@ class WorkStore(port.WorkStore):
     def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:  # noqa: D102
         values = {"token": lease_token, "seconds": lease_seconds}
         with self._database.transaction(wave.tenant_id) as connection:
-            rows = connection.execute(_SQL["renew"], _scope(wave) | values).fetchall()
+            rows = connection.execute(_SQL["renew"], scope_of(wave) | values).fetchall()
         return Renewal(held=bool(rows), may_start=any(row["may_start"] for row in rows))
 
     def release(self, wave: WaveRef, lease_token: UUID, task_ids: Sequence[UUID]) -> None:  # noqa: D102
         values = {"token": lease_token, "task_ids": list(task_ids)}
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["release"], _scope(wave) | values)
+            connection.execute(_SQL["release"], scope_of(wave) | values)
 
     def stage(  # noqa: D102
         self, wave: WaveRef, agent_id: UUID, lease_token: UUID, results: Sequence[Result]
@@ -78,12 +78,8 @@ class WorkStore(port.WorkStore):
             for result in results
         ]
         arrays = columns(rows, "task_ids attempts outcomes hashes tokens costs started finished")
-        scope = _scope(wave) | {"agent": agent_id, "token": lease_token}
+        scope = scope_of(wave) | {"agent": agent_id, "token": lease_token}
         with self._database.transaction(wave.tenant_id) as connection:
             stored = connection.execute(_SQL["stage"], scope | arrays).fetchall()
             failpoint(Failpoint.WORK_STAGING, wave.tenant_id)
         return len(stored)
-
-
-def _scope(wave: WaveRef) -> dict[str, Any]:
-    return {"tenant": wave.tenant_id, "plan": wave.plan_id, "wave_no": wave.wave_no}
