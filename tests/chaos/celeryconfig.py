@@ -1,3 +1,3 @@
 """The Celery settings of the swarm whose failpoints act."""
 
-imports = ["tests.chaos.skills", "chimera.chaos.armed"]
+imports = ["tests.chaos.skills", "tests.integration.announced", "chimera.chaos.armed"]

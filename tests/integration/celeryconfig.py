@@ -2,7 +2,7 @@
 
 import os
 
-imports = ["tests.integration.skills", "examples.quickstart"]
+imports = ["tests.integration.skills", "tests.integration.announced", "examples.quickstart"]
 
 if _tenant := os.environ.get("TEST_BEAT_TENANT"):
     beat_schedule = {

@@ -85,14 +85,14 @@ def celery_worker_cluster(
     """pytest-celery's fixture: a worker for plans and tenants, a Judge, and beat for the sweep."""
     logs = tmp_path_factory.mktemp("logs")
     processes = {
-        "worker": (WORKER, "ready."),
-        "judge": (JUDGE, "ready."),
-        "beat": (["beat", "--schedule", str(logs / "schedule")], "maxinterval"),
+        "worker": WORKER,
+        "judge": JUDGE,
+        "beat": ["beat", "--schedule", str(logs / "schedule")],
     }
     with ExitStack() as stack:
         nodes = []
-        for name, (arguments, prompt) in processes.items():
-            process = stack.enter_context(LocalProcess(name, arguments, project, logs / f"{name}.log", prompt))
+        for name, arguments in processes.items():
+            process = stack.enter_context(LocalProcess(name, arguments, project, logs / f"{name}.log"))
             nodes.append(CeleryTestWorker(process, this_process))
         yield CeleryWorkerCluster(*nodes)
 
@@ -114,7 +114,7 @@ def own_worker(project: dict[str, str], tenant: str, tmp_path: Path) -> Iterator
     def start(name: str, *arguments: str) -> LocalProcess:
         queue = ["-Q", tenant_queue(tenant)]
         command = ["worker", *queue, "-n", f"{name}@{tenant}", *QUIET, *arguments]
-        process = LocalProcess(name, command, project, tmp_path / f"{name}.log", "ready.")
+        process = LocalProcess(name, command, project, tmp_path / f"{name}.log")
         process.start()
         started.append(process)
         process.ready()

@@ -11,6 +11,8 @@ from typing import Any, Self
 
 from pytest_celery import CeleryTestContainer
 
+from tests.integration.announced import STARTED
+
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0
 # Longer than the 30 s that a child of billiard may wait for its results to be read, where another one was killed.
@@ -20,7 +22,9 @@ STOP_SECONDS = 45.0
 class LocalProcess(CeleryTestContainer):  # type: ignore[misc]  # pytest-celery has no types
     """A `celery -A chimera ...` process in the place of a container."""
 
-    def __init__(self, name: str, arguments: list[str], env: Mapping[str, str], log: Path, prompt: str) -> None:
+    def __init__(
+        self, name: str, arguments: list[str], env: Mapping[str, str], log: Path, prompt: str = STARTED
+    ) -> None:
         self._name = name
         self._command = [sys.executable, "-m", "celery", "-A", "chimera", *arguments]
         self._env = {**os.environ, **env}

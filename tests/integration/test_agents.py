@@ -71,7 +71,7 @@ def worker(
 ) -> Iterator[LocalProcess]:
     """A worker that does everything, of two children."""
     arguments = ["worker", "-c", "2", "-n", "everything@test", *QUIET]
-    with LocalProcess("everything", arguments, variables, tmp_path / "worker.log", "ready.") as process:
+    with LocalProcess("everything", arguments, variables, tmp_path / "worker.log") as process:
         eventually(lambda: len(living(agents)) == 2)
         yield process
     if request.node.name != test_a_worker_that_is_killed_is_offline_within_three_beats.__name__:
@@ -178,7 +178,7 @@ def test_a_worker_of_named_tenants_drains_too(
     agents: AgentRegistry, here: Services, variables: dict[str, str], tenant: str, tmp_path: Path
 ) -> None:
     arguments = ["worker", "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "1", "-n", "named@test", *QUIET]
-    with LocalProcess("named", arguments, variables, tmp_path / "worker.log", "ready.") as process:
+    with LocalProcess("named", arguments, variables, tmp_path / "worker.log") as process:
         eventually(lambda: living(agents))
         assert living(agents)[0].tenants == (tenant,)
         agents.drain("named@test", draining=True)
@@ -192,7 +192,7 @@ def test_a_worker_that_only_judges_has_no_agents(
     agents: AgentRegistry, here: Services, variables: dict[str, str], tmp_path: Path
 ) -> None:
     arguments = ["worker", "-Q", "judge", "-c", "1", "-n", "judge@test", *QUIET]
-    with LocalProcess("judge", arguments, variables, tmp_path / "judge.log", "ready."):
+    with LocalProcess("judge", arguments, variables, tmp_path / "judge.log"):
         # It beats before it consumes, if it does: now it answers.
         eventually(lambda: here._app.control.ping(timeout=0.2))
         assert agents.list_agents() == []
