@@ -40,6 +40,7 @@ pytestmark = pytest.mark.timeout(400)
 QUIET = ["--without-mingle", "--without-gossip", "--loglevel", "WARNING"]
 SETTLE_SECONDS = 240.0
 CASES = [Case(place, action) for place in Failpoint for action in ACTIONS]
+KEPT = 33
 
 
 @dataclass
@@ -49,6 +50,8 @@ class Swarm:
     env: dict[str, str]
     folder: Path
     chimera: Chimera
+    # Those of all that this run has chosen.
+    cases: list[Case]
     plans: dict[Case, PlanHandle] = field(default_factory=dict)
     hits: dict[Case, Path] = field(default_factory=dict)
 
@@ -77,7 +80,15 @@ def until(holds: Callable[[], bool], seconds: float) -> bool:
 
 
 @pytest.fixture(scope="module")
-def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
+def cases(request: pytest.FixtureRequest) -> list[Case]:
+    test = test_the_plan_ends_and_everything_holds.__name__
+    items = [item for item in request.session.items if isinstance(item, pytest.Function) and item.originalname == test]
+    params = [item.callspec.params["case"] for item in items]
+    return [case for case in params if isinstance(case, Case)]
+
+
+@pytest.fixture(scope="module")
+def swarm(cases: list[Case], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
     folder = tmp_path_factory.mktemp("failpoints")
     with running_servers() as servers, ExitStack() as stack:
         env = dict(servers) | {
@@ -87,17 +98,17 @@ def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swarm]:
         }
         owner = stack.enter_context(closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], 2)))
         services = unarmed_services(servers)
-        swarm = Swarm(env, folder, Chimera(services))
-        for case in CASES:
+        swarm = Swarm(env, folder, Chimera(services), cases)
+        for case in cases:
             TenantStore(owner).add(case.tenant, "tests")
             PolicyStore(owner).apply(case.tenant, policy_of(case), "tests")
             swarm.hits[case] = arm(folder, case)
-        for name, arguments, prompt in (
-            ("worker", ["worker", "-X", "judge", "-c", "10", "-n", "worker@%h", *QUIET], "worker@"),
-            ("judge", ["worker", "-Q", "judge", "-c", "5", "-n", "judge@%h", *QUIET], "judge@"),
-            ("beat", ["beat", "--schedule", str(folder / "schedule")], "maxinterval"),
+        for name, arguments in (
+            ("worker", ["worker", "-X", "judge", "-c", "10", "-n", "worker@%h", *QUIET]),
+            ("judge", ["worker", "-Q", "judge", "-c", "5", "-n", "judge@%h", *QUIET]),
+            ("beat", ["beat", "--schedule", str(folder / "schedule")]),
         ):
-            stack.enter_context(LocalProcess(name, arguments, env, folder / f"{name}.log", prompt))
+            stack.enter_context(LocalProcess(name, arguments, env, folder / f"{name}.log"))
         drive(swarm)
         yield swarm
 
@@ -134,14 +145,14 @@ def arm(folder: Path, case: Case) -> Path:
 
 def drive(swarm: Swarm) -> None:
     """Does for each case what a user does, until all plans have ended or the time is over."""
-    by_client = [case for case in CASES if case.place in OF_CLIENT or case.is_lost_first]
+    by_client = [case for case in swarm.cases if case.place in OF_CLIENT or case.is_lost_first]
     with ThreadPoolExecutor(3) as clients:
         list(clients.map(lambda case: swarm.client("submit", case), by_client))
-    for case in CASES:
+    for case in swarm.cases:
         swarm.plans[case] = submit(swarm.chimera, case)
     with ThreadPoolExecutor(3) as clients:
-        list(clients.map(lambda case: cancel(swarm, case), [case for case in CASES if case.is_cancelled]))
-    left = set(CASES)
+        list(clients.map(lambda case: cancel(swarm, case), [case for case in swarm.cases if case.is_cancelled]))
+    left = set(swarm.cases)
 
     def all_ended() -> bool:
         ended = {case for case in left if swarm.plans[case].status in {PlanState.COMPLETED, PlanState.CANCELLED}}
@@ -159,6 +170,7 @@ def cancel(swarm: Swarm, case: Case) -> None:
     swarm.client("cancel", case)
 
 
+@pytest.mark.exhaustive(keep=KEPT)
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.tenant)
 def test_the_plan_ends_and_everything_holds(swarm: Swarm, case: Case) -> None:
     assert swarm.hits[case].exists(), "nobody came to the failpoint"

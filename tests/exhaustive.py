@@ -1,0 +1,66 @@
+"""What is exhaustive runs whole with `--all`, and is a sample without it: always the same one, or that of `--sample N`.
+
+A parametrized test says so by `@pytest.mark.exhaustive(keep=...)`, one that goes through its cases by itself by the
+fixture `some`.
+"""
+
+import random
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Protocol, TypeVar
+
+import pytest
+
+SAMPLE = 20261127
+
+T = TypeVar("T")
+
+
+class Some(Protocol):
+    """Chooses among a test's cases, in their order: all of them with `--all`."""
+
+    def __call__(self, cases: Sequence[T], keep: int) -> list[T]: ...
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("chimera")
+    group.addoption("--all", action="store_true", help="run all of what is exhaustive")
+    group.addoption("--sample", type=int, default=SAMPLE, metavar="N", help=f"run another sample of it than {SAMPLE}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "exhaustive(keep): of its cases so many run without --all")
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    if config.getoption("--all"):
+        return "exhaustive tests: all of them"
+    return f"exhaustive tests: --sample {config.getoption('--sample')} of them; --all runs all"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves a sample of those tests that are marked; after what -k and -m have left."""
+    kept: list[pytest.Item] = []
+    for test, cases in groupby(items, lambda item: item.nodeid.partition("[")[0]):
+        of_one = list(cases)
+        marker = of_one[0].get_closest_marker("exhaustive")
+        kept += chosen(config, test, of_one, marker.kwargs["keep"]) if marker else of_one
+    left = set(kept)
+    config.hook.pytest_deselected(items=[item for item in items if item not in left])
+    items[:] = kept
+
+
+@pytest.fixture
+def some(request: pytest.FixtureRequest) -> Some:
+    def choose(cases: Sequence[T], keep: int) -> list[T]:
+        return chosen(request.config, request.node.nodeid, cases, keep)
+
+    return choose
+
+
+def chosen(config: pytest.Config, test: str, cases: Sequence[T], keep: int) -> list[T]:
+    if config.getoption("--all") or len(cases) <= keep:
+        return list(cases)
+    places = random.Random(f"{config.getoption('--sample')} {test}").sample(range(len(cases)), keep)
+    return [cases[place] for place in sorted(places)]
