@@ -78,7 +78,10 @@ def _run(arguments: list[str]) -> int:
     assert isinstance(group, TyperGroup)
     try:
         result = group.main(arguments, prog_name=command(), standalone_mode=False)
-    except BrokenPipeError:
+    except SystemExit as exc:
+        # Typer makes one of a pipe that nobody reads any more.
+        if isinstance(exc.__context__, BrokenPipeError):
+            raise exc.__context__ from None
         raise
     except KeyboardInterrupt:
         result = INTERRUPTED

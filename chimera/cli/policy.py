@@ -48,7 +48,7 @@ def check(file: PolicyFile, output: Output = Format.TABLE) -> None:
 
 
 @app.command()
-def schema() -> None:
+def schema(output: Output = Format.JSON) -> None:  # noqa: ARG001  a schema is a JSON document either way
     """Print the JSON Schema of policies, for editors: `# yaml-language-server: $schema=policy.schema.json`."""
     from chimera.models.gate.policy import Policy
 

@@ -51,6 +51,29 @@ def pieces(text: str, spans: Iterable[tuple[int, int]]) -> Iterator[tuple[str, b
         yield text[done:], False
 
 
+def excerpt(text: str, spans: Iterable[tuple[int, int]], first: int, around: int, most: int) -> list[tuple[int, int]]:
+    """The parts of a text to show where it is too long to be shown whole: in order, apart from each other.
+
+    Args:
+        text: the text.
+        spans: what was found in it.
+        first: so many characters of the beginning.
+        around: so many before and after each span.
+        most: of the spans the first ones, up to this number; of a span that is longer than `first`, its beginning.
+    """
+    if len(text) <= first + 2 * around:
+        return [(0, len(text))] if text else []
+    wanted = [(start - around, min(end, start + first) + around) for start, end in sorted(spans)[:most]]
+    parts = [(0, first)]
+    for start, end in wanted:
+        low, high = max(0, start), min(len(text), end)
+        if low <= parts[-1][1]:
+            parts[-1] = (parts[-1][0], max(parts[-1][1], high))
+        else:
+            parts.append((low, high))
+    return parts
+
+
 def marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     """The harmless text with >>marks<< around the spans."""
     return "".join(

@@ -137,6 +137,22 @@ def test_the_doctor_says_how_checkpoints_are(
     assert says in found["detail"]
 
 
+def test_a_tenant_that_is_not_there_is_not_verified(run: Run, sealed: str) -> None:
+    ran = run("audit", "verify", "--tenant", "nope", "-o", "json")
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert json.loads(ran.stderr.splitlines()[-1])["code"] == "UnknownTenant"
+
+
+def test_an_export_into_a_pipe_that_closes_ends_quietly(run: Run, sealed: str, servers: dict[str, str]) -> None:
+    env = os.environ | servers
+    command = [sys.executable, "-m", "chimera.cli.main", "audit", "export", "-t", sealed, "-"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    ran = subprocess.run(command, env=env, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    os.close(writer)
+    assert (ran.returncode, ran.stderr) == (128 + 13, "")
+
+
 def test_wrong_options_are_refused(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "x"
     file.write_text("")

@@ -40,10 +40,13 @@ def write_export(
 
     Raises:
         InvalidInput: the file cannot be written.
+        BrokenPipeError: nobody reads standard output any more.
     """
     try:
         with nullcontext(sys.stdout) if str(path) == "-" else written(path) as file:
             return _write(file, header, items, as_csv=as_csv)
+    except BrokenPipeError:
+        raise  # whoever reads standard output has seen enough
     except OSError as exc:
         raise InvalidInput(f"{path} cannot be written ({exc.strerror}): name another file") from exc
 

@@ -9,7 +9,7 @@ import typer
 from chimera.cli.context import AnyTenant, command, services
 from chimera.cli.output import Format, Output, document, say, table
 from chimera.cli.since import Since, moment_of
-from chimera.errors import InvalidInput
+from chimera.errors import InvalidInput, UnknownTenant
 
 if TYPE_CHECKING:
     from chimera.models.audit.trust import TrustedKey
@@ -79,7 +79,12 @@ def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, key
     moment = moment_of(since)
     for tenant_id in [tenant] if tenant else _tenants():
         kept = _kept(tenant_id, checkpoint)  # before the keys: what it ends with may be signed by the newest
-        yield AuditProof(known.adapters.audit_log, believed(keys)).verify(tenant_id, kept, datetime.now(UTC), moment)
+        proof = AuditProof(known.adapters.audit_log, believed(keys))
+        report = proof.verify(tenant_id, kept, datetime.now(UTC), moment)
+        if tenant and report.ok and not report.seq:
+            # A tenant has an entry from the start: without one, and without a checkpoint that says so, it is none.
+            raise UnknownTenant(f"there is no tenant {tenant!r}, and no checkpoint of one")
+        yield report
 
 
 def _tenants() -> list[str]:

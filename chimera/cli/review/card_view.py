@@ -5,13 +5,19 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from chimera.cli.output import age, facts, moment, number, stdout, tell
-from chimera.cli.text import marked, pieces, visible
+from chimera.cli.text import excerpt, marked, pieces, visible
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
     from chimera.models.gate.review import ReviewCard
 
 _INDENT = "    "
+# A longer text is cut: to its beginning and what is around the first things that were found in it, in characters.
+_FIRST = 2_000
+_AROUND = 120
+_SPANS = 50
+# More values than these of one part of the card are left out.
+_VALUES = 200
 # In the place of what was erased.
 REDACTED = "redacted"
 
@@ -27,8 +33,8 @@ def card_contents(card: "ReviewCard") -> dict[str, Any]:
     }
 
 
-def show_card(card: "ReviewCard") -> None:
-    """The card, for people."""
+def show_card(card: "ReviewCard", *, full: bool = False) -> list[str]:
+    """The card, for people; returns what was cut of it, a line each. `full` cuts nothing."""
     facts(
         [
             ("card", format_id(IdKind.CARD, card.card_id)),
@@ -52,13 +58,29 @@ def show_card(card: "ReviewCard") -> None:
     if card.erased_at:
         _heading("contents")
         tell(f"  {REDACTED} {moment(card.erased_at)}")
-        return
-    spans = _spans(card)
+        return []
+    spans, cut = _spans(card), []
     for name, value in card_contents(card).items():
         if value not in (None, []):
             _heading(name)
-            for path, leaf in leaves(value, name):
-                _leaf(path.removeprefix(f"{name}.") if path != name else "", leaf, spans.get(path, []))
+            cut += _values(name, value, spans, full=full)
+    return cut
+
+
+def _values(name: str, value: Any, spans: dict[str, list[tuple[int, int]]], *, full: bool) -> list[str]:
+    """Shows a part of the card; returns what was cut of it. A value in which something was found is never left out."""
+    cut, shown, number = [], 0, 0
+    for number, (path, leaf) in enumerate(leaves(value, name), start=1):  # noqa: B007  the last number is their count
+        if not full and shown >= _VALUES and path not in spans:
+            continue
+        shown += 1
+        found, text = spans.get(path, []), leaf if isinstance(leaf, str) else json.dumps(leaf)
+        parts = [(0, len(text))] if full else excerpt(text, found, _FIRST, _AROUND, _SPANS)
+        characters = sum(end - start for start, end in parts)
+        if characters < len(text):
+            cut.append(f"{visible(path)} shows {characters:,} of {len(text):,} characters")
+        _leaf(path.removeprefix(f"{name}.") if path != name else "", text, found, parts)
+    return [*cut, f"{name} shows {shown:,} of {number:,} values"] if shown < number else cut
 
 
 def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -104,17 +126,23 @@ def _heading(name: str) -> None:
     stdout().print(Text(name, style="bold"), soft_wrap=True)
 
 
-def _leaf(name: str, value: Any, spans: list[tuple[int, int]]) -> None:
+def _leaf(name: str, value: str, spans: list[tuple[int, int]], parts: list[tuple[int, int]]) -> None:
     from rich.text import Text
 
     prefix = f"  {visible(name)}: " if name else "  "
-    if not isinstance(value, str):
-        tell(prefix + json.dumps(value))
-        return
-    if stdout().is_terminal and not stdout().no_color:
-        text = Text().append(prefix, "dim")
-        for piece, found in pieces(value, spans):
+    colours = stdout().is_terminal and not stdout().no_color
+    text, plain, done = Text().append(prefix, "dim"), prefix, 0
+    for start, end in [*parts, (len(value), len(value))]:
+        gap = f"[... {start - done:,} characters ...]" if start > done else ""
+        within = [
+            (max(low, start) - start, min(high, end) - start) for low, high in spans if low < end and high > start
+        ]
+        text.append(gap, "dim")
+        for piece, found in pieces(value[start:end], within):
             text.append(visible(piece, lines=True).replace("\n", f"\n{_INDENT}"), "bold reverse" if found else "")
+        plain += gap + marked(value[start:end], within).replace("\n", f"\n{_INDENT}")
+        done = end
+    if colours:
         stdout().print(text, soft_wrap=True)
     else:
-        tell(prefix + marked(value, spans).replace("\n", f"\n{_INDENT}"))
+        tell(plain)

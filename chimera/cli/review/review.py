@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="See what waits for people, and decide it.", no_args_is_help=True)
 
 CardId = Annotated[str, typer.Argument(metavar="CARD", help="A review card's id, whole or short: rc_...")]
+Full = Annotated[bool, typer.Option("--full", help="Show all of every text, however long.")]
 Minutes = Annotated[float, typer.Option("--minutes", help="How long nobody else decides on it; at most a day.")]
 
 
@@ -54,14 +55,15 @@ def show(
     revision: Annotated[
         int | None, typer.Option("--revision", min=0, help="A version of its result: 0 is what the agent staged.")
     ] = None,
+    full: Full = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """A card: what went in, what came out, and why a person is asked."""
+    """A card: what went in, what came out, and why a person is asked. Long texts are cut, around what was found."""
     reviews = services().reviewing.reviews
     found = reviews.card(tenant, find_id(tenant, IdKind.CARD, card))
     if revision is not None:
         found = found.showing(reviews.revision(found, revision))
-    _show(found, output, tenant)
+    _show(found, output, tenant, full=full)
 
 
 @app.command("next")
@@ -70,11 +72,12 @@ def next_card(
     skill: Annotated[str | None, typer.Option("--skill", help="Only cards of this skill.")] = None,
     minutes: Minutes = 15.0,
     by: Actor = None,
+    full: Full = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Claim the oldest card that nobody has claimed, and show it."""
     who = actor(by)
-    _show(services().reviewing.reviews.claim_next(tenant, who, minutes * 60, skill=skill), output, tenant)
+    _show(services().reviewing.reviews.claim_next(tenant, who, minutes * 60, skill=skill), output, tenant, full=full)
 
 
 @app.command()
@@ -194,15 +197,20 @@ def _parsed(text: str, where: str) -> Any:
         raise InvalidInput(f"--to: {where} does not hold JSON: {exc}") from exc
 
 
-def _show(card: "ReviewCard", output: Format, tenant: str) -> None:
+def _show(card: "ReviewCard", output: Format, tenant: str, *, full: bool) -> None:
     from chimera.cli.review.card_view import card_contents, show_card
 
     if output is Format.JSON:
         document(card_json(card) | card_contents(card))
         return
-    show_card(card)
+    cut = show_card(card, full=full)
+    name = format_id(IdKind.CARD, card.card_id)
+    for what in cut:
+        say(f"cut: {what}")
+    if cut:
+        revision = ("--revision", str(card.revision)) if card.revision else ()
+        say(f"all of it: {command('review', 'show', name, '--tenant', tenant, *revision, '--full')}")
     if card.status == "pending":
-        name = format_id(IdKind.CARD, card.card_id)
         say(f"next: {command('review', 'approve', name, '--tenant', tenant)}")
         say(f"or:   {command('review', 'edit', name, '--tenant', tenant, '--to', 'better.json')}")
         say(f"or:   {command('review', 'deny', name, '--tenant', tenant, '--reason', 'what is wrong with it')}")

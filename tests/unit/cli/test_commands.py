@@ -193,6 +193,36 @@ class TestReview:
         assert as_json.out.isascii()
         assert as_json.json["input"]["text"] == hostile
 
+    def test_a_large_field_is_cut_around_what_was_found(self, run: Run) -> None:
+        text = "a" * 300_000 + " my password is x " + "b" * 100_000
+        rows = [{"text": text, "confidence": "0.9"}]
+        run("plan", "submit", "echoes", *TENANT, "--set", f"rows={json.dumps(rows)}")
+        card = run("review", "list", *TENANT, *JSON).json[0]["card_id"]
+        ran = run("review", "show", card, *TENANT)
+        assert len(ran.out) < 20_000
+        assert " my >>password<< is x " in ran.out
+        assert "[... 297,884 characters ...]" in ran.out
+        assert ran.err.splitlines()[:3] == [
+            f"cut: {name} shows 2,248 of 400,018 characters" for name in ("input.text", "output.loud", "output.said")
+        ]
+        assert f"all of it: chimera review show {card} --tenant acme --full" in ran.err
+        assert ran.err.index("all of it") < ran.err.index("next:")
+        whole = run("review", "show", card, *TENANT, "--full")
+        assert "a" * 300_000 + " my >>password<< is x " in whole.out
+        assert "cut:" not in whole.err
+        assert run("review", "show", card, *TENANT, *JSON).json["input"]["text"] == text
+
+    def test_of_many_values_the_first_are_shown(self, run: Run) -> None:
+        rows = [{"text": "t", "confidence": "0.1"}]
+        run("plan", "submit", "echoes", *TENANT, "--set", f"rows={json.dumps(rows)}")
+        card = run("review", "list", *TENANT, *JSON).json[0]["card_id"]
+        better = json.dumps({"said": "t", "loud": "T"} | {f"k{number:04}": "v" for number in range(1000)})
+        run("review", "edit", card, *TENANT, "--to", better)
+        ran = run("review", "show", card, *TENANT)
+        assert "cut: output shows 200 of 1,002 values" in ran.err
+        assert "k0999" not in ran.out
+        assert "k0999" in run("review", "show", card, *TENANT, "--full").out
+
     def test_approve_once(self, run: Run, cards: list[str], plan_id: str) -> None:
         ran = run("review", "approve", cards[0], *TENANT, "--as", "ana", "--reason", "looks right", *JSON)
         assert (ran.json["status"], ran.json["decided_by"], ran.json["note"]) == ("approved", "ana", "looks right")

@@ -118,6 +118,7 @@ class TestCheck:
         schema = jsonschema_rs.validator_for(run("policy", "schema").json)
         assert schema.is_valid(yaml.safe_load(STRICT))
         assert not schema.is_valid({"nmae": "x"})
+        assert run("policy", "schema", *JSON).json == run("policy", "schema").json
 
 
 class TestTest:
