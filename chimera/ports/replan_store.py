@@ -8,9 +8,6 @@ from chimera.models.work.lease import Renewal
 from chimera.models.work.replan import DeniedTask
 from chimera.models.work.wave import WaveRef
 
-# After a planner was asked about a task, no other is for so long about those of the same wave that wait behind it.
-UNDER_WAY_SECONDS = 10.0
-
 
 class ReplanJob(Record):
     """A task that its planner is asked about, for the one that holds its lease."""

@@ -9,11 +9,9 @@ import structlog
 
 from chimera.errors import StoreUnavailable
 from chimera.models.work.lease import Renewal
+from chimera.models.work.timing import RENEW_SECONDS
 
 log = structlog.get_logger(__name__)
-
-# What holds a lease says so this often. Quick batches are over before the first time.
-RENEW_SECONDS = 1.0
 
 
 class Lease:

@@ -18,10 +18,10 @@ from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.estimate import PlannedTask
 from chimera.models.record import canonical_json
-from chimera.models.work.lease import PLANNING_LEASE_SECONDS
 from chimera.models.work.plan import PlanFailure
 from chimera.models.work.skill import Catalogue, Planner, Skill, describe
 from chimera.models.work.task import Task, TaskSpec
+from chimera.models.work.timing import PLANNING_LEASE_SECONDS
 from chimera.models.work.wave import lay_out
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanningJob, PlanStore

@@ -9,10 +9,10 @@ import structlog
 
 from chimera.errors import UnknownPlanner
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.work.lease import PLANNING_LEASE_SECONDS
 from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskSpec
+from chimera.models.work.timing import HOOK_AGAIN_SECONDS, PLANNING_LEASE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.replan_store import ReplanJob, Replanned, ReplanStore
@@ -25,8 +25,6 @@ log = structlog.get_logger(__name__)
 
 # After so long the rest of a wave waits behind other plans.
 TURN_SECONDS = 5.0
-# A hook that failed is asked again after so long: what it calls may be back by then.
-AGAIN_SECONDS = 2.0
 
 
 class ReplannerService:
@@ -91,7 +89,7 @@ class ReplannerService:
                 log.warning("replan_failed", task_id=task_id.hex, code=exc.failure.code, tries=job.tries)
                 failure = f"{exc.failure.code}: {exc.failure.message}"
                 if job.tries < MAX_REPLAN_TRIES:
-                    self._store.postpone(wave, task_id, token, failure, AGAIN_SECONDS)
+                    self._store.postpone(wave, task_id, token, failure, HOOK_AGAIN_SECONDS)
                     return False
                 return self._store.give_up(wave, task_id, token, failure)
             failpoint(Failpoint.REPLAN_RAN, wave.tenant_id)

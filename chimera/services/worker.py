@@ -16,10 +16,10 @@ from chimera.failpoints import Failpoint, failpoint
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.agent import AgentWork
 from chimera.models.work.context import REASONS, TaskContext
-from chimera.models.work.lease import LEASE_SECONDS
 from chimera.models.work.result import NO_USAGE, FailureOutcome, Result, Usage
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import ClaimedTask
+from chimera.models.work.timing import LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue

@@ -19,6 +19,7 @@ from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.work.result import Result
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import Task, TaskState
+from chimera.models.work.timing import LEASE_GRACE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.tenant_store import Tenant
 from tests.fakes.clock import FakeClock
@@ -263,7 +264,9 @@ class FakeDatabase:
 
     def is_given_up(self, lease: Lease | None) -> bool:
         """Whether it ran out so long ago that it will not be renewed any more."""
-        return lease is not None and (lease.until == LONG_AGO or lease.until < self.now() - timedelta(seconds=3))
+        return lease is not None and (
+            lease.until == LONG_AGO or lease.until < self.now() - timedelta(seconds=LEASE_GRACE_SECONDS)
+        )
 
     def unmet(self, task: Task) -> tuple[UUID, ...]:
         """The tasks that it depends on and that were not approved, in no order."""

@@ -25,6 +25,7 @@ from chimera.models.work.plan import PlanState
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import TERMINAL, TaskState
+from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
 from chimera.models.work.wave import WaveRef
 from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow
@@ -139,7 +140,7 @@ class FakeDeciding:
         if requeued:
             row.published_at = None
         if asked:
-            row.replan_at = database.now() + timedelta(seconds=2)
+            row.replan_at = database.now() + timedelta(seconds=PLANNER_MESSAGE_SECONDS)
         plan = database.plan(wave.tenant_id, wave.plan_id)
         waves = database.plan_waves(wave.tenant_id, wave.plan_id)
         if any(each.state != "closed" for each in waves):

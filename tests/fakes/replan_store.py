@@ -11,6 +11,7 @@ from chimera.models.work.context import REASONS
 from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import PlanState
 from chimera.models.work.replan import DeniedTask
+from chimera.models.work.timing import RESEND_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
 from chimera.ports.replan_store import ReplanJob, Replanned
@@ -32,7 +33,7 @@ class FakeReplanStore(port.ReplanStore):
         row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
         row.replan_tries += 1
         wave_row = database.waves[wave]
-        later = database.now() + timedelta(seconds=port.UNDER_WAY_SECONDS)
+        later = database.now() + timedelta(seconds=RESEND_SECONDS)
         wave_row.replan_at = max(wave_row.replan_at or later, later)
         reasons = json.loads(row.feedback or "[]")
         asked = {"try": row.replan_tries, "skill": row.task.skill, "reasons": reasons}

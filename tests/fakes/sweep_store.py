@@ -7,9 +7,18 @@ from uuid import UUID
 from chimera.models.audit.access import rest_event
 from chimera.models.budget.budget import ACTOR, Limit
 from chimera.models.budget.cost import CostKnowledge
-from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.work.plan import ENDED, PlanState
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import (
+    LEASE_SECONDS,
+    LOOK_AGAIN_SECONDS,
+    LOST_SECONDS,
+    PLANNER_MESSAGE_SECONDS,
+    QUIET_SECONDS,
+    RESEND_DOUBLINGS,
+    RESEND_SECONDS,
+    UNTOUCHED_SECONDS,
+)
 from chimera.models.work.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
@@ -18,11 +27,9 @@ from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, WaveRow
 from tests.fakes.plan_store import FakePlanStore
 
-# How long a quick wave or a planner's message takes, and how long nothing is sent twice.
-_QUICK = timedelta(seconds=2)
-_UNTOUCHED = timedelta(seconds=1.5)
-_AGAIN = timedelta(seconds=10)
-_IN_VAIN = timedelta(seconds=3)
+_MESSAGE = timedelta(seconds=PLANNER_MESSAGE_SECONDS)
+_UNTOUCHED = timedelta(seconds=UNTOUCHED_SECONDS)
+_AGAIN = timedelta(seconds=RESEND_SECONDS)
 
 
 class FakeSweepStore(port.SweepStore):
@@ -133,7 +140,7 @@ class FakeSweepStore(port.SweepStore):
         again = row.published_at is None or row.published_at < now - _AGAIN
         if row.state is PlanState.PLANNING and row.lease is not None and self._database.is_lost(row.lease):
             return again or (row.published_at is not None and row.published_at < row.lease.until)
-        return again and row.state is PlanState.SUBMITTED and row.submitted_at < now - _QUICK
+        return again and row.state is PlanState.SUBMITTED and row.submitted_at < now - _MESSAGE
 
     def _waits_for_its_planner(self, row: WaveRow) -> bool:
         database, now = self._database, self._database.now()
@@ -143,7 +150,7 @@ class FakeSweepStore(port.SweepStore):
             return False
         asked = [task for task in database.wave_tasks(row.ref) if task.is_asked]
         free = any(task.lease is None or database.is_lost(task.lease) for task in asked)
-        row.replan_at = now + (_AGAIN if free else _QUICK) if asked else None
+        row.replan_at = now + (_AGAIN if free else _MESSAGE) if asked else None
         return free
 
     def _is_untouched(self, row: WaveRow) -> bool:
@@ -152,7 +159,9 @@ class FakeSweepStore(port.SweepStore):
 
     def _look_at(self, row: WaveRow, *, queue_is_empty: bool) -> OverdueWave:
         database = self._database
-        wait = _IN_VAIN if queue_is_empty else _AGAIN * 2 ** min(row.publish_count - 1, 6)
+        wait = _AGAIN * 2 ** min(row.publish_count - 1, RESEND_DOUBLINGS)
+        if queue_is_empty:
+            wait = timedelta(seconds=LOST_SECONDS)
         lost = row.published_at is not None and row.published_at < database.now() - wait
         taken_back = False
         judge = False
@@ -169,7 +178,7 @@ class FakeSweepStore(port.SweepStore):
         queued = any(task.waits and (task.reserved_for is not None or not row.budget_waits) for task in tasks)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
         publish = not paused and (taken_back or (lost and queued))
-        row.touched_at = LONG_AGO if publish else database.now() - timedelta(seconds=0.7)
+        row.touched_at = LONG_AGO if publish else database.now() - _UNTOUCHED + timedelta(seconds=LOOK_AGAIN_SECONDS)
         if publish:
             row.published_at = None
         return OverdueWave(wave=row.ref, judge=judge, publish=publish)

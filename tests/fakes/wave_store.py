@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
+from chimera.models.work.timing import SENDER_SECONDS
 from chimera.models.work.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
 from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, FakeDatabase, WaveRow
-
-# A wave that was taken and is not sent after this long lost its sender.
-_SENDER_SECONDS = 3
 
 
 class FakeWaveStore(port.WaveStore):
@@ -87,7 +85,7 @@ class FakeWaveStore(port.WaveStore):
         return (
             left
             and not self._is_paused(row)
-            and row.touched_at < self._database.now() - timedelta(seconds=_SENDER_SECONDS)
+            and row.touched_at < self._database.now() - timedelta(seconds=SENDER_SECONDS)
         )
 
     def _queued(self, wave: WaveRef) -> tuple[QueuedTask, ...]:

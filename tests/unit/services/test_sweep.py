@@ -9,10 +9,10 @@ import pytest
 from chimera.errors import PlanNotFound, StoreUnavailable
 from chimera.models.audit.access import RECORDED_A_MINUTE
 from chimera.models.work.agent import ProcessBeat
-from chimera.models.work.lease import LEASE_SECONDS
 from chimera.models.work.plan import PlanState
 from chimera.models.work.skill import Success
 from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.timing import LEASE_SECONDS
 from chimera.ports.sweep_store import PlanRef
 from tests.unit.services.house import TENANT, House
 

@@ -9,10 +9,10 @@ import pytest
 
 from chimera.errors import StoreUnavailable
 from chimera.models.record import sha256
-from chimera.models.work.lease import LEASE_SECONDS
 from chimera.models.work.result import FailureOutcome, SuccessOutcome, Usage
 from chimera.models.work.skill import SkillFailed, Success
 from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.timing import LEASE_SECONDS
 from chimera.models.work.wave import Dispatch
 from tests.unit.services.house import TENANT, House
 

@@ -16,12 +16,12 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
 returning wave_no
 
 -- name: without_result
--- Its tasks whose last lease ran out, some seconds ago as in sweep_store.sql; and queued ones that do not fit under
+-- Its tasks whose last lease ran out, and will not be renewed any more; and queued ones that do not fit under
 -- a budget's limit, which is named.
 select task_id, attempt, over_budget as limit
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and ((state = 'running' and attempt >= max_attempts and lease_until < clock_timestamp() - interval '3 seconds')
+   and ((state = 'running' and attempt >= max_attempts and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s))
         or (state = 'queued' and over_budget is not null))
 
 -- name: given_up

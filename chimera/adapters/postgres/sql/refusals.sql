@@ -14,12 +14,12 @@ update refusal set since = %(since)s, recorded = %(recorded)s, unrecorded = %(un
 
 -- name: uncounted_tenants
 -- Tenants with refused attempts of a minute that is over which no entry tells of.
-select tenant_id from refusal where unrecorded > 0 and since < clock_timestamp() - interval '1 minute' limit 100
+select tenant_id from refusal where unrecorded > 0 and since < clock_timestamp() - make_interval(secs => %(window_seconds)s) limit 100
 
 -- name: lock_counted
 -- The same of one tenant, locked.
 select since, recorded, unrecorded from refusal
- where tenant_id = %(tenant)s and unrecorded > 0 and since < clock_timestamp() - interval '1 minute' for update skip locked
+ where tenant_id = %(tenant)s and unrecorded > 0 and since < clock_timestamp() - make_interval(secs => %(window_seconds)s) for update skip locked
 
 -- name: forget_rest
 -- They are on record.

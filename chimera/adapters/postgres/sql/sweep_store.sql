@@ -31,11 +31,11 @@ returning w.wave_no
 -- name: unplanned
 -- Plans that wait for a planner for longer than a message takes, of all tenants: never sent, lost, or lease run out.
 select tenant_id, plan_id from plan
- where (state = 'submitted' and paused_at is null and submitted_at < clock_timestamp() - interval '2 seconds'
-        and (published_at is null or published_at < clock_timestamp() - interval '10 seconds'))
+ where (state = 'submitted' and paused_at is null and submitted_at < clock_timestamp() - make_interval(secs => %(planner_message_seconds)s)
+        and (published_at is null or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)))
     or (state = 'planning' and lease_until < clock_timestamp() and paused_at is null
         and (published_at is null or published_at < lease_until
-             or published_at < clock_timestamp() - interval '10 seconds'))
+             or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)))
  order by submitted_at
  limit 100
 
@@ -46,7 +46,7 @@ select tenant_id, plan_id from plan where state = 'stopping' limit 100
 -- name: untouched_waves
 -- Waves in flight that nobody touched for as long as a quick wave takes, of all tenants.
 select tenant_id, plan_id, wave_no from wave
- where state = 'in_flight' and published_at is not null and touched_at < clock_timestamp() - interval '1.5 seconds'
+ where state = 'in_flight' and published_at is not null and touched_at < clock_timestamp() - make_interval(secs => %(untouched_seconds)s)
  order by touched_at
  limit 500
 
@@ -54,14 +54,15 @@ select tenant_id, plan_id, wave_no from wave
 -- One of them, unless another sweep has it; whether its plan is paused (then nothing of it is sent, and resuming
 -- sends it all), and whether its messages must have been lost. That is certain where the queue is empty; else the
 -- wait doubles with each sending: what is still in the broker's queue behind others is not sent over and over.
-select published_at < clock_timestamp() - case when %(queue_is_empty)s then interval '3 seconds'
-                                               else interval '10 seconds' * (2 ^ least(publish_count - 1, 6)) end as lost,
+select published_at < clock_timestamp()
+                      - make_interval(secs => case when %(queue_is_empty)s then %(lost_seconds)s else %(resend_seconds)s
+                                                   * 2 ^ least(publish_count - 1, %(resend_doublings)s) end) as lost,
        exists (select from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id
                                   and paused_at is not null) as paused,
        budget_waits
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
-   and published_at is not null and touched_at < clock_timestamp() - interval '1.5 seconds'
+   and published_at is not null and touched_at < clock_timestamp() - make_interval(secs => %(untouched_seconds)s)
    for update skip locked
 
 -- name: agents
@@ -87,13 +88,13 @@ update task
 update task
    set state = 'queued', lease_token = null, lease_until = null, lost = lost + 1
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and state = 'running' and lease_until < clock_timestamp() - interval '3 seconds' and attempt < max_attempts
+   and state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s) and attempt < max_attempts
 returning task_id
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, and what for an agent; what waits for what others leave of a budget, for neither.
 select count(*) filter (where state = 'staged'
-                           or (state = 'running' and lease_until < clock_timestamp() - interval '3 seconds'
+                           or (state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s)
                                and attempt >= max_attempts)
                            or (state = 'queued' and (replan in ('given_up', 'failed') or over_budget is not null))) as judge,
        count(*) filter (where state = 'queued' and replan is null and over_budget is null
@@ -102,9 +103,9 @@ select count(*) filter (where state = 'staged'
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
 -- name: touch_wave
--- The wave was looked at, and is again in a second or two; where its message must have been lost it is to be sent again.
+-- The wave was looked at, and is again soon; where its message must have been lost it is to be sent again.
 update wave
-   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() - interval '0.7 seconds' end,
+   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() + make_interval(secs => %(look_again_seconds)s::float8 - %(untouched_seconds)s) end,
        published_at = case when %(publish)s then null else published_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 

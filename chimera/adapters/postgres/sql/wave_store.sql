@@ -29,7 +29,7 @@ with room as (
       from wave w
       join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
      where w.tenant_id = %(tenant)s and w.state = 'in_flight' and w.published_at is null and p.paused_at is null
-       and w.touched_at < clock_timestamp() - interval '3 seconds'
+       and w.touched_at < clock_timestamp() - make_interval(secs => %(sender_seconds)s)
 )
 update wave w
    set state = 'in_flight', touched_at = clock_timestamp()

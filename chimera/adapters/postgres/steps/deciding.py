@@ -31,6 +31,7 @@ from chimera.models.gate.deciding import (
 )
 from chimera.models.work.decision import Verdict
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import PolicyChanged
 
@@ -196,6 +197,7 @@ class DecidingTransaction:
                 counts[_COUNTERS[next_state]] += 1
         values: dict[str, Any] = {name: counts[name] for name in {*_COUNTERS.values()}}
         values |= {"requeued": requeued > self._asked, "asked": self._asked > 0}
+        values["planner_message_seconds"] = PLANNER_MESSAGE_SECONDS
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
         if row is None or row["state"] != "closed":
             return

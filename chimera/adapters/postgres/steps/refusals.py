@@ -9,10 +9,11 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
-from chimera.models.audit.access import Refusals, counted, refused_event, rest_event
+from chimera.models.audit.access import WINDOW, Refusals, counted, refused_event, rest_event
 from chimera.models.audit.audit import AuditEvent
 
 _SQL = statements("refusals")
+_WINDOW = {"window_seconds": WINDOW.total_seconds()}
 
 
 @contextmanager
@@ -33,13 +34,13 @@ def refusals_noted(
 
 def tenants_with_rest(connection: psycopg.Connection[DictRow]) -> list[str]:
     """Tenants, of all, that have refused attempts of a minute that is over which no entry tells of."""
-    return [row["tenant_id"] for row in connection.execute(_SQL["uncounted_tenants"])]
+    return [row["tenant_id"] for row in connection.execute(_SQL["uncounted_tenants"], _WINDOW)]
 
 
 def record_rest(connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
     """Records how many refused attempts were only counted, once their minute is over."""
     scope = {"tenant": tenant_id}
-    row = connection.execute(_SQL["lock_counted"], scope).fetchone()
+    row = connection.execute(_SQL["lock_counted"], scope | _WINDOW).fetchone()
     if row is not None:
         connection.execute(_SQL["forget_rest"], scope)
         ChainAppender(connection, tenant_id).append([rest_event(Refusals.model_validate(row))])

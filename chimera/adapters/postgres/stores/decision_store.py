@@ -13,6 +13,7 @@ from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import LEASE_GRACE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask
@@ -31,7 +32,9 @@ class DecisionStore(port.DecisionStore):
     def open_wave(self, wave: WaveRef) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
             staged = connection.execute(_SQL["staged"], scope_of(wave))
-            ended = connection.execute(_SQL["without_result"], scope_of(wave))
+            ended = connection.execute(
+                _SQL["without_result"], scope_of(wave) | {"lease_grace_seconds": LEASE_GRACE_SECONDS}
+            )
             plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
             has_replan = plan is not None and plan["has_replan"]
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()

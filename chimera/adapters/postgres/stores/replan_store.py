@@ -14,6 +14,7 @@ from chimera.models.audit.audit import AuditEvent
 from chimera.models.record import sha256
 from chimera.models.work.lease import Renewal
 from chimera.models.work.replan import DeniedTask
+from chimera.models.work.timing import RESEND_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
 from chimera.ports.replan_store import ReplanJob, Replanned
@@ -34,7 +35,7 @@ class ReplanStore(port.ReplanStore):
             row = connection.execute(_SQL["begin"], values).fetchone()
             if row is None:
                 return None
-            connection.execute(_SQL["look_later"], scope_of(wave) | {"seconds": port.UNDER_WAY_SECONDS})
+            connection.execute(_SQL["look_later"], scope_of(wave) | {"seconds": RESEND_SECONDS})
             asked = {"try": row["tries"], "skill": row["skill"], "reasons": row["feedback"] or []}
             _record(connection, wave, row["task_id"], "plan.replan_asked", _place(row["attempt"], row["depth"]) | asked)
         return _job(wave, row)

@@ -14,8 +14,18 @@ from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
 from chimera.models.budget.cost import CostKnowledge
-from chimera.models.work.lease import LEASE_SECONDS, QUIET_SECONDS
 from chimera.models.work.plan import PlanState
+from chimera.models.work.timing import (
+    LEASE_GRACE_SECONDS,
+    LEASE_SECONDS,
+    LOOK_AGAIN_SECONDS,
+    LOST_SECONDS,
+    PLANNER_MESSAGE_SECONDS,
+    QUIET_SECONDS,
+    RESEND_DOUBLINGS,
+    RESEND_SECONDS,
+    UNTOUCHED_SECONDS,
+)
 from chimera.models.work.wave import WaveRef
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
@@ -23,9 +33,17 @@ from chimera.ports.sweep_store import OverdueWave, PlanRef
 _SQL = statements("sweep_store")
 _SWEEP = "sweep"
 
-# A planner is asked again after so long, if nobody has begun; and looked for so soon, if all that waits is under way.
-AGAIN_SECONDS = 10.0
-SOON_SECONDS = 2.0
+_TIMES = {
+    "lease_seconds": LEASE_SECONDS,
+    "quiet_seconds": QUIET_SECONDS,
+    "lease_grace_seconds": LEASE_GRACE_SECONDS,
+    "untouched_seconds": UNTOUCHED_SECONDS,
+    "look_again_seconds": LOOK_AGAIN_SECONDS,
+    "planner_message_seconds": PLANNER_MESSAGE_SECONDS,
+    "lost_seconds": LOST_SECONDS,
+    "resend_seconds": RESEND_SECONDS,
+    "resend_doublings": RESEND_DOUBLINGS,
+}
 
 
 class SweepStore(port.SweepStore):
@@ -75,8 +93,9 @@ class SweepStore(port.SweepStore):
             # Asked with the wave locked: what the Judge sends back meanwhile comes after it.
             needs = connection.execute(_SQL["replan_needs"], scope).fetchone()
             assert needs is not None
-            seconds = None if not needs["asked"] else AGAIN_SECONDS if needs["free"] else SOON_SECONDS
-            connection.execute(_SQL["look_for_replans"], scope | {"seconds": seconds})
+            # Where all that waits is under way, it is looked at soon again.
+            seconds = RESEND_SECONDS if needs["free"] else PLANNER_MESSAGE_SECONDS
+            connection.execute(_SQL["look_for_replans"], scope | {"seconds": seconds if needs["asked"] else None})
         return bool(needs["free"])
 
     def mark_published(self, plan: PlanRef, epoch: str) -> None:  # noqa: D102
@@ -88,7 +107,7 @@ class SweepStore(port.SweepStore):
 
     def untouched_waves(self) -> list[WaveRef]:  # noqa: D102
         with self._database.transaction() as connection:
-            return [WaveRef.model_validate(row) for row in connection.execute(_SQL["untouched_waves"])]
+            return [WaveRef.model_validate(row) for row in connection.execute(_SQL["untouched_waves"], _TIMES)]
 
     def agents(self, tenant_id: str, waves: Sequence[WaveRef]) -> set[UUID]:  # noqa: D102
         arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
@@ -120,12 +139,12 @@ class SweepStore(port.SweepStore):
 
     def _refs(self, statement: str) -> list[PlanRef]:
         with self._database.transaction() as connection:
-            return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement])]
+            return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement], _TIMES)]
 
     def look_at(  # noqa: D102
         self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
     ) -> OverdueWave | None:
-        scope = scope_of(wave)
+        scope = scope_of(wave) | _TIMES
         with self._database.transaction(wave.tenant_id) as connection:
             taken = connection.execute(_SQL["take_wave"], scope | {"queue_is_empty": queue_is_empty}).fetchone()
             if taken is None:
@@ -133,7 +152,6 @@ class SweepStore(port.SweepStore):
             failpoint(Failpoint.SWEEP_WAVE_TAKEN, wave.tenant_id)
             if gone or silent:
                 values: dict[str, Any] = {"gone": list(gone), "silent": list(silent)}
-                values |= {"lease_seconds": LEASE_SECONDS, "quiet_seconds": QUIET_SECONDS}
                 connection.execute(_SQL["end_leases_of"], scope | values)
             taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)

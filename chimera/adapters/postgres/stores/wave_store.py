@@ -7,6 +7,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.steps import reservations
+from chimera.models.work.timing import SENDER_SECONDS
 from chimera.models.work.wave import QueuedTask, WaveRef
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
@@ -24,7 +25,8 @@ class WaveStore(port.WaveStore):
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["lock_tenant"], {"tenant": tenant_id})
             looked = reservations.look(connection, tenant_id)
-            taken = connection.execute(_SQL["take_next"], {"tenant": tenant_id, "window": window}).fetchall()
+            values = {"tenant": tenant_id, "window": window, "sender_seconds": SENDER_SECONDS}
+            taken = connection.execute(_SQL["take_next"], values).fetchall()
             budget = looked.fetchone()
             assert budget is not None
             if budget["budgeted"]:
