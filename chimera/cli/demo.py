@@ -48,16 +48,16 @@ def demo(
 
     from chimera.cli.stack.background import BackgroundStack
     from chimera.cli.stack.process import StopAsked, ending_on_signals
-    from chimera.cli.stack.project import PROCFILE, shipped_project
+    from chimera.cli.stack.project import shipped_project
     from chimera.cli.stack.stack import pin_data_dir, refuse_if_running
 
     pin_data_dir()
     refuse_if_running()
     project = shipped_project()
-    _work_in(project)
+    _work_in(project.folder)
     say("starting")
     try:
-        with ending_on_signals() as ending, BackgroundStack(project / PROCFILE, [tenant], detached=keep) as stack:
+        with ending_on_signals() as ending, BackgroundStack(project, [tenant], detached=keep) as stack:
 
             def look() -> None:
                 ending.check()

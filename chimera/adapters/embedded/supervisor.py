@@ -34,6 +34,8 @@ class _Process:
     log: Path
     restarts: Restarts
     child: subprocess.Popen[bytes] | None = None
+    # Of the last child that has ended by itself.
+    exit_code: int | None = None
     # On the monotonic clock: when the child was started, and when the next one is due, if it is.
     started_at: float = 0.0
     due_at: float | None = None
@@ -141,6 +143,10 @@ class Supervisor:
         """The process ids of the children that are alive, by name."""
         return {each.name: each.child.pid for each in self._processes if each.child and each.child.poll() is None}
 
+    def exit_codes(self) -> dict[str, int]:
+        """The exit code of the last child that ended by itself, by name; negative for a signal."""
+        return {each.name: each.exit_code for each in self._processes if each.exit_code is not None}
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -165,7 +171,7 @@ class Supervisor:
 
     def _note_death(self, process: _Process, code: int) -> None:
         process.kill_group()
-        process.child = None
+        process.child, process.exit_code = None, code
         now = time.monotonic()
         delay = process.restarts.next_delay_seconds(now - process.started_at)
         if delay is None:

@@ -17,6 +17,7 @@ from typing import Any, Self, TextIO
 import chimera.errors
 from chimera.cli.output import say, say_step
 from chimera.cli.stack.process import Child, StackProcess, StopAsked
+from chimera.cli.stack.project import Project
 from chimera.errors import ChimeraError, EmbeddedServerError
 
 # The child's own end takes as long as the tasks that run, 60 s at most, and its servers'.
@@ -26,20 +27,21 @@ STOPPED_WITHIN_SECONDS = 95.0
 class BackgroundStack:
     """A stack in a child process. As a context manager it ends on an exception, and on exit if it is attached."""
 
-    def __init__(self, procfile: Path, tenants: list[str], *, detached: bool) -> None:
+    def __init__(self, project: Project, tenants: list[str], *, detached: bool) -> None:
         """Starts the child process; it takes seconds until the stack is ready.
 
         Args:
-            procfile: the processes; they run in its folder.
+            project: what is run.
             tenants: are added if they are not there.
             detached: whether it goes on when this process ends.
         """
         self._detached = detached
         child = Child.DETACHED if detached else Child.ATTACHED
-        names = [part for tenant in tenants for part in ("--tenant", tenant)]
+        words = ["--child", child, "--procfile", project.procfile]
+        words += [part for tenant in tenants for part in ("--tenant", tenant)]
         self._process = subprocess.Popen(
             # -P: a file in the working folder that is called like a module of the library is not taken for it.
-            [sys.executable, "-P", "-m", "chimera.cli.main", "up", "--child", child, "--procfile", procfile, *names],
+            [sys.executable, "-P", "-m", "chimera.cli.main", "up", *words],
             # An attached child reads the pipe's end when this process is gone, however that ended.
             stdin=subprocess.DEVNULL if detached else subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -47,7 +49,7 @@ class BackgroundStack:
             text=True,
             errors="replace",
             start_new_session=True,  # neither a Ctrl-C nor the end of the terminal is for the child
-            cwd=procfile.parent,
+            cwd=project.folder,
         )
         # Where things are: pid, data_dir, env_file, log_dir, processes, tenants, flower_url.
         self.ready: dict[str, Any] = {}
@@ -95,7 +97,7 @@ class BackgroundStack:
         self.stop()
 
 
-def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) -> None:
+def run_as_child(project: Project, tenants: list[str], lifeline: TextIO | None) -> None:
     """What the child process does."""
     from chimera import logs
 
@@ -106,7 +108,7 @@ def run_as_child(procfile: Path, tenants: list[str], lifeline: TextIO | None) ->
         _log_to(_log(Path(facts["log_dir"])))
 
     stack = StackProcess(
-        procfile,
+        project,
         tenants,
         step=lambda what, seconds: _report({"step": what, "seconds": seconds}),
         ready=ready,

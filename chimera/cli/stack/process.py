@@ -13,10 +13,13 @@ from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from chimera.cli.output import say
+from chimera.cli.stack.project import Project
 from chimera.cli.stack.readiness import RESTART_DELAY_SECONDS, Readiness
 
 TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05
+# Where the Procfile that Chimera ships has Flower's settings from.
+FLOWER_CONFIG = "CHIMERA_FLOWER_CONFIG"
 
 
 class Child(StrEnum):
@@ -78,7 +81,7 @@ class StackProcess:
 
     def __init__(
         self,
-        procfile: Path,
+        project: Project,
         tenants: list[str],
         *,
         step: Callable[[str, float], None],
@@ -88,13 +91,13 @@ class StackProcess:
         """Set up a stack that is not running yet.
 
         Args:
-            procfile: the processes; they run in its folder.
+            project: what is run.
             tenants: are added if they are not there.
             step: told what has started, and the seconds it took.
             ready: told where things are, when the workers answer; and Flower, where there is no lifeline.
             lifeline: when the other end of this pipe is closed, the stack ends.
         """
-        self._procfile = procfile
+        self._project = project
         self._tenants = tenants
         self._step = step
         self._ready = ready
@@ -116,7 +119,7 @@ class StackProcess:
         from chimera.adapters.embedded import EmbeddedServers, Supervisor
         from chimera.adapters.embedded.procfile import read_procfile
 
-        commands = read_procfile(self._procfile)
+        commands = read_procfile(self._project.procfile)
         with _timed() as took, EmbeddedServers(checkpoints=True) as servers:
             self.has_started = True
             os.environ.update(servers.variables)
@@ -128,9 +131,9 @@ class StackProcess:
             flower_port = int(servers.variables["CHIMERA_FLOWER_PORT"]) if "flower" in commands else 0
             readiness = Readiness(commands, log_dir, 0 if self._lifelines else flower_port)
             processes = Supervisor(
-                self._procfile,
-                env=os.environ | {"CHIMERA_DATA": str(servers.data_dir)},
-                cwd=self._procfile.parent,
+                self._project.procfile,
+                env=self._variables(servers.data_dir),
+                cwd=self._project.folder,
                 log_dir=log_dir,
                 restart_delay_seconds=RESTART_DELAY_SECONDS,
             )
@@ -144,7 +147,7 @@ class StackProcess:
 
             with _timed() as taken, processes:
                 try:
-                    readiness.wait(processes.pids, lambda: self._rest(tend, _LOOK_EVERY_SECONDS))
+                    readiness.wait(processes, lambda: self._rest(tend, _LOOK_EVERY_SECONDS))
                     self._step(", ".join(commands), taken())
                     self._ready(self._facts(servers.data_dir, commands, flower_port))
                     while True:
@@ -152,6 +155,11 @@ class StackProcess:
                 except (StopAsked, KeyboardInterrupt):
                     say("ending: what runs is finished first")
                     raise
+
+    def _variables(self, data_dir: Path) -> dict[str, str]:
+        """The environment of the processes."""
+        flower = {FLOWER_CONFIG: str(self._project.flowerconfig)} if FLOWER_CONFIG not in os.environ else {}
+        return os.environ | {"CHIMERA_DATA": str(data_dir)} | flower
 
     def _rest(self, tend: Callable[[], None], seconds: float) -> None:
         """Looks after everything once, and waits a moment."""

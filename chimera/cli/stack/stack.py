@@ -10,7 +10,7 @@ import typer
 from chimera.cli.context import command, quiet_logs, valid_tenants
 from chimera.cli.output import Format, Output, document, facts, say, say_step, tell
 from chimera.cli.stack.process import Child, StackProcess, StopAsked
-from chimera.cli.stack.project import find_procfile
+from chimera.cli.stack.project import Project, find_project
 
 
 def up(
@@ -30,22 +30,27 @@ def up(
 
     Starts PostgreSQL and Valkey, as far as CHIMERA_OWNER_DATABASE_URL and CHIMERA_REDIS_URL name no others,
     brings the schema up to date, and runs the processes of the Procfile: that of the working folder, else the
-    one that Chimera ships. Without --detach it runs until Ctrl-C or SIGTERM.
+    one that Chimera ships. They run the working folder's celeryconfig.py; where it has none, the shipped
+    examples. Without --detach it runs until Ctrl-C or SIGTERM.
     """
     pin_data_dir()
-    file = find_procfile(procfile)
     if child is not None:
-        _as_child(file, tenants or [], child)
-    elif detach:
+        assert procfile is not None
+        _as_child(Project(procfile=procfile, folder=Path.cwd()), tenants or [], child)
+        return
+    project = find_project(procfile)
+    if procfile is None and project.folder != Path.cwd():
+        say(f"no celeryconfig.py here: this runs Chimera's examples; `{command('init')}` makes a project of your own")
+    if detach:
         from chimera.cli.stack.background import BackgroundStack
 
         refuse_if_running()
-        with BackgroundStack(file, tenants or [], detached=True) as stack:
+        with BackgroundStack(project, tenants or [], detached=True) as stack:
             stack.await_ready()
         _show(stack.ready, output)
         say(f"{command('down')} ends it")
     else:
-        _in_foreground(file, tenants or [], output)
+        _in_foreground(project, tenants or [], output)
 
 
 def down(
@@ -75,7 +80,7 @@ def pin_data_dir() -> None:
         os.environ["CHIMERA_DATA"] = str(data_dir())
 
 
-def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
+def _in_foreground(project: Project, tenants: list[str], output: Format) -> None:
     quiet_logs()
 
     def ready(facts_: dict[str, Any]) -> None:
@@ -83,7 +88,7 @@ def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
         sys.stdout.flush()
         say("Ctrl-C ends it")
 
-    stack = StackProcess(procfile, tenants, step=say_step, ready=ready)
+    stack = StackProcess(project, tenants, step=say_step, ready=ready)
     try:
         stack.run()
     except StopAsked:
@@ -93,10 +98,10 @@ def _in_foreground(procfile: Path, tenants: list[str], output: Format) -> None:
             say("stopped")
 
 
-def _as_child(procfile: Path, tenants: list[str], child: Child) -> None:
+def _as_child(project: Project, tenants: list[str], child: Child) -> None:
     from chimera.cli.stack.background import run_as_child
 
-    run_as_child(procfile, tenants, lifeline=sys.stdin if child is Child.ATTACHED else None)
+    run_as_child(project, tenants, lifeline=sys.stdin if child is Child.ATTACHED else None)
 
 
 def flower_login(ready: dict[str, Any]) -> str:

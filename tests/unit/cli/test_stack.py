@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chimera.cli.stack.process import StopAsked, ending_on_signals
-from chimera.cli.stack.project import find_procfile, shipped_project
+from chimera.cli.stack.project import Project, find_project, shipped_project
 from chimera.cli.stack.readiness import AWAY_SECONDS, Deaths
 from chimera.errors import InvalidInput
 
@@ -42,18 +42,40 @@ class TestSignals:
 
 
 class TestProject:
-    def test_the_working_folders_procfile_goes_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pytest.fixture(autouse=True)
+    def here(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CELERY_CONFIG_MODULE", raising=False)
         monkeypatch.chdir(tmp_path)
-        assert find_procfile(None) == shipped_project() / "Procfile"
+
+    def test_the_working_folders_procfile_goes_first(self, tmp_path: Path) -> None:
+        assert find_project(None) == shipped_project()
         (tmp_path / "Procfile").touch()
-        assert find_procfile(None) == tmp_path / "Procfile"
-        (tmp_path / "Other").touch()
-        assert find_procfile(Path("Other")) == tmp_path / "Other"
+        assert find_project(None) == Project(procfile=tmp_path / "Procfile", folder=tmp_path)
+        (tmp_path / "below").mkdir()
+        (tmp_path / "below" / "Other").touch()
+        other = Project(procfile=tmp_path / "below" / "Other", folder=tmp_path / "below")
+        assert find_project(Path("below/Other")) == other
         with pytest.raises(InvalidInput, match="None: there is no such Procfile"):
-            find_procfile(Path("None"))
+            find_project(Path("None"))
+
+    @pytest.mark.parametrize(
+        ("named", "file"),
+        [("", "celeryconfig.py"), ("", "celeryconfig/__init__.py"), ("shop.config", "shop/config.py")],
+    )
+    def test_a_project_without_a_procfile_runs_what_the_shipped_one_names(
+        self, named: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CELERY_CONFIG_MODULE", named)
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+        project = find_project(None)
+        assert project == Project(procfile=shipped_project().procfile, folder=tmp_path)
+        assert project.flowerconfig == shipped_project().folder / "flowerconfig.py"
+        (tmp_path / "flowerconfig.py").touch()
+        assert project.flowerconfig == tmp_path / "flowerconfig.py"
 
     def test_what_is_shipped_can_run_the_demo(self) -> None:
-        project = shipped_project()
-        assert (project / "celeryconfig.py").is_file()
-        assert (project / "flowerconfig.py").is_file()
-        assert (project / "examples" / "tickets" / "sample.csv").is_file()
+        folder = shipped_project().folder
+        assert (folder / "celeryconfig.py").is_file()
+        assert (folder / "flowerconfig.py").is_file()
+        assert (folder / "examples" / "tickets" / "sample.csv").is_file()
