@@ -37,7 +37,7 @@ class BackgroundStack:
         """
         self._detached = detached
         child = Child.DETACHED if detached else Child.ATTACHED
-        words = ["--child", child, "--procfile", project.procfile]
+        words: list[str | Path] = ["--child", child, "--procfile", project.procfile]
         words += [part for tenant in tenants for part in ("--tenant", tenant)]
         self._process = subprocess.Popen(
             # -P: a file in the working folder that is called like a module of the library is not taken for it.
