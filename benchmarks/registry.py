@@ -101,7 +101,7 @@ def operations(beats: list[ProcessBeat]) -> dict[str, Callable[[AgentRegistry, i
         "list_busy": lambda registry, _, __: registry.list_agents(status=AgentStatus.BUSY, limit=50),
         "list_none": lambda registry, _, __: registry.list_agents(status=AgentStatus.IDLE, limit=50),
         "list_offline": lambda registry, _, __: registry.list_agents(status=AgentStatus.OFFLINE, limit=50),
-        "slots": lambda registry, _, __: registry.slots(),
+        "workforce": lambda registry, _, __: registry.workforce(),
         "standing_100": lambda registry, _, random: registry.standing(some(random, 100)).alive,
         "drain": lambda registry, number, random: registry.drain(random.choice(agents), draining=number % 2 == 0),
     }
@@ -115,7 +115,7 @@ def milliseconds(url: str, call: Callable[[AgentRegistry, int, Random], object])
         random, times = Random(seed), []
         with connect(url, {}) as client:
             registry = AgentRegistry(client)
-            registry.slots()  # connects
+            registry.workforce()  # connects
             for _ in range(CALLS // CALLERS):
                 number = next(numbers)
                 began = perf_counter()

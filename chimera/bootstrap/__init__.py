@@ -110,6 +110,7 @@ def _here() -> Here:
         process_id=process_id(),
         registry=services().adapters.agents,
         skills=lambda: tuple(sorted(CATALOGUE.skills)),
+        planners=lambda: tuple(sorted(CATALOGUE.planners)),
         running=slots.running,
         begun=slots.begun,
     )

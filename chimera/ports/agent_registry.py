@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chimera.models.record import Record
 from chimera.models.work.agent import Agent, AgentStatus, ProcessBeat
+from chimera.models.work.workforce import Workforce
 
 
 class Standing(Record):
@@ -83,8 +84,8 @@ class AgentRegistry(Protocol):
         """
         ...
 
-    def slots(self) -> int:
-        """Agents that live and do not drain; at least 1, since a message without workers is for those to come."""
+    def workforce(self) -> Workforce:
+        """The agents that live and do not drain, and what they can run."""
         ...
 
     def standing(self, agent_ids: Collection[UUID]) -> Standing:

@@ -62,7 +62,13 @@ class SweepStore(Protocol):
         ...
 
     def look_at(
-        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
+        self,
+        wave: WaveRef,
+        gone: Collection[UUID],
+        silent: Collection[UUID],
+        *,
+        queue_is_empty: bool,
+        skills: Collection[str] | None = None,
     ) -> OverdueWave | None:
         """Takes back leases that ran out or whose agent does not live, and says what the wave needs.
 
@@ -73,6 +79,8 @@ class SweepStore(Protocol):
             gone: agents of which their own process says so.
             silent: agents that nobody has heard of lately. What one of them renewed lately is left to it all the same.
             queue_is_empty: the tenant's queue holds no message, so that tasks which wait for one wait in vain.
+            skills: those that agents have which take the tenant's work: tasks of other skills wait for such an agent,
+                and are not sent to others. None: there is no agent, and messages wait for those to come.
         """
         ...
 

@@ -1,6 +1,6 @@
 """The waves of a tenant that go out next: the outbox of the fan-out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from chimera.models.record import Record
@@ -22,6 +22,7 @@ class WaveStore(Protocol):
     def take_next(self, tenant_id: str, window: int) -> list[OutgoingWave]:
         """Moves waiting waves into flight while fewer than `window` are, and returns all that are unpublished.
 
+        A wave that waits for a skill leaves its room to others; a plan with a window of such waves gets no more.
         Highest priority first, then oldest. A wave whose tasks depend on others waits until those have
         their final decisions; those of a paused plan wait too, and leave their room to others. Waves that
         another process is publishing right now are left to it.
@@ -32,6 +33,10 @@ class WaveStore(Protocol):
         """
         ...
 
-    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:
-        """Notes that these waves, all of one tenant, were sent in this epoch of the broker."""
+    def mark_published(self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()) -> None:
+        """Notes that these waves, all of one tenant, were sent in this epoch of the broker.
+
+        Those in `waiting` were sent without some of their tasks, whose skill no agent or too few agents have: they
+        wait for the skill from now on, unless they do so already.
+        """
         ...

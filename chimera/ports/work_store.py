@@ -1,6 +1,6 @@
 """Tasks as workers see them: the store in the role `worker`, which claims and stages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 from uuid import UUID
 
@@ -14,13 +14,26 @@ class WorkStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
     def claim(
-        self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
+        self,
+        wave: WaveRef,
+        task_ids: Sequence[UUID],
+        agent_id: UUID,
+        lease_token: UUID,
+        lease_seconds: float,
+        skills: Collection[str],
     ) -> list[ClaimedTask]:
         """Takes the lease of those tasks that wait in the queue, one attempt each, in the plan's order.
 
-        A task that another agent holds, that has no attempt left, that is done, or whose plan may not start
-        tasks, is not among them: a message that comes twice changes nothing. A task that was lost with
-        its agent before is taken only where it is asked for alone.
+        A task that another agent holds, that has no attempt left, that is done, whose plan may not start tasks,
+        or whose skill is not in `skills`, is not among them: a message that comes twice changes nothing. A task
+        that was lost with its agent before is taken only where it is asked for alone.
+        """
+        ...
+
+    def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:
+        """Says which skills that are not among `skills` these tasks wait for.
+
+        Where there are any, the wave waits for a skill: the sweep sends what is left of it again.
         """
         ...
 

@@ -1,6 +1,7 @@
 """Sending a tenant's next waves."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import groupby
 from time import monotonic
 
 import structlog
@@ -8,14 +9,18 @@ import structlog
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.skill import Catalogue
-from chimera.models.work.wave import Dispatch, WaveRef, batches
+from chimera.models.work.wave import Batch, Dispatch, QueuedTask, WaveRef, batches
+from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
-from chimera.ports.wave_store import WaveStore
+from chimera.ports.wave_store import OutgoingWave, WaveStore
 
 log = structlog.get_logger(__name__)
 
-_SLOTS_KEPT_SECONDS = 2.0
+_WORKFORCE_KEPT_SECONDS = 2.0
+# An agent that lacks a skill takes a message and gives it back, faster than others can work: of a skill that not all
+# agents have, no more batches go out at a time than this for each agent that has it. The sweep sends the rest.
+_BATCHES_WHERE_OTHERS_LACK_IT = 16
 
 
 class Dispatcher:
@@ -29,8 +34,8 @@ class Dispatcher:
         self._agents = agents
         self._catalogue = catalogue
         self._window = window
-        self._slots = 1
-        self._slots_until = 0.0
+        self._workforce = Workforce()
+        self._workforce_until = 0.0
 
     def dispatch(self, tenant_id: str) -> int:
         """Publishes every wave that may go out now; returns how many were.
@@ -45,24 +50,28 @@ class Dispatcher:
             return 0
         failpoint(Failpoint.DISPATCH_TAKEN, tenant_id)
         sent: list[WaveRef] = []
+        waiting: set[WaveRef] = set()
         epoch = ""
         try:
             # Before anything is sent: if the broker forgets it now, it was sent in an epoch that is over.
             epoch = self._queue.epoch()
-            slots = self._known_slots()
+            crews = self._known_workforce(tenant_id, {task.skill for wave in outgoing for task in wave.tasks})
+            room: dict[str, int] = {}
             for wave in outgoing:
-                cut = tuple(batches(wave.tasks, slots, self._catalogue.max_batch))
+                cut, all_sent = self._cut(wave, crews, room)
                 if cut:
                     self._queue.publish_wave(Dispatch(wave=wave.wave, batches=cut))
                 if wave.judge:
                     self._queue.publish_judge(wave.wave)
                 sent.append(wave.wave)
+                if not all_sent:
+                    waiting.add(wave.wave)
                 failpoint(Failpoint.DISPATCH_PUBLISHED_ONE, tenant_id)
         except QueueUnavailable:
             log.warning("wave_not_published", tenant_id=tenant_id, waves=len(outgoing) - len(sent))
         failpoint(Failpoint.DISPATCH_PUBLISHED, tenant_id)
         if sent:
-            self._store.mark_published(sent, epoch)
+            self._store.mark_published(sent, epoch, waiting)
         failpoint(Failpoint.DISPATCH_MARKED, tenant_id)
         return len(sent)
 
@@ -84,8 +93,35 @@ class Dispatcher:
         except QueueUnavailable:
             log.warning(event, **wave.model_dump(mode="json"))
 
-    def _known_slots(self) -> int:
-        if monotonic() >= self._slots_until:
-            self._slots = self._agents.slots()
-            self._slots_until = monotonic() + _SLOTS_KEPT_SECONDS
-        return self._slots
+    def _cut(self, wave: OutgoingWave, workforce: Workforce, room: dict[str, int]) -> tuple[tuple[Batch, ...], bool]:
+        """The batches to send of a wave now, and whether those are all.
+
+        `room` is what may still go out of each skill that not all agents have: filled and used up here.
+        """
+        tenant_id = wave.wave.tenant_id
+        agents = workforce.slots(tenant_id)
+        cut: list[Batch] = []
+        all_sent = True
+        for skill, tasks in groupby(sorted(wave.tasks, key=_skill), key=_skill):
+            able = workforce.slots(tenant_id, skill)
+            found = list(batches(tasks, able, self._catalogue.max_batch))
+            # Where there is no agent at all, messages wait for those to come.
+            if able < agents:
+                most = room.setdefault(skill, able * _BATCHES_WHERE_OTHERS_LACK_IT)
+                all_sent = all_sent and len(found) <= most
+                found = found[:most]
+                room[skill] -= len(found)
+            cut += found
+        return tuple(cut), all_sent
+
+    def _known_workforce(self, tenant_id: str, skills: Collection[str]) -> Workforce:
+        """As it was a moment ago; asked for anew where a skill was missing then."""
+        known = self._workforce.skills(tenant_id)
+        if monotonic() >= self._workforce_until or (known is not None and not known.issuperset(skills)):
+            self._workforce = self._agents.workforce()
+            self._workforce_until = monotonic() + _WORKFORCE_KEPT_SECONDS
+        return self._workforce
+
+
+def _skill(task: QueuedTask) -> str:
+    return task.skill

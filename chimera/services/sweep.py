@@ -8,6 +8,7 @@ import structlog
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.wave import WaveRef
+from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.sweep_store import SweepStore
@@ -69,16 +70,19 @@ class Sweep:
     def _waves(self) -> int:
         sent = 0
         by_tenant = attrgetter("tenant_id")
-        for tenant_id, waves in groupby(sorted(self._store.untouched_waves(), key=by_tenant), key=by_tenant):
-            sent += self._tenant_waves(tenant_id, list(waves))
+        untouched = sorted(self._store.untouched_waves(), key=by_tenant)
+        workforce = self._agents.workforce() if untouched else Workforce()
+        for tenant_id, waves in groupby(untouched, key=by_tenant):
+            sent += self._tenant_waves(tenant_id, list(waves), workforce)
         return sent
 
-    def _tenant_waves(self, tenant_id: str, waves: list[WaveRef]) -> int:
+    def _tenant_waves(self, tenant_id: str, waves: list[WaveRef], workforce: Workforce) -> int:
         agents = self._agents.standing(self._store.agents(tenant_id, waves))
         queue_is_empty = self._queue.backlog(tenant_id) == 0
+        skills = workforce.skills(tenant_id)
         sent = 0
         for wave in waves:
-            needs = self._store.look_at(wave, agents.gone, agents.silent, queue_is_empty=queue_is_empty)
+            needs = self._store.look_at(wave, agents.gone, agents.silent, queue_is_empty=queue_is_empty, skills=skills)
             failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
             if needs is not None and needs.judge:
                 self._queue.publish_judge(wave)

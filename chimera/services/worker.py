@@ -11,7 +11,7 @@ from uuid import UUID
 import structlog
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
-from chimera.errors import QueueUnavailable, StoreUnavailable, UnknownSkill
+from chimera.errors import QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.agent import AgentWork
@@ -19,7 +19,7 @@ from chimera.models.work.context import REASONS, TaskContext
 from chimera.models.work.result import NO_USAGE, FailureOutcome, Result, Usage
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import ClaimedTask
-from chimera.models.work.timing import LEASE_SECONDS
+from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
@@ -90,8 +90,13 @@ class WorkerService:
 
     def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         token = self._clock.new_id()
-        claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS)
+        skills = self._catalogue.skills
+        claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS, skills)
         if not claimed:
+            if lacking := self._store.give_back(wave, task_ids, skills):
+                log.info("skill_lacking", skills=lacking)
+                self._draining.wait(GIVE_BACK_SECONDS)
+                return 0
             # A message that came twice or late, or one that somebody made up.
             log.info("nothing_to_claim", asked=len(task_ids))
             self._queue.note_refused("nothing_to_claim")
@@ -158,10 +163,7 @@ class WorkerService:
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
             return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
-        try:
-            skill = self._catalogue.skill(task.skill)
-        except UnknownSkill as exc:
-            return _refusal("unknown_skill", str(exc))
+        skill = self._catalogue.skill(task.skill)
         with running(_context(wave, task)):
             return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes, lease.ending_with)
 

@@ -27,6 +27,8 @@ from chimera.ports.replan_store import ReplanJob
 from tests.contract.worlds import World
 
 EPOCH = "run/key"
+# Those that the tests' tasks have.
+SKILLS = ("echo",)
 POLICY = BUILT_IN.version
 
 Says = Callable[[Staged], WaveDecision]
@@ -177,10 +179,16 @@ class Scene:
             self.world.waves.mark_published(waves, EPOCH)
         return waves
 
-    def claim(self, wave: WaveRef, task_ids: Sequence[UUID], lease_seconds: float = 60.0) -> Claim:
+    def claim(
+        self, wave: WaveRef, task_ids: Sequence[UUID], lease_seconds: float = 60.0, skills: Sequence[str] = SKILLS
+    ) -> Claim:
         token = self.world.clock.new_id()
-        tasks = self.world.work.claim(wave, task_ids, self.agent_id, token, lease_seconds)
+        tasks = self.world.work.claim(wave, task_ids, self.agent_id, token, lease_seconds, skills)
         return Claim(wave, token, tuple(tasks))
+
+    def give_back(self, planned: Planned, skills: Sequence[str]) -> list[str]:
+        """Gives the tasks of a plan's first wave back, as a worker that has these skills."""
+        return self.world.work.give_back(planned.wave, planned.ids_of(planned.wave), skills)
 
     def lose(self, wave: WaveRef) -> None:
         """Lets every lease of a wave that was sent run out, and the sweep take them back."""

@@ -23,6 +23,7 @@ from chimera.models.work.agent import (
     ProcessBeat,
     agent_id,
 )
+from chimera.models.work.workforce import Crew, Workforce
 from chimera.ports import agent_registry as port
 from tests.fakes import FakeAgentRegistry, FakeClock
 
@@ -120,9 +121,13 @@ def ids(beat: ProcessBeat) -> list[UUID]:
     return [slot.agent_id for slot in beat.slots]
 
 
-def test_at_first_there_is_no_agent_and_one_slot(agents: port.AgentRegistry) -> None:
+def slots(agents: port.AgentRegistry) -> int:
+    return agents.workforce().slots("acme")
+
+
+def test_at_first_there_is_no_agent_and_nobody_works(agents: port.AgentRegistry) -> None:
     assert agents.list_agents() == []
-    assert agents.slots() == 1
+    assert agents.workforce() == Workforce()
     with pytest.raises(AgentNotFound):
         agents.get(uuid4())
 
@@ -158,7 +163,7 @@ def test_a_process_that_missed_three_beats_is_offline_and_runs_nothing(registry:
     assert agents.get(ids(said)[0]).status is BUSY
     registry.pass_time(1.5)
     assert [(agent.status, agent.running) for agent in agents.list_agents()][:2] == [(OFFLINE, None)] * 2
-    assert agents.slots() == 1
+    assert slots(agents) == 1
     assert agents.heartbeat(said) is False
     assert agents.get(ids(said)[0]).status is BUSY
     assert agents.get(ids(said)[0]).last_seen >= seen
@@ -179,7 +184,7 @@ def test_a_child_that_is_gone_is_offline_while_its_siblings_work(agents: port.Ag
     said = beat(OFFLINE, IDLE)
     agents.register(said)
     assert [agent.status for agent in agents.list_agents()] == [OFFLINE, IDLE]
-    assert agents.slots() == 1
+    assert slots(agents) == 1
 
 
 def test_after_an_hour_an_offline_agent_is_forgotten(registry: Registry) -> None:
@@ -240,9 +245,9 @@ def test_drain_is_told_with_the_next_beat_and_taken_back(agents: port.AgentRegis
     said, other = beat(BUSY, IDLE, OFFLINE), beat(IDLE, node="worker@b")
     agents.register(said)
     agents.register(other)
-    assert agents.slots() == 3
+    assert slots(agents) == 3
     assert agents.drain("worker@a", draining=True) == 2
-    assert agents.slots() == 1
+    assert slots(agents) == 1
     assert [agent.draining for agent in agents.list_agents()] == [True, True, True, False]
     assert agents.heartbeat(said) is True
     remembering = said.model_copy(update={"draining": True})
@@ -251,7 +256,25 @@ def test_drain_is_told_with_the_next_beat_and_taken_back(agents: port.AgentRegis
     # An agent stands for its whole process.
     assert agents.drain(ids(said)[1], draining=False) == 2
     assert agents.heartbeat(remembering) is False
-    assert agents.slots() == 3
+    assert slots(agents) == 3
+
+
+def test_the_workforce_is_what_agents_that_take_work_can_run(registry: Registry) -> None:
+    agents = registry.agents
+    old = Crew(tenants=("acme", "globex"), skills=("echo",))
+    new = Crew(skills=("echo", "shout"), planners=("p",))
+    crews = {crew: [beat(IDLE, BUSY, OFFLINE).model_copy(update=dict(crew)) for _ in range(2)] for crew in (old, new)}
+    for each in [*crews[old], *crews[new]]:
+        agents.register(each)
+    assert dict(agents.workforce().crews) == {old: 4, new: 4}
+    agents.leave(crews[old][0].process_id)
+    agents.drain(ids(crews[new][0])[0], draining=True)
+    assert dict(agents.workforce().crews) == {old: 2, new: 2}
+    changed = crews[old][1].model_copy(update={"skills": ("echo", "shout")})
+    agents.heartbeat(changed)
+    assert dict(agents.workforce().crews) == {changed.crew: 2, new: 2}
+    registry.pass_time(OFFLINE_AFTER_SECONDS + 1)
+    assert agents.workforce() == Workforce()
 
 
 def test_what_is_not_there_cannot_drain(registry: Registry) -> None:
@@ -333,7 +356,7 @@ def test_many_processes_are_listed_and_counted(agents: port.AgentRegistry) -> No
     said = [beat(IDLE) for _ in range(1100)]
     for each in said:
         agents.heartbeat(each)
-    assert agents.slots() == 1100
+    assert slots(agents) == 1100
     assert [agent.agent_id for agent in agents.list_agents(limit=2000)] == [ids(each)[0] for each in said]
     assert len(agents.list_agents(status=IDLE, after=ids(said[999])[0], limit=2000)) == 100
 
@@ -345,7 +368,7 @@ ASK: dict[str, Callable[[port.AgentRegistry], object]] = {
     "list_agents": lambda agents: agents.list_agents(),
     "get": lambda agents: agents.get(uuid4()),
     "drain": lambda agents: agents.drain("worker@a", draining=True),
-    "slots": lambda agents: agents.slots(),
+    "workforce": lambda agents: agents.workforce(),
     "standing": lambda agents: agents.standing([uuid4()]),
 }
 
@@ -392,7 +415,7 @@ def test_forgotten_agents_leave_nothing_behind(redis_registry: RedisRegistry) ->
     agents.register(here)
     client = redis_registry._client
     assert not client.exists(f"{PREFIX}node:worker@old")
-    for name in ("beats", "states", "ids", "nodes", "agents"):
+    for name in ("beats", "states", "crews", "ids", "nodes", "agents"):
         assert client.hlen(f"{PREFIX}{name}") == 1
     for name in ("seen", "order", "order:I"):
         assert client.zcard(f"{PREFIX}{name}") == 1

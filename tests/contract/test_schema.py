@@ -32,19 +32,21 @@ TABLES = (
     "audit_checkpoint",
     "budget",
 )
+# Those of no tenant.
+OF_ALL = ("skill", "planner")
 
 # Who may do what.
 
 ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
-        "select": dict.fromkeys(TABLES, ALL),
+        "select": dict.fromkeys((*TABLES, *OF_ALL), ALL),
         "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal"), ALL)
         | {"budget": "account plan_id tenant_id"},
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
-            "wave": "budget_waits epoch publish_count published_at replan_at state touched_at",
+            "wave": "budget_waits epoch publish_count published_at replan_at skill_waits_since state touched_at",
             "task": "degraded_from input lease_token lease_until over_budget replan replan_failure replan_tries "
             "reserved_for reserved_on reserved_tokens reserved_usd skill timeout_seconds",
             "budget": "limit_tokens limit_usd reserved_tokens reserved_usd",
@@ -60,16 +62,29 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "stale_result": "lease_token task_id tenant_id",
             "state": ALL,
             "policy": "budgeted number tenant_id",
+            "wave": "plan_id skill_waits_since state tenant_id wave_no",
+            **dict.fromkeys(OF_ALL, ALL),
         },
-        "insert": {"result": ALL, "stale_result": ALL},
-        "update": {"task": "agent_id attempt lease_token lease_until started_at state state_version"},
+        "insert": {
+            "result": ALL,
+            "stale_result": ALL,
+            "skill": "description effects examples fingerprint input_schema max_attempts max_batch module name "
+            "output_schema timeout_seconds",
+            "planner": "description examples fingerprint has_replan input_schema module name",
+        },
+        "update": {
+            "task": "agent_id attempt lease_token lease_until started_at state state_version",
+            "wave": "skill_waits_since",
+            "skill": "description effects examples last_seen max_attempts max_batch module timeout_seconds",
+            "planner": "description examples has_replan last_seen module",
+        },
     },
     "judge": {
         "select": {
             "plan": "deadline epoch finished_at has_replan lease_until paused_at paused_by plan_id planner "
             "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
             "tenant_id trace_id",
-            **dict.fromkeys(set(TABLES) - {"plan", "tenant"}, ALL),
+            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant"}, ALL),
         },
         "insert": dict.fromkeys(
             (
@@ -344,7 +359,7 @@ def seen(connection: "Connection[TupleRow]", table: str) -> set[str]:
 
 
 def readable(role: str) -> set[str]:
-    return set(TABLES) if role == "owner" else set(MAY[role]["select"])
+    return set(TABLES) if role == "owner" else set(MAY[role]["select"]) - {*OF_ALL}
 
 
 # The sweep finds work of all tenants, refused attempts that were only counted, and whose audit has to be sealed; the

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, retry
 
@@ -325,6 +326,58 @@ def test_a_wave_whose_tasks_run_long_is_looked_at_without_harm(scene: Scene) -> 
     scene.pass_time(600)
     assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
     assert scene.stage(claim) == 1
+
+
+# What waits for a skill.
+
+
+def looked_at(scene: Scene, wave: WaveRef, *skills: str, queue_is_empty: bool = True) -> OverdueWave | None:
+    """What the sweep finds where agents have these skills."""
+    return scene.world.sweep.look_at(wave, (), (), queue_is_empty=queue_is_empty, skills=skills)
+
+
+def test_a_wave_that_was_given_back_goes_out_again_after_a_pause(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    scene.give_back(planned, [])
+    assert looked_at(scene, planned.wave, "echo") is None
+    scene.pass_time(1.6)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=True)
+    assert scene.send() == [planned.wave]
+
+
+def test_a_wave_that_was_given_back_goes_out_again_while_the_queue_holds_other_messages(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.give_back(planned, [])
+    for _ in range(3):
+        scene.pass_time(2)
+        found = looked_at(scene, planned.wave, "echo", queue_is_empty=False)
+        assert found == OverdueWave(wave=planned.wave, judge=False, publish=False)
+    scene.pass_time(5)
+    found = looked_at(scene, planned.wave, "echo", queue_is_empty=False)
+    assert found == OverdueWave(wave=planned.wave, judge=False, publish=True)
+
+
+def test_a_wave_whose_skill_no_agent_has_stays_and_is_looked_at_less_often(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.pass_time(60)
+    assert looked_at(scene, planned.wave, "shout") == OverdueWave(wave=planned.wave, judge=False, publish=False)
+    scene.pass_time(2)
+    assert looked_at(scene, planned.wave, "shout") is None
+    scene.pass_time(1.1)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=True)
+
+
+def test_a_wave_that_no_task_waits_in_waits_for_no_skill(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.give_back(planned, [])
+    scene.claim(planned.wave, planned.ids)
+    for _ in range(2):
+        scene.pass_time(2)
+        assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=False)
 
 
 # Tenants with something to send.

@@ -166,6 +166,17 @@ def test_the_judge_sends_waves_as_the_planner_does(scene: Scene) -> None:
     assert waves.take_next(scene.tenant_id, 2) == []
 
 
+def test_waves_that_wait_for_a_skill_leave_room_to_other_plans(scene: Scene) -> None:
+    stuck = scene.plan(1, 1, 1)
+    other = scene.plan(1)
+    waves = scene.world.waves
+    for expected in (stuck.wave, other.wave):
+        assert [wave.wave for wave in waves.take_next(scene.tenant_id, 1)] == [expected]
+        waves.mark_published([expected], EPOCH, [expected])
+    assert waves.take_next(scene.tenant_id, 1) == [], "a plan has no more than a window of waves that wait for a skill"
+    assert [wave.wave for wave in waves.take_next(scene.tenant_id, 2)] == list(stuck.waves[1:])
+
+
 def scene_worked_off(scene: Scene, planned: Planned) -> WaveRef:
     """The plan's first wave, which is in flight, with everything staged."""
     scene.stage(scene.claim(planned.wave, planned.ids_of(planned.wave)))

@@ -261,3 +261,27 @@ def _output(scene: Scene, number: int) -> object:
     outcome = scene.results(plan.plan_id)[number].outcome
     assert isinstance(outcome, SuccessOutcome)
     return outcome.output
+
+
+def test_tasks_of_another_skill_are_not_claimed(scene: Scene) -> None:
+    planned = scene.plan(2)
+    assert scene.claim(planned.wave, planned.ids, skills=["shout"]).ids == []
+    assert scene.claim(planned.wave, planned.ids, skills=[]).ids == []
+    assert scene.states(planned.plan_id) == [TaskState.QUEUED] * 2
+    assert [task.attempt for task in scene.claim(planned.wave, planned.ids, skills=["shout", "echo"]).tasks] == [1, 1]
+
+
+def test_what_is_given_back_says_which_skills_are_lacking(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    assert scene.give_back(planned, ["shout"]) == ["echo"]
+    assert scene.give_back(planned, []) == ["echo"]
+    assert scene.give_back(planned, ["echo"]) == []
+    scene.claim(planned.wave, planned.ids)
+    assert scene.give_back(planned, ["shout"]) == [], "they do not wait any more"
+
+
+def test_nothing_of_another_tenant_is_given_back(scene: Scene, stranger: Scene) -> None:
+    planned = scene.plan(1)
+    wave = planned.wave.model_copy(update={"tenant_id": stranger.tenant_id})
+    assert stranger.world.work.give_back(wave, planned.ids, []) == []

@@ -1,5 +1,6 @@
 """The registry of agents in memory."""
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from chimera.models.work.agent import (
     ProcessBeat,
     agents_of,
 )
+from chimera.models.work.workforce import Crew, Workforce
 from chimera.ports import agent_registry as port
 from chimera.ports.agent_registry import Standing
 from tests.fakes.clock import FakeClock
@@ -89,10 +91,13 @@ class FakeAgentRegistry(port.AgentRegistry):
                 count += sum(slot.status is not AgentStatus.OFFLINE for slot in known.beat.slots)
         return count
 
-    def slots(self) -> int:
+    def workforce(self) -> Workforce:
         self._check()
-        offline = AgentStatus.OFFLINE
-        return max(1, sum(agent.status is not offline and not agent.draining for agent in self._agents()))
+        crews: Counter[Crew] = Counter()
+        for known in self._known.values():
+            if self._online(known) and not known.draining:
+                crews[known.beat.crew] += sum(slot.status is not AgentStatus.OFFLINE for slot in known.beat.slots)
+        return Workforce(crews=tuple((crew, count) for crew, count in crews.items() if count))
 
     def standing(self, agent_ids: Collection[UUID]) -> Standing:
         self._check()

@@ -74,6 +74,8 @@ class WaveRow:
     replan_at: datetime | None = None
     # Tasks of it wait for what others leave of a budget.
     budget_waits: bool = False
+    # Since when tasks of it wait for an agent that has their skill.
+    skill_waits_since: datetime | None = None
 
 
 @dataclass

@@ -12,6 +12,7 @@ from chimera.models.work.task import TaskState
 from chimera.models.work.timing import (
     LEASE_SECONDS,
     LOOK_AGAIN_SECONDS,
+    LOOK_FOR_SKILL_SECONDS,
     LOST_SECONDS,
     PLANNER_MESSAGE_SECONDS,
     QUIET_SECONDS,
@@ -86,7 +87,13 @@ class FakeSweepStore(port.SweepStore):
         return {row.agent_id for row in rows if row.state is TaskState.RUNNING and row.agent_id is not None}
 
     def look_at(
-        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
+        self,
+        wave: WaveRef,
+        gone: Collection[UUID],
+        silent: Collection[UUID],
+        *,
+        queue_is_empty: bool,
+        skills: Collection[str] | None = None,
     ) -> OverdueWave | None:
         database = self._database.opened()
         row = database.waves.get(wave)
@@ -98,7 +105,7 @@ class FakeSweepStore(port.SweepStore):
                 continue
             if task.agent_id in gone or (task.agent_id in silent and task.lease.until < quiet):
                 task.lease.until = LONG_AGO
-        return self._look_at(row, queue_is_empty=queue_is_empty)
+        return self._look_at(row, queue_is_empty=queue_is_empty, skills=skills)
 
     def resume_in_budget(self) -> list[PlanRef]:
         rows = [row for row in self._database.opened().plans.values() if self._may_go_on(row)]
@@ -157,7 +164,7 @@ class FakeSweepStore(port.SweepStore):
         in_flight = row.state == "in_flight" and row.published_at is not None
         return in_flight and row.touched_at < self._database.now() - _UNTOUCHED
 
-    def _look_at(self, row: WaveRow, *, queue_is_empty: bool) -> OverdueWave:
+    def _look_at(self, row: WaveRow, *, queue_is_empty: bool, skills: Collection[str] | None) -> OverdueWave:
         database = self._database
         wait = _AGAIN * 2 ** min(row.publish_count - 1, RESEND_DOUBLINGS)
         if queue_is_empty:
@@ -175,10 +182,24 @@ class FakeSweepStore(port.SweepStore):
                 else:
                     judge = True
         judge = judge or any(task.state is TaskState.STAGED or task.is_given_up or task.is_refused for task in tasks)
-        queued = any(task.waits and (task.reserved_for is not None or not row.budget_waits) for task in tasks)
+        queued = [task for task in tasks if task.waits and (task.reserved_for is not None or not row.budget_waits)]
+        lacking = [task for task in queued if skills is not None and task.task.skill not in skills]
+        can_run = len(queued) > len(lacking)
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
-        publish = not paused and (taken_back or (lost and queued))
-        row.touched_at = LONG_AGO if publish else database.now() - _UNTOUCHED + timedelta(seconds=LOOK_AGAIN_SECONDS)
+        assert row.published_at is not None
+        came_back = row.skill_waits_since is not None and (queue_is_empty or row.published_at < database.now() - _AGAIN)
+        publish = not paused and can_run and (taken_back or lost or came_back)
+        only_lacking = bool(lacking) and not can_run and not judge
+        soon = (
+            database.now()
+            + timedelta(seconds=LOOK_FOR_SKILL_SECONDS if only_lacking else LOOK_AGAIN_SECONDS)
+            - _UNTOUCHED
+        )
+        row.touched_at = LONG_AGO if publish else soon
+        if lacking and row.skill_waits_since is None:
+            row.skill_waits_since = database.now()
+        if not queued:
+            row.skill_waits_since = None
         if publish:
             row.published_at = None
         return OverdueWave(wave=row.ref, judge=judge, publish=publish)

@@ -1,6 +1,7 @@
 """The outbox of the fan-out, in memory."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from chimera.models.work.timing import SENDER_SECONDS
@@ -19,9 +20,12 @@ class FakeWaveStore(port.WaveStore):
         database = self._database.opened()
         waves = [row for ref, row in database.waves.items() if ref.tenant_id == tenant_id]
         waves.sort(key=lambda row: (-row.priority, row.ref.plan_id, row.ref.wave_no))
-        room = max(0, window - sum(row.state == "in_flight" and not self._is_paused(row) for row in waves))
+        in_flight = [row for row in waves if row.state == "in_flight"]
+        counted = [row for row in in_flight if not self._is_paused(row) and row.skill_waits_since is None]
+        stuck = Counter(row.ref.plan_id for row in in_flight if row.skill_waits_since is not None)
         unsent = [row for row in waves if self._is_unsent(row)]
-        taken = [row for row in waves if self._may_go(row)][:room] + unsent
+        may_go = [row for row in waves if self._may_go(row) and stuck[row.ref.plan_id] < window]
+        taken = may_go[: max(0, window - len(counted))] + unsent
         for row in taken:
             row.state = "in_flight"
             row.touched_at = database.now()
@@ -32,13 +36,15 @@ class FakeWaveStore(port.WaveStore):
                 row.budget_waits, row.published_at, row.touched_at = False, None, LONG_AGO
         return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
 
-    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:
+    def mark_published(self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()) -> None:
         database = self._database.opened()
         for wave in waves:
             row = database.waves[wave]
             row.published_at = row.touched_at = database.now()
             row.publish_count += 1
             row.epoch = epoch
+            if wave in waiting and row.skill_waits_since is None:
+                row.skill_waits_since = database.now()
 
     def _within_budget(self, tenant_id: str, waves: list[WaveRow], taken: list[WaveRow]) -> list[OutgoingWave]:
         database = self._database

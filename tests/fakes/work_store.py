@@ -1,6 +1,6 @@
 """Tasks as workers see them, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
@@ -20,12 +20,18 @@ class FakeWorkStore(port.WorkStore):
         self._database = database
 
     def claim(
-        self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
+        self,
+        wave: WaveRef,
+        task_ids: Sequence[UUID],
+        agent_id: UUID,
+        lease_token: UUID,
+        lease_seconds: float,
+        skills: Collection[str],
     ) -> list[ClaimedTask]:
         database = self._database.opened()
         if not self._plan_goes_on(wave):
             return []
-        asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
+        asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and row.task.skill in skills]
         free = [row for row in asked if self._is_free(row) and (len(task_ids) == 1 or not row.runs_alone)]
         for row in free:
             row.state = TaskState.RUNNING
@@ -35,6 +41,15 @@ class FakeWorkStore(port.WorkStore):
             row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
             row.state_version = self._version_of(row)
         return [self._claimed(row) for row in free]
+
+    def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:
+        database = self._database.opened()
+        asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
+        lacking = {row.task.skill for row in asked if row.waits} - {*skills}
+        row = database.waves.get(wave)
+        if lacking and row is not None and row.state == "in_flight" and row.skill_waits_since is None:
+            row.skill_waits_since = database.now()
+        return sorted(lacking)
 
     def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:
         database = self._database.opened()

@@ -100,7 +100,7 @@ def test_agents_show_what_they_run_and_are_those_that_stage(
     assert worker.pid not in {first.pid, second.pid}
     assert first.tenants is None
     assert {"test.slow", "test.say"} <= set(first.skills)
-    assert agents.slots() == 2
+    assert agents.workforce().slots(tenant) == 2
 
     handle = Chimera(here).submit("test.steps", tenant=tenant, inputs=slow(2.0, 2))
     eventually(lambda: len(busy(agents)) == 2)
@@ -153,7 +153,7 @@ def test_a_worker_that_drains_finishes_what_it_runs_and_takes_nothing_new(
     running = chimera.submit("test.steps", tenant=tenant, inputs=slow(3.0, 1))
     eventually(lambda: busy(agents))
     assert agents.drain("everything@test", draining=True) == 2
-    assert agents.slots() == 1
+    assert agents.workforce().slots(tenant) == 0
     eventually(lambda: "agents_drain" in worker.logs())
     eventually(lambda: worker.logs().count("Canceling queue") >= 3)
     waiting = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 1})

@@ -35,6 +35,7 @@ class Here:
     registry: AgentRegistry
     # The names of the skills that agents here can run.
     skills: Callable[[], tuple[str, ...]]
+    planners: Callable[[], tuple[str, ...]]
     # What the agents of this very operating-system process run, and how many batches they have begun: those of
     # pools other than prefork.
     running: Callable[[], Mapping[UUID, AgentWork]]
@@ -158,6 +159,7 @@ class Beats(Thread):
             node=self._worker.hostname,
             tenants=self._tenants,
             skills=self._here.skills(),
+            planners=self._here.planners(),
             started_at=self._started_at,
             draining=drain.is_set() or finishing,
             slots=self._watch.look(self._sights(), monotonic()),

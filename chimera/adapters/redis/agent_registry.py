@@ -19,6 +19,7 @@ from chimera.models.work.agent import (
     ProcessBeat,
     agents_of,
 )
+from chimera.models.work.workforce import Crew, Workforce
 from chimera.ports import agent_registry as port
 from chimera.ports.agent_registry import Standing
 
@@ -39,7 +40,7 @@ class AgentRegistry(port.AgentRegistry):
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
-        names = ("beat", "leave", "drain", "list", "get", "slots", "standing")
+        names = ("beat", "leave", "drain", "list", "get", "workforce", "standing")
         # A script that the server has lost is loaded again by redis-py.
         self._scripts: dict[str, Any] = {name: client.register_script(script(name)) for name in names}
 
@@ -88,8 +89,11 @@ class AgentRegistry(port.AgentRegistry):
             raise AgentNotFound(None if agent else f"There is no node {node}, and no agent of that name")
         return count
 
-    def slots(self) -> int:  # noqa: D102
-        return max(1, int(self._run("slots", _OFFLINE_MS)))
+    def workforce(self) -> Workforce:  # noqa: D102
+        found = iter(self._run("workforce", _OFFLINE_MS))
+        return Workforce(
+            crews=tuple((Crew.model_validate_json(crew), int(count)) for crew, count in zip(found, found, strict=True))
+        )
 
     def standing(self, agent_ids: Collection[UUID]) -> Standing:  # noqa: D102
         asked = list(agent_ids)
@@ -129,6 +133,7 @@ def beat_arguments(beat: ProcessBeat, *, anew: bool) -> list[str | int]:
         int(anew),
         _OFFLINE_MS,
         _FORGOTTEN_MS,
+        beat.crew.model_dump_json(),
     ]
 
 

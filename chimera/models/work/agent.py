@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 from pydantic import Field
 
 from chimera.models.record import Instant, Record, TenantId
+from chimera.models.work.workforce import Crew
 
 BEAT_SECONDS = 1.0
 # Three beats: one that is missed may be a pause of the machine or of the network.
@@ -59,11 +60,17 @@ class ProcessBeat(Record):
     # Those that -Q names; None for all.
     tenants: tuple[TenantId, ...] | None = None
     skills: tuple[str, ...] = ()
+    planners: tuple[str, ...] = ()
     # By the clock of the worker's machine.
     started_at: Instant
     # Whether it has been told to take no new work, as far as it remembers.
     draining: bool = False
     slots: tuple[AgentSlot, ...] = ()
+
+    @property
+    def crew(self) -> Crew:
+        """What its agents can run."""
+        return Crew(tenants=self.tenants, skills=self.skills, planners=self.planners)
 
 
 class Agent(Record):
@@ -75,6 +82,7 @@ class Agent(Record):
     pid: int
     tenants: tuple[TenantId, ...] | None
     skills: tuple[str, ...]
+    planners: tuple[str, ...]
     status: AgentStatus
     draining: bool
     running: AgentWork | None
@@ -103,6 +111,7 @@ def agents_of(beat: ProcessBeat, last_seen: datetime, *, online: bool, draining:
             pid=slot.pid,
             tenants=beat.tenants,
             skills=beat.skills,
+            planners=beat.planners,
             status=slot.status if alive else AgentStatus.OFFLINE,
             draining=draining,
             running=slot.running if alive else None,

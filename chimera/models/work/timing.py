@@ -24,6 +24,10 @@ LEASE_GRACE_SECONDS = 3.0
 UNTOUCHED_SECONDS = 1.5
 # And again after so long, where nothing of it was sent.
 LOOK_AGAIN_SECONDS = 0.8
+# The same for a wave that waits for a skill which no agent has.
+LOOK_FOR_SKILL_SECONDS = 3.0
+# An agent that gave a message back for lack of a skill rests so long: those that have it take the next ones meanwhile.
+GIVE_BACK_SECONDS = 0.1
 # A planner's message takes so long: what waits for one is not looked at earlier.
 PLANNER_MESSAGE_SECONDS = 2.0
 # Who takes a wave to send it has so long for it; then another takes it.

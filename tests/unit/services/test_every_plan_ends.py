@@ -59,7 +59,7 @@ class Post:
 
     def _claim_and_die(self, wave: WaveRef, batch: Batch) -> None:
         new_id = self._house.clock.new_id
-        self._house.work.claim(wave, batch.task_ids, new_id(), new_id(), 60)
+        self._house.work.claim(wave, batch.task_ids, new_id(), new_id(), 60, self._house.catalogue.skills)
 
     def _ask_and_die(self, wave: WaveRef) -> None:
         FakeReplanStore(self._house.database).begin(wave, self._house.clock.new_id(), 8)

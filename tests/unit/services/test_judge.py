@@ -141,7 +141,7 @@ def test_a_task_whose_last_lease_ran_out_is_given_up(house: House, spec: TaskSpe
     plan_id = house.planned(of().options(max_attempts=1))
     dispatch = house.queue.dispatches.pop()
     ids = dispatch.batches[0].task_ids
-    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), 60)
+    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), 60, house.catalogue.skills)
     house.clock.advance(64)
     assert house.judge().judge_wave(dispatch.wave) == 1
     assert house.states(plan_id) == [TaskState.EXHAUSTED]

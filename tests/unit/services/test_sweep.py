@@ -8,7 +8,7 @@ import pytest
 
 from chimera.errors import PlanNotFound, StoreUnavailable
 from chimera.models.audit.access import RECORDED_A_MINUTE
-from chimera.models.work.agent import ProcessBeat
+from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.work.plan import PlanState
 from chimera.models.work.skill import Success
 from chimera.models.work.task import TaskSpec, TaskState
@@ -75,7 +75,9 @@ def test_what_an_agent_ran_is_taken_back_once_it_is_known_to_be_dead(house: Hous
     house.planned(spec)
     dispatch = house.queue.dispatches.pop()
     ids = dispatch.batches[0].task_ids
-    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), LEASE_SECONDS)
+    house.work.claim(
+        dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), LEASE_SECONDS, house.catalogue.skills
+    )
     house.clock.advance(3)
     assert house.sweep().run() == 0, "nobody beats: no agent is known to be dead"
     other = ProcessBeat(process_id=house.clock.new_id(), node="worker@a", started_at=house.clock.now())
@@ -90,7 +92,7 @@ def test_a_task_whose_agent_died_is_taken_back_and_sent_in_the_same_round(house:
     plan_id = house.planned(spec)
     dispatch = house.queue.dispatches.pop()
     ids = dispatch.batches[0].task_ids
-    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), 60)
+    house.work.claim(dispatch.wave, ids, house.clock.new_id(), house.clock.new_id(), 60, house.catalogue.skills)
     house.clock.advance(64)
     assert house.sweep().run() == 1
     assert [sent.batches[0].task_ids for sent in house.queue.dispatches] == [ids]
@@ -188,3 +190,57 @@ def test_refused_attempts_that_were_only_counted_are_put_on_record(house: House)
     house.clock.advance(61)
     house.sweep().run()
     assert [(entry.facts or {})["more"] for entry in house.database.audit[TENANT][-1:]] == [3]
+
+
+def worker_with(house: House, *skills: str) -> ProcessBeat:
+    slot = AgentSlot(agent_id=house.clock.new_id(), pid=7, status=AgentStatus.IDLE)
+    process_id, now = house.clock.new_id(), house.clock.now()
+    return ProcessBeat(process_id=process_id, node="worker@a", started_at=now, slots=(slot,), skills=skills)
+
+
+def test_what_waits_for_a_skill_is_sent_when_a_worker_comes_that_has_it(house: House, spec: TaskSpec) -> None:
+    old = worker_with(house, "other")
+    house.agents.heartbeat(old)
+    plan_id = house.planned(spec)
+    for _ in range(100):
+        house.clock.advance(1)
+        house.agents.heartbeat(old)
+        assert house.sweep().run() == 0, "it would only come back"
+    assert house.queue.dispatches == []
+    house.agents.heartbeat(worker_with(house, "answer"))
+    house.clock.advance(2)
+    assert house.sweep().run() == 1
+    house.run_all()
+    assert house.state(plan_id) is PlanState.COMPLETED
+    assert house.results(plan_id)[0].attempt == 1
+
+
+def test_what_a_worker_gave_back_is_sent_again_soon(house: House, spec: TaskSpec) -> None:
+    house.agents.heartbeat(worker_with(house, "answer"))
+    plan_id = house.planned(spec)
+    house.work.give_back(house.wave(plan_id), house.queue.dispatches.pop().batches[0].task_ids, [])
+    house.clock.advance(1)
+    assert house.sweep().run() == 0
+    house.clock.advance(1)
+    assert house.sweep().run() == 1
+    assert len(house.queue.dispatches) == 1
+
+
+def test_a_plan_that_waits_for_a_skill_leaves_room_to_others_and_ends_by_its_deadline(
+    house: House, spec: TaskSpec
+) -> None:
+    house.agents.heartbeat(worker_with(house, "answer"))
+
+    def missing() -> str:
+        return "never"
+
+    waits = house.planned(
+        *(house.skill(missing).task() for _ in range(6)), window=1, deadline=house.clock.now() + timedelta(hours=1)
+    )
+    other = house.planned(spec, window=1)
+    house.run_all()
+    assert house.state(other) is PlanState.COMPLETED
+    house.clock.advance(3601)
+    house.sweep().run()
+    house.run_all()
+    assert house.state(waits) is PlanState.EXPIRED

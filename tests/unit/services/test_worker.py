@@ -84,13 +84,16 @@ def test_a_task_whose_dependency_was_not_approved_is_not_run(house: House, spec:
     assert outcome.message == "1 of the tasks it depends on were not approved"
 
 
-def test_a_skill_that_this_worker_does_not_know_is_a_failure(house: House, spec: TaskSpec) -> None:
-    plan_id, dispatch = sent(house, spec)
-    del house.catalogue.skills["echo"]
-    assert house.run_batches(dispatch) == 1
-    [outcome] = house.outcomes(plan_id)
-    assert isinstance(outcome, FailureOutcome)
-    assert (outcome.code, outcome.retryable) == ("unknown_skill", False)
+def test_tasks_of_a_skill_that_this_worker_lacks_are_left_to_others(house: House, spec: TaskSpec) -> None:
+    plan_id, dispatch = sent(house, spec, spec)
+    known = house.catalogue.skills.pop("echo")
+    assert house.run_batches(dispatch) == 0
+    assert house.states(plan_id) == [TaskState.QUEUED] * 2
+    assert [result.attempt for result in house.results(plan_id)] == [0, 0]
+    assert house.queue.refused() == {}
+    assert house.database.waves[dispatch.wave].skill_waits_since == house.clock.now()
+    house.catalogue.add_skill(known)
+    assert house.run_batches(dispatch) == 2
 
 
 def test_a_batch_is_claimed_with_a_short_lease_that_is_then_kept(house: House) -> None:

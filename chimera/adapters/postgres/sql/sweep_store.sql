@@ -59,7 +59,10 @@ select published_at < clock_timestamp()
                                                    * 2 ^ least(publish_count - 1, %(resend_doublings)s) end) as lost,
        exists (select from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id
                                   and paused_at is not null) as paused,
-       budget_waits
+       budget_waits,
+       -- A message that came back is not in the queue: what waits for a skill is sent again soon.
+       skill_waits_since is not null and (
+           %(queue_is_empty)s or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)) as skill_waits
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - make_interval(secs => %(untouched_seconds)s)
@@ -92,21 +95,29 @@ update task
 returning task_id
 
 -- name: wave_needs
--- What of the wave waits for the Judge, and what for an agent; what waits for what others leave of a budget, for neither.
+-- What of the wave waits for the Judge, what for an agent, and what of that for a skill that no agent has; what waits for
+-- what others leave of a budget, for neither.
 select count(*) filter (where state = 'staged'
                            or (state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s)
                                and attempt >= max_attempts)
                            or (state = 'queued' and (replan in ('given_up', 'failed') or over_budget is not null))) as judge,
        count(*) filter (where state = 'queued' and replan is null and over_budget is null
-                          and (reserved_for is not null or not %(waits)s)) as queued
+                          and (reserved_for is not null or not %(waits)s)) as queued,
+       count(*) filter (where state = 'queued' and replan is null and over_budget is null
+                          and (reserved_for is not null or not %(waits)s)
+                          and not coalesce(skill = any (%(skills)s::text[]), true)) as lacking
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
 -- name: touch_wave
--- The wave was looked at, and is again soon; where its message must have been lost it is to be sent again.
+-- The wave was looked at, and is again soon, or later where no agent has the skill that it waits for; where its message must
+-- have been lost it is to be sent again.
 update wave
-   set touched_at = case when %(publish)s then '-infinity' else clock_timestamp() + make_interval(secs => %(look_again_seconds)s::float8 - %(untouched_seconds)s) end,
-       published_at = case when %(publish)s then null else published_at end
+   set touched_at = case when %(publish)s then '-infinity'
+                         else clock_timestamp() + make_interval(secs => %(again_seconds)s::float8 - %(untouched_seconds)s) end,
+       published_at = case when %(publish)s then null else published_at end,
+       skill_waits_since = case when %(lacking)s then coalesce(skill_waits_since, clock_timestamp())
+                                when %(queued)s then skill_waits_since end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 
 -- name: unreplanned

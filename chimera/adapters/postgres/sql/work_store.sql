@@ -9,7 +9,7 @@ with free as (
       from task t
      where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[])
        and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
-       and t.attempt < t.max_attempts and t.state = 'queued' and t.replan is null
+       and t.attempt < t.max_attempts and t.state = 'queued' and t.replan is null and t.skill = any (%(skills)s::text[])
        -- Where the tenant has a budget: only what something is set aside for. Looked at once, not for each task.
        and t.over_budget is null
        and (t.reserved_for = t.attempt + 1
@@ -43,6 +43,20 @@ returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.ma
               select d.task_id from task d
                where d.tenant_id = t.tenant_id and d.task_id = any (t.depends_on) and d.state <> 'approved')
           end as unmet_dependencies
+
+-- name: lacking
+-- The skills that these tasks wait for, of those that are not among these.
+select distinct skill
+  from task
+ where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[]) and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and state = 'queued' and replan is null and over_budget is null and not skill = any (%(skills)s::text[])
+
+-- name: wait_for_skill
+-- The wave waits for a skill; written once, however many of its messages are given back.
+update wave
+   set skill_waits_since = clock_timestamp()
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+   and state = 'in_flight' and skill_waits_since is null
 
 -- name: renew
 -- More time for the tasks that are still held with this token, while their plan goes on; and whether another of

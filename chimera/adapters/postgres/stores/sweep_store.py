@@ -19,6 +19,7 @@ from chimera.models.work.timing import (
     LEASE_GRACE_SECONDS,
     LEASE_SECONDS,
     LOOK_AGAIN_SECONDS,
+    LOOK_FOR_SKILL_SECONDS,
     LOST_SECONDS,
     PLANNER_MESSAGE_SECONDS,
     QUIET_SECONDS,
@@ -38,7 +39,6 @@ _TIMES = {
     "quiet_seconds": QUIET_SECONDS,
     "lease_grace_seconds": LEASE_GRACE_SECONDS,
     "untouched_seconds": UNTOUCHED_SECONDS,
-    "look_again_seconds": LOOK_AGAIN_SECONDS,
     "planner_message_seconds": PLANNER_MESSAGE_SECONDS,
     "lost_seconds": LOST_SECONDS,
     "resend_seconds": RESEND_SECONDS,
@@ -142,7 +142,13 @@ class SweepStore(port.SweepStore):
             return [PlanRef.model_validate(row) for row in connection.execute(_SQL[statement], _TIMES)]
 
     def look_at(  # noqa: D102
-        self, wave: WaveRef, gone: Collection[UUID], silent: Collection[UUID], *, queue_is_empty: bool
+        self,
+        wave: WaveRef,
+        gone: Collection[UUID],
+        silent: Collection[UUID],
+        *,
+        queue_is_empty: bool,
+        skills: Collection[str] | None = None,
     ) -> OverdueWave | None:
         scope = scope_of(wave) | _TIMES
         with self._database.transaction(wave.tenant_id) as connection:
@@ -158,8 +164,17 @@ class SweepStore(port.SweepStore):
             over = [(row["task_id"], CostKnowledge.UNKNOWN) for row in taken_back]
             events = settle(connection, wave.tenant_id, wave.plan_id, over)
             assert not events  # what counts as spent is what was set aside
-            needs = connection.execute(_SQL["wave_needs"], scope | {"waits": taken["budget_waits"]}).fetchone()
+            known = {"waits": taken["budget_waits"], "skills": None if skills is None else list(skills)}
+            needs = connection.execute(_SQL["wave_needs"], scope | known).fetchone()
             assert needs is not None
-            publish = not taken["paused"] and (bool(taken_back) or (needs["queued"] > 0 and taken["lost"]))
-            connection.execute(_SQL["touch_wave"], scope | {"publish": publish})
+            can_run = needs["queued"] > needs["lacking"]
+            publish = not taken["paused"] and can_run and (bool(taken_back) or taken["lost"] or taken["skill_waits"])
+            only_lacking = bool(needs["lacking"]) and not can_run and not needs["judge"]
+            values = {
+                "publish": publish,
+                "again_seconds": LOOK_FOR_SKILL_SECONDS if only_lacking else LOOK_AGAIN_SECONDS,
+                "lacking": bool(needs["lacking"]),
+                "queued": bool(needs["queued"]),
+            }
+            connection.execute(_SQL["touch_wave"], scope | values)
         return OverdueWave(wave=wave, judge=needs["judge"] > 0, publish=publish)

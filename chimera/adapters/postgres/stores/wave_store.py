@@ -44,9 +44,11 @@ class WaveStore(port.WaveStore):
                 waves[row["plan_id"], row["wave_no"]].append(row)
         return [_outgoing(tenant_id, place, rows) for place, rows in waves.items()]
 
-    def mark_published(self, waves: Sequence[WaveRef], epoch: str) -> None:  # noqa: D102
+    def mark_published(  # noqa: D102
+        self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()
+    ) -> None:
         tenant_id = waves[0].tenant_id
-        arrays = columns([(wave.plan_id, wave.wave_no) for wave in waves], "plans wave_nos")
+        arrays = columns([(wave.plan_id, wave.wave_no, wave in waiting) for wave in waves], "plans wave_nos waits")
         with self._database.transaction(tenant_id) as connection:
             connection.execute(_SQL["mark_published"], {"tenant": tenant_id, "epoch": epoch} | arrays)
 

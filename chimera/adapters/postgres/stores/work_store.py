@@ -1,6 +1,6 @@
 """Tasks as workers see them, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, columns, statements
@@ -22,13 +22,20 @@ class WorkStore(port.WorkStore):
         self._database = database
 
     def claim(  # noqa: D102  see the port
-        self, wave: WaveRef, task_ids: Sequence[UUID], agent_id: UUID, lease_token: UUID, lease_seconds: float
+        self,
+        wave: WaveRef,
+        task_ids: Sequence[UUID],
+        agent_id: UUID,
+        lease_token: UUID,
+        lease_seconds: float,
+        skills: Collection[str],
     ) -> list[ClaimedTask]:
         values = scope_of(wave) | {
             "task_ids": list(task_ids),
             "agent": agent_id,
             "token": lease_token,
             "seconds": lease_seconds,
+            "skills": list(skills),
         }
         with self._database.transaction(wave.tenant_id) as connection:
             rows = connection.execute(_SQL["claim"], values).fetchall()
@@ -49,6 +56,14 @@ class WorkStore(port.WorkStore):
             )
             for row in rows
         ]
+
+    def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:  # noqa: D102
+        values = scope_of(wave) | {"task_ids": list(task_ids), "skills": list(skills)}
+        with self._database.transaction(wave.tenant_id) as connection:
+            lacking = sorted(row["skill"] for row in connection.execute(_SQL["lacking"], values))
+            if lacking:
+                connection.execute(_SQL["wait_for_skill"], values)
+        return lacking
 
     def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:  # noqa: D102
         values = {"token": lease_token, "seconds": lease_seconds}

@@ -8,6 +8,7 @@
 --   beats        hash         process -> its last beat, JSON
 --   states       hash         process -> "+" (works), "-" (drains) or "x" (left), then a letter for each slot:
 --                             B(usy), A(ctive), I(dle), X (OFFLINE)
+--   crews        hash         process -> what its agents can run, JSON: the same text for those that can run the same
 --   ids          hash         process -> its agents, 32 hex digits each, in the order of the slots
 --   agents       hash         agent -> process
 --   nodes        hash         process -> name of its node
@@ -16,7 +17,7 @@
 -- Times are milliseconds since the epoch by this server's clock.
 --
 -- ARGV: process, node, beat, letters, ids, whether it says it drains, whether that holds against what is noted
--- here, milliseconds until a process is OFFLINE, and until it is forgotten.
+-- here, milliseconds until a process is OFFLINE, and until it is forgotten; what its agents can run.
 local LETTERS = {'B', 'A', 'I', 'X'}
 local prefix = KEYS[1]
 local process, node, beat, letters, ids = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -59,6 +60,7 @@ if not known or string.sub(known, 1, 1) == 'x' or string.sub(known, 2) ~= letter
 end
 redis.call('ZADD', prefix .. 'seen', now, process)
 redis.call('HSET', prefix .. 'beats', process, beat)
+redis.call('HSET', prefix .. 'crews', process, ARGV[10])
 redis.call('HSET', prefix .. 'states', process, mark .. letters)
 local before = redis.call('HGET', prefix .. 'ids', process)
 if before ~= ids then
@@ -72,7 +74,7 @@ local forgotten = redis.call('ZRANGEBYSCORE', prefix .. 'seen', '-inf', now - AR
 for _, gone in ipairs(forgotten) do
     index(redis.call('HGET', prefix .. 'ids', gone) or '', forget_agent)
     redis.call('SREM', prefix .. 'node:' .. (redis.call('HGET', prefix .. 'nodes', gone) or ''), gone)
-    for _, name in ipairs({'beats', 'states', 'ids', 'nodes'}) do
+    for _, name in ipairs({'beats', 'states', 'crews', 'ids', 'nodes'}) do
         redis.call('HDEL', prefix .. name, gone)
     end
     redis.call('ZREM', prefix .. 'seen', gone)

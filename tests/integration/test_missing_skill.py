@@ -1,0 +1,95 @@
+"""Workers and Judges one deploy apart: what one of them does not know is left to those that do."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+import redis
+
+from chimera import Chimera, PlanState
+from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.queue_names import tenant_queue
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
+from chimera.adapters.system_clock import SystemClock
+from chimera.bootstrap import Services
+from chimera.registration import CATALOGUE
+from chimera.settings import Settings
+from tests.conftest import new_tenant_id, running_servers
+from tests.integration import next_skills
+from tests.integration.conftest import CONFIG, QUIET
+from tests.integration.processes import LocalProcess
+
+OLD = CONFIG
+NEXT = CONFIG | {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig_next"}
+
+
+def eventually(happened: Callable[[], object], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, f"did not happen within {seconds:g} s"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def servers() -> Iterator[dict[str, str]]:
+    """Servers of these tests' own: no other swarm's worker takes part."""
+    with running_servers() as env:
+        yield env
+
+
+@pytest.fixture
+def tenant(servers: dict[str, str]) -> Iterator[str]:
+    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], 1)) as owner:
+        tenant_id = new_tenant_id()
+        TenantStore(owner).add(tenant_id, "tests")
+        yield tenant_id
+
+
+@pytest.fixture(scope="module")
+def services(servers: dict[str, str]) -> Services:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (servers | NEXT).items():
+            patch.setenv(name, value)
+        settings = Settings()
+    assert "next.shouts" in CATALOGUE.planners, next_skills
+    return Services(make_app(settings), settings, CATALOGUE, SystemClock())
+
+
+@pytest.fixture
+def broker(servers: dict[str, str]) -> Iterator["redis.Redis"]:
+    with closing(redis.Redis.from_url(servers["CHIMERA_REDIS_URL"])) as client:
+        client.flushdb()
+        yield client
+
+
+Start = Callable[..., LocalProcess]
+
+
+@pytest.fixture
+def start(servers: dict[str, str], broker: "redis.Redis", tmp_path: Path) -> Iterator[Start]:
+    """Starts processes by name, beat the first of them."""
+    with ExitStack() as stack:
+
+        def begin(name: str, config: dict[str, str], *arguments: str) -> LocalProcess:
+            command = ["worker", "-n", f"{name}@test", *QUIET, *arguments]
+            process = LocalProcess(name, command, servers | config, tmp_path / f"{name}.log", "ready.")
+            return stack.enter_context(process)
+
+        beat = ["beat", "--schedule", str(tmp_path / "schedule")]
+        stack.enter_context(LocalProcess("beat", beat, servers | OLD, tmp_path / "beat.log", "maxinterval"))
+        yield begin
+
+
+def test_a_worker_that_lacks_a_skill_leaves_its_tasks_to_one_that_has_it(
+    start: Start, services: Services, tenant: str
+) -> None:
+    start("old", OLD, "-Q", tenant_queue(tenant), "-c", "2")
+    start("judge", NEXT, "-Q", "plan,judge", "-c", "2")
+    start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "2")
+    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 40, "seconds": 0.1})
+    plan = handle.wait(timeout=60)
+    assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 80)
+    assert {result.attempt for result in handle.results()} == {1}
