@@ -17,6 +17,7 @@ from benchmarks import stack
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.audit.audit import AuditEvent, chain
+from chimera.models.audit.kinds import AuditKind
 
 TENANT = "bench"
 
@@ -33,7 +34,9 @@ def event(number: int) -> AuditEvent:
         "result_sha256": f"{number:064x}",
     }
     clock = SystemClock()
-    return AuditEvent(kind="task.decided", actor="policy", plan_id=clock.new_id(), task_id=clock.new_id(), facts=facts)
+    return AuditEvent(
+        kind=AuditKind.TASK_DECIDED, actor="policy", plan_id=clock.new_id(), task_id=clock.new_id(), facts=facts
+    )
 
 
 # The table and its head as the first migration made them.

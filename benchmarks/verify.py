@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from benchmarks.stack import servers
 from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, chain
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.audit.proof import ChainWalk
 from chimera.models.audit.trust import TrustedKey, new_key
 from chimera.models.record import canonical_json, sha256
@@ -138,7 +139,7 @@ def _outcome(number: int) -> str:
 
 def _event(number: int) -> AuditEvent:
     return AuditEvent(
-        kind="task.decided",
+        kind=AuditKind.TASK_DECIDED,
         actor="policy",
         plan_id=UUID(int=number // 10_000 + 1),
         task_id=UUID(int=(1 << 120) + number),

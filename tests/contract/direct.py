@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from chimera.errors import PlanNotFound
 from chimera.models.audit.audit import AuditEvent, chain
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, Draft, sign
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Sum
 from chimera.models.gate.deciding import WaveDecision
 from chimera.models.gate.gate import Staged
@@ -83,7 +84,9 @@ def live(scene: Scene) -> History:
     )
 
 
-def recorded(connection: "Connection[TupleRow]", history: History, task_id: UUID, kind: str = "task.decided") -> int:
+def recorded(
+    connection: "Connection[TupleRow]", history: History, task_id: UUID, kind: AuditKind = AuditKind.TASK_DECIDED
+) -> int:
     """The sequence of a fresh audit entry about a task."""
     head = connection.execute("select seq, hash from audit_head for update").fetchone()
     assert head is not None

@@ -6,8 +6,9 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import NotFound, UnknownTenant
-from chimera.models.audit.access import RECORDED_A_MINUTE, REFUSED
+from chimera.models.audit.access import RECORDED_A_MINUTE
 from chimera.models.audit.erasure import Erasure
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Sum
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.retry import RetryKind
@@ -61,7 +62,7 @@ def test_asking_for_what_is_another_tenant_s_is_on_record(
     before = stranger.entries()
     with pytest.raises(NotFound):
         ask(scene, theirs)
-    [entry] = scene.recorded(REFUSED)
+    [entry] = scene.recorded(AuditKind.ACCESS_REFUSED)
     assert (entry.actor, entry.plan_id, entry.task_id) == (actor, None, None)
     assert facts_of(entry) == {"asked_for": format_id(kind, theirs), "to": to}
     assert stranger.entries() == before
@@ -73,7 +74,7 @@ def test_what_nobody_has_is_recorded_alike(scene: Scene, stranger: Scene) -> Non
     for plan_id in (stranger.submit(), scene.world.clock.new_id()):
         with pytest.raises(NotFound):
             scene.shown(plan_id)
-    first, second = map(facts_of, scene.recorded(REFUSED))
+    first, second = map(facts_of, scene.recorded(AuditKind.ACCESS_REFUSED))
     assert first.keys() == second.keys()
     assert first["to"] == second["to"]
 
@@ -82,7 +83,7 @@ def test_what_is_the_tenant_s_own_is_not_recorded(scene: Scene) -> None:
     planned, [card] = scene.in_review()
     scene.shown(planned.plan_id)
     scene.world.reviews.card(scene.tenant_id, card.card_id)
-    assert scene.recorded(REFUSED) == []
+    assert scene.recorded(AuditKind.ACCESS_REFUSED) == []
 
 
 def test_without_such_a_tenant_there_is_nobody_s_record_to_write_to(world: World) -> None:
@@ -98,12 +99,12 @@ def ask_often(scene: Scene, times: int) -> None:
 
 def test_a_flood_is_recorded_as_a_number(scene: Scene, stranger: Scene) -> None:
     ask_often(scene, RECORDED_A_MINUTE + 7)
-    assert len(scene.recorded(REFUSED)) == RECORDED_A_MINUTE
+    assert len(scene.recorded(AuditKind.ACCESS_REFUSED)) == RECORDED_A_MINUTE
     ask_often(stranger, 1)
-    assert len(stranger.recorded(REFUSED)) == 1
+    assert len(stranger.recorded(AuditKind.ACCESS_REFUSED)) == 1
     scene.pass_time(61)
     ask_often(scene, 1)
-    *_, rest, latest = map(facts_of, scene.recorded(REFUSED))
+    *_, rest, latest = map(facts_of, scene.recorded(AuditKind.ACCESS_REFUSED))
     assert (rest["more"], rest["recorded"]) == (7, RECORDED_A_MINUTE)
     assert "asked_for" in latest
 
@@ -111,11 +112,13 @@ def test_a_flood_is_recorded_as_a_number(scene: Scene, stranger: Scene) -> None:
 def test_the_sweep_records_the_number_where_nobody_asks_again(scene: Scene) -> None:
     ask_often(scene, RECORDED_A_MINUTE + 2)
     scene.world.sweep.keep_audit()
-    assert len(scene.recorded(REFUSED)) == RECORDED_A_MINUTE
+    assert len(scene.recorded(AuditKind.ACCESS_REFUSED)) == RECORDED_A_MINUTE
     scene.pass_time(61)
     for _ in range(2):
         scene.world.sweep.keep_audit()
-    assert [facts_of(entry).get("more") for entry in scene.recorded(REFUSED)] == [None] * RECORDED_A_MINUTE + [2]
+    assert [facts_of(entry).get("more") for entry in scene.recorded(AuditKind.ACCESS_REFUSED)] == [
+        None
+    ] * RECORDED_A_MINUTE + [2]
 
 
 def test_reading_the_audit_is_on_record(scene: Scene) -> None:

@@ -25,8 +25,9 @@ from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
-from chimera.models.audit.audit import ERASED, AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.export import ExportHeader
+from chimera.models.audit.kinds import AuditKind
 from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, verify_export
 from chimera.services.checkpointer import Checkpointer
 from tests.contract.scene import Scene, approve
@@ -258,7 +259,7 @@ def test_an_erased_payload_stays_proved(
     assert verified().first_bad is not None
     with judge_database.transaction(lived.tenant_id) as transaction:
         ChainAppender(transaction, lived.tenant_id).append(
-            [AuditEvent(kind=ERASED, actor="ann", facts={"entries": [[seq, seq]]})]
+            [AuditEvent(kind=AuditKind.AUDIT_ERASED, actor="ann", facts={"entries": [[seq, seq]]})]
         )
     assert verified().faults == ()
     path = exported(lived, app_database, ring, tmp_path / "export")

@@ -20,6 +20,7 @@ from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres import migrate
 from chimera.adapters.postgres.migrate import Migrations
 from chimera.models.audit.audit import GENESIS, AuditEvent, chain
+from chimera.models.audit.kinds import AuditKind
 from tests.conftest import new_tenant_id
 from tests.contract.direct import Session
 from tests.contract.worlds import PostgresWorld
@@ -64,7 +65,11 @@ def test_the_entries_of_before_are_kept_as_they_were(servers_of_before: dict[str
         connection.execute("insert into tenant (tenant_id) values (%s)", [TENANT])
         [now] = connection.execute("select now() - interval '100 days'").fetchone() or ()
         entries = chain(
-            TENANT, 0, GENESIS, now, [AuditEvent(kind="plan.planned", actor="a", facts={"n": n}) for n in range(50)]
+            TENANT,
+            0,
+            GENESIS,
+            now,
+            [AuditEvent(kind=AuditKind.PLAN_PLANNED, actor="a", facts={"n": n}) for n in range(50)],
         )
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -87,7 +92,7 @@ def test_the_entries_of_before_are_kept_as_they_were(servers_of_before: dict[str
 def _append(connection: "Connection[TupleRow]", seq: int, previous: bytes, later_months: int = 0) -> None:
     """One entry at the chain's end, in this month's partition or a later one's."""
     [at] = connection.execute("select now() + make_interval(months => %s)", [later_months]).fetchone() or ()
-    [entry] = chain(TENANT, seq - 1, previous, at, [AuditEvent(kind="plan.cancelled", actor="a", facts={})])
+    [entry] = chain(TENANT, seq - 1, previous, at, [AuditEvent(kind=AuditKind.PLAN_CANCELLED, actor="a", facts={})])
     connection.execute(
         "insert into audit (tenant_id, seq, at, kind, actor, body, hash) values (%s, %s, %s, %s, %s, %s, %s)",
         [TENANT, entry.seq, entry.at, entry.kind, entry.actor, entry.body, entry.hash],
@@ -112,7 +117,7 @@ def test_an_entry_of_no_month_has_its_place_and_the_sweep_goes_on(session: Sessi
         head = connection.execute("select seq, hash from audit_head").fetchone()
         assert head is not None
         [at] = connection.execute("select date_trunc('month', now()) + interval '3 months 5 days'").fetchone() or ()
-        event = AuditEvent(kind="plan.cancelled", actor="a", facts={})
+        event = AuditEvent(kind=AuditKind.PLAN_CANCELLED, actor="a", facts={})
         [entry] = chain(tenant_with_entries, head[0], head[1], at, [event])
         connection.execute(
             "insert into audit (tenant_id, seq, at, kind, actor, body, hash) values (%s, %s, %s, %s, %s, %s, %s)",

@@ -4,6 +4,7 @@ import pytest
 from psycopg import Connection, errors
 from psycopg.rows import TupleRow
 
+from chimera.models.audit.kinds import AuditKind
 from tests.contract.direct import History, Session, commit, decide, move, recorded
 
 
@@ -16,7 +17,7 @@ def commit_edited(connection: "Connection[TupleRow]", history: History, sha256: 
 def approval(
     connection: "Connection[TupleRow]", history: History, who: str, sha256: bytes, seq: int | None = None
 ) -> None:
-    seq = recorded(connection, history, history.in_review, "review.approved") if seq is None else seq
+    seq = recorded(connection, history, history.in_review, AuditKind.REVIEW_APPROVED) if seq is None else seq
     connection.execute(
         "insert into review_approval (tenant_id, card_id, result_sha256, approved_by, approved_at, audit_seq) "
         "select tenant_id, card_id, %s, %s, now(), %s from review_card where task_id = %s",
@@ -66,13 +67,13 @@ def test_an_approval_has_its_audit_entry_by_the_same_person(session: Session, hi
         _, edited = versions(connection, history)
         with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
             approval(connection, history, "bob", edited)  # the entry is eve's
-    for kind in ("task.decided", "review.claimed"):
+    for kind in (AuditKind.TASK_DECIDED, AuditKind.REVIEW_CLAIMED):
         with session("judge", history.tenant_id) as connection:
             seq = recorded(connection, history, history.in_review, kind)
             with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
                 approval(connection, history, "eve", edited, seq)
     with session("judge", history.tenant_id) as connection:
-        of_another_task = recorded(connection, history, history.denied, "review.approved")
+        of_another_task = recorded(connection, history, history.denied, AuditKind.REVIEW_APPROVED)
         with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
             approval(connection, history, "eve", edited, of_another_task)
 

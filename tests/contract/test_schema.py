@@ -8,6 +8,7 @@ from psycopg import Connection, errors, sql
 from psycopg.rows import TupleRow
 
 from chimera.adapters.postgres.migrate import Migrations
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.work.task import TRANSITIONS, TaskState
 from tests.contract.direct import ROLES, History, Session, recorded
 
@@ -208,9 +209,9 @@ def test_nobody_changes_the_audit(session: Session, history: History, role: str,
         connection.execute(statement.encode())
 
 
-@pytest.mark.parametrize("kind", ["plan.cancelled", "access.refused", "audit.read"])
+@pytest.mark.parametrize("kind", [AuditKind.PLAN_CANCELLED, AuditKind.ACCESS_REFUSED, AuditKind.AUDIT_READ])
 def test_who_submits_may_record_what_becomes_of_plans_and_who_asked(
-    session: Session, history: History, kind: str
+    session: Session, history: History, kind: AuditKind
 ) -> None:
     with session("app", history.tenant_id) as connection:
         recorded(connection, history, history.staged, kind)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.ports import access_log as port
 from tests.fakes.database import FakeDatabase
 
@@ -13,5 +14,5 @@ class FakeAccessLog(port.AccessLog):
         self._database = database
 
     def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:
-        event = AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))
+        event = AuditEvent(kind=AuditKind.AUDIT_READ, actor=actor, facts=dict(facts))
         self._database.opened().record(tenant_id, [event])

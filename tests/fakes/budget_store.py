@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chimera.errors import UnknownTenant
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import NOTHING, Sum, day_account, plan_account
 from chimera.ports import budget_store as port
 from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
@@ -60,7 +61,9 @@ class FakeBudgetStore(port.BudgetStore):
         row.allowed_at = database.now()
         name = plan_account(key) if isinstance(key, UUID) else day_account(key)
         facts = {"account": name, "cost_usd": str(amount.cost_usd), "tokens": amount.tokens}
-        database.record(tenant_id, [AuditEvent(kind="budget.allowed", actor=actor, plan_id=plan_id, facts=facts)])
+        database.record(
+            tenant_id, [AuditEvent(kind=AuditKind.BUDGET_ALLOWED, actor=actor, plan_id=plan_id, facts=facts)]
+        )
         return self._standing(tenant_id, key)
 
     def _standing(self, tenant_id: str, key: date | UUID) -> Standing:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.record import sha256
@@ -36,7 +37,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         card = self._open(tenant_id, card_id, who, "release")
         if self._held_by(card) is not None:
             self._put(card, claimed_by=None, claim_expires_at=None)
-            self._note(card, "review.released", who)
+            self._note(card, AuditKind.REVIEW_RELEASED, who)
 
     def decide(self, tenant_id: str, decision: CardDecision) -> Decided:
         card = self._open(tenant_id, decision.card_id, decision.decided_by, "decide", decision.version)
@@ -87,7 +88,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             version=card.version + 1,
             approvals=tuple(self._database.approvals[tenant_id, card.card_id, edit.sha256]),
         )
-        self._note(card, "review.edited", edit.edited_by, revision=revision.number, **_words(edit.note))
+        self._note(card, AuditKind.REVIEW_EDITED, edit.edited_by, revision=revision.number, **_words(edit.note))
         return self._approve(card, edit.edited_by, edit.note) if edit.approve else NOTHING_DECIDED
 
     def _open(self, tenant_id: str, card_id: UUID, who: str, to: str, version: int | None = None) -> ReviewCard:
@@ -111,7 +112,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
 
     def _claim(self, card: ReviewCard, who: str, seconds: float) -> None:
         self._put(card, claimed_by=who, claim_expires_at=self._database.now() + timedelta(seconds=seconds))
-        self._note(card, "review.claimed", who)
+        self._note(card, AuditKind.REVIEW_CLAIMED, who)
 
     def _approve(self, card: ReviewCard, who: str, note: str | None) -> Decided:
         approvals = self._database.approvals[card.tenant_id, card.card_id, card.result_sha256]
@@ -121,7 +122,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         if len(approvals) >= card.approvals_needed:
             return self._end(card, who, note, approve=True)
         self._put(card, claimed_by=None, claim_expires_at=None)
-        self._note(card, "review.approved", who, approvals=len(approvals), **_words(note))
+        self._note(card, AuditKind.REVIEW_APPROVED, who, approvals=len(approvals), **_words(note))
         return NOTHING_DECIDED
 
     def _end(self, card: ReviewCard, who: str, note: str | None, *, approve: bool) -> Decided:
@@ -135,7 +136,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             decided_by=who,
             policy_version=self._database.policy(card.tenant_id).version,
         )
-        noted = self._event(card, "review.decided", who, status=status, version=card.version, **_words(note))
+        noted = self._event(card, AuditKind.REVIEW_DECIDED, who, status=status, version=card.version, **_words(note))
         item = person_decision(decision, task.task.state_key, task.state_version)
         decided = self._decide(wave, [item], [noted])
         self._change_card(card, status, decided_by=who, note=note)
@@ -146,10 +147,10 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         self._database.cards[card.tenant_id, card.card_id] = changed
         return changed
 
-    def _note(self, card: ReviewCard, kind: str, who: str, **facts: object) -> None:
+    def _note(self, card: ReviewCard, kind: AuditKind, who: str, **facts: object) -> None:
         self._database.record(card.tenant_id, [self._event(card, kind, who, **facts)])
 
-    def _event(self, card: ReviewCard, kind: str, who: str, **facts: object) -> AuditEvent:
+    def _event(self, card: ReviewCard, kind: AuditKind, who: str, **facts: object) -> AuditEvent:
         facts = {"card_id": card.card_id.hex, "result_sha256": card.result_sha256.hex()} | facts
         return AuditEvent(kind=kind, actor=who, plan_id=card.plan_id, task_id=card.task_id, facts=facts)
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Limit
 from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
@@ -95,7 +96,7 @@ class FakeControlStore(port.ControlStore):
 
     def _pause(self, row: PlanRow, actor: str) -> None:
         row.paused_at, row.paused_by = self._database.now(), actor
-        self._record(row, actor, "plan.paused")
+        self._record(row, actor, AuditKind.PLAN_PAUSED)
 
     def _resume(self, row: PlanRow, actor: str) -> None:
         database = self._database
@@ -106,7 +107,7 @@ class FakeControlStore(port.ControlStore):
             waits = any(task.state is TaskState.QUEUED for task in database.wave_tasks(wave.ref))
             if wave.state == "in_flight" and waits:
                 wave.published_at, wave.touched_at = None, LONG_AGO
-        self._record(row, actor, "plan.resumed")
+        self._record(row, actor, AuditKind.PLAN_RESUMED)
 
     def _tasks(self, row: PlanRow) -> list[TaskRow]:
         place = (row.request.tenant_id, row.plan_id)
@@ -175,12 +176,12 @@ class FakeControlStore(port.ControlStore):
             place = {"plan_id": made.plan_id, "wave_no": wave_no} | copy.model_dump(exclude={"depth"})
             database.tasks[tenant_id, copy.task_id] = TaskRow(old.model_copy(update=place), database.now())
         facts: dict[str, object] = {"retry_of": row.plan_id.hex, "retried": sorted(retry.kinds)}
-        self._record(new, retry.actor, "plan.submitted", facts)
+        self._record(new, retry.actor, AuditKind.PLAN_SUBMITTED, facts)
         if made.placed:
-            self._record(new, retry.actor, "plan.planned")
+            self._record(new, retry.actor, AuditKind.PLAN_PLANNED)
         return new
 
-    def _record(self, row: PlanRow, actor: str, kind: str, facts: dict[str, object] | None = None) -> None:
+    def _record(self, row: PlanRow, actor: str, kind: AuditKind, facts: dict[str, object] | None = None) -> None:
         event = AuditEvent(kind=kind, actor=actor, plan_id=row.plan_id, facts=facts or {})
         self._database.record(row.request.tenant_id, [event])
 

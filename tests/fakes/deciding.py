@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.cost import cost_knowledge
 from chimera.models.gate.deciding import (
     JUDGE,
@@ -151,7 +152,7 @@ class FakeDeciding:
             return []
         plan.state = state
         plan.finished_at = None if asks else database.now()
-        return [AuditEvent(kind=f"plan.{state}", actor=JUDGE, plan_id=wave.plan_id, facts={})]
+        return [AuditEvent(kind=AuditKind.plan_is(state), actor=JUDGE, plan_id=wave.plan_id, facts={})]
 
     def _open_tasks(self, wave: WaveRef) -> list[TaskRow]:
         return [row for row in self._database.wave_tasks(wave) if row.state in UNSEEN | {TaskState.IN_REVIEW}]

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import ENDED, OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
@@ -38,7 +39,7 @@ class FakePlanStore(port.PlanStore):
             first_audit_seq=len(database.audit[request.tenant_id]) + 1,
             submitted_at=database.now(),
         )
-        self._record(request.tenant_id, plan_id, "app", "plan.submitted")
+        self._record(request.tenant_id, plan_id, "app", AuditKind.PLAN_SUBMITTED)
         return Submitted(plan_id=plan_id, created=True)
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
@@ -92,7 +93,7 @@ class FakePlanStore(port.PlanStore):
         row.lease = None
         row.task_count = len(tasks)
         row.has_replan = has_replan
-        self._record(tenant_id, plan_id, "planner", "plan.planned")
+        self._record(tenant_id, plan_id, "planner", AuditKind.PLAN_PLANNED)
         if not tasks:
             self._end(tenant_id, row, PlanState.COMPLETED, "planner")
             return True
@@ -128,7 +129,7 @@ class FakePlanStore(port.PlanStore):
             raise PlanAlreadyEnded
         row.stop_state = end
         row.lease = None
-        self._record(tenant_id, plan_id, actor, f"plan.{end}_asked")
+        self._record(tenant_id, plan_id, actor, AuditKind.plan_is_to_be(end))
         if row.state in {PlanState.SUBMITTED, PlanState.PLANNING}:
             self._end(tenant_id, row, end, actor)
         else:
@@ -188,9 +189,9 @@ class FakePlanStore(port.PlanStore):
     def _end(self, tenant_id: str, row: PlanRow, state: PlanState, actor: str) -> None:
         row.state = state
         row.finished_at = self._database.now()
-        self._record(tenant_id, row.plan_id, actor, f"plan.{state}")
+        self._record(tenant_id, row.plan_id, actor, AuditKind.plan_is(state))
 
-    def _record(self, tenant_id: str, plan_id: UUID, actor: str, kind: str) -> None:
+    def _record(self, tenant_id: str, plan_id: UUID, actor: str, kind: AuditKind) -> None:
         self._database.record(tenant_id, [AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts={})])
 
     def _shown(self, row: PlanRow) -> Plan:

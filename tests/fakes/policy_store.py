@@ -5,6 +5,7 @@ from uuid import UUID
 
 from chimera.errors import UnknownTenant
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Policy, PolicyInForce
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import Judged, PolicyVersion
@@ -30,7 +31,7 @@ class FakePolicyStore(port.PolicyStore):
         follow = [other for other in database.tenants if not database.policies[other]]
         database.policies[key].append(AppliedPolicy(applied, database.now(), actor))
         for whom in [tenant_id] if tenant_id else follow:
-            database.record(whom, [AuditEvent(kind="policy.applied", actor=actor, facts=facts)])
+            database.record(whom, [AuditEvent(kind=AuditKind.POLICY_APPLIED, actor=actor, facts=facts)])
         return applied
 
     def in_force(self, tenant_id: str) -> PolicyInForce:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import sha256
 from chimera.models.work.context import REASONS
 from chimera.models.work.lease import Renewal
@@ -37,7 +38,7 @@ class FakeReplanStore(port.ReplanStore):
         wave_row.replan_at = max(wave_row.replan_at or later, later)
         reasons = json.loads(row.feedback or "[]")
         asked = {"try": row.replan_tries, "skill": row.task.skill, "reasons": reasons}
-        self._record(wave, row, "plan.replan_asked", asked)
+        self._record(wave, row, AuditKind.PLAN_REPLAN_ASKED, asked)
         return self._job(wave, plan, row)
 
     def renew(self, wave: WaveRef, task_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:
@@ -60,7 +61,7 @@ class FakeReplanStore(port.ReplanStore):
         wave_row = self._database.waves[wave]
         wave_row.published_at, wave_row.touched_at = None, LONG_AGO
         answer = {"answer": "task", "skill": replanned.skill, "input_sha256": sha256(replanned.input).hex()}
-        self._record(wave, row, "plan.replan_answered", answer)
+        self._record(wave, row, AuditKind.PLAN_REPLAN_ANSWERED, answer)
         return True
 
     def give_up(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str | None) -> bool:
@@ -69,7 +70,7 @@ class FakeReplanStore(port.ReplanStore):
             return False
         row.replan, row.replan_failure, row.lease = "given_up" if failure is None else "failed", failure, None
         why = {} if failure is None else {"failure": failure, "again": False}
-        self._record(wave, row, "plan.replan_answered", {"answer": row.replan} | why)
+        self._record(wave, row, AuditKind.PLAN_REPLAN_ANSWERED, {"answer": row.replan} | why)
         return True
 
     def postpone(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str, seconds: float) -> bool:
@@ -80,7 +81,7 @@ class FakeReplanStore(port.ReplanStore):
         row.lease = Lease(UUID(int=0), until)
         wave_row = self._database.waves[wave]
         wave_row.replan_at = min(wave_row.replan_at or until, until)
-        self._record(wave, row, "plan.replan_answered", {"answer": "failed", "failure": failure, "again": True})
+        self._record(wave, row, AuditKind.PLAN_REPLAN_ANSWERED, {"answer": "failed", "failure": failure, "again": True})
         return True
 
     def _open_plan(self, wave: WaveRef) -> PlanRow | None:
@@ -98,7 +99,7 @@ class FakeReplanStore(port.ReplanStore):
         held = row is not None and row.is_asked and row.lease is not None and row.lease.token == lease_token
         return row if held else None
 
-    def _record(self, wave: WaveRef, row: TaskRow, kind: str, facts: Mapping[str, object]) -> None:
+    def _record(self, wave: WaveRef, row: TaskRow, kind: AuditKind, facts: Mapping[str, object]) -> None:
         facts = {"attempt": row.attempt, "depth": row.replans, **facts}
         event = AuditEvent(kind=kind, actor="planner", plan_id=wave.plan_id, task_id=row.task.task_id, facts=facts)
         self._database.record(wave.tenant_id, [event])

@@ -6,6 +6,7 @@ from uuid import UUID
 from chimera.errors import TaskNotFound
 from chimera.models.audit.access import refused_event
 from chimera.models.audit.audit import AuditEntry
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.decision import Verdict
@@ -100,7 +101,7 @@ class FakeTaskStore(port.TaskStore):
     def _decisions(self, row: TaskRow) -> tuple[TaskDecision, ...]:
         """Each with its audit entry: both are written in one order."""
         made = [decision for _, decision in self._database.decided if decision.task_id == row.task.task_id]
-        entries = self._entries(row, "task.decided")
+        entries = self._entries(row, AuditKind.TASK_DECIDED)
         return tuple(
             TaskDecision(
                 attempt=decision.attempt,
@@ -142,7 +143,7 @@ class FakeTaskStore(port.TaskStore):
 
     def _approvals(self, row: TaskRow, card: ReviewCard) -> tuple[CardApproval, ...]:
         """An approval that is not the last has an entry of its own; the last is the card's decision."""
-        entries = self._entries(row, "review.approved", "review.decided")
+        entries = self._entries(row, AuditKind.REVIEW_APPROVED, AuditKind.REVIEW_DECIDED)
         return tuple(
             CardApproval(approved_by=entry.actor, approved_at=entry.at)
             for entry in entries

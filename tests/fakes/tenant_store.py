@@ -4,6 +4,7 @@ import re
 
 from chimera.errors import InvalidInput
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant
 from tests.fakes.database import FakeDatabase
@@ -20,7 +21,7 @@ class FakeTenantStore(port.TenantStore):
         if not re.fullmatch("[a-z0-9][a-z0-9_-]{0,62}", tenant_id):
             raise InvalidInput(f"{tenant_id!r} is no tenant id")
         database.tenants[tenant_id] = Tenant(tenant_id=tenant_id, created_at=database.now())
-        database.record(tenant_id, [AuditEvent(kind="tenant.added", actor=actor, facts={})])
+        database.record(tenant_id, [AuditEvent(kind=AuditKind.TENANT_ADDED, actor=actor, facts={})])
         return True
 
     def list_tenants(self) -> list[Tenant]:

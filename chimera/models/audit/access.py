@@ -3,12 +3,12 @@
 from datetime import timedelta
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import Instant, Record
 
 # A tenant's refused attempts in one minute that have an entry each.
 RECORDED_A_MINUTE = 10
 WINDOW = timedelta(minutes=1)
-REFUSED = "access.refused"
 
 
 class Refusals(Record):
@@ -34,13 +34,13 @@ def refused_event(actor: str, asked_for: str, to: str) -> AuditEvent:
         asked_for: the id, as people see it.
         to: what was to be done with it: `read`, `cancel`, ...
     """
-    return AuditEvent(kind=REFUSED, actor=actor, facts={"asked_for": asked_for, "to": to})
+    return AuditEvent(kind=AuditKind.ACCESS_REFUSED, actor=actor, facts={"asked_for": asked_for, "to": to})
 
 
 def rest_event(earlier: Refusals) -> AuditEvent:
     """How many more there were in a minute than have their entry."""
     facts = {"more": earlier.unrecorded, "since": earlier.since.isoformat(), "recorded": earlier.recorded}
-    return AuditEvent(kind=REFUSED, actor="chimera", facts=facts)
+    return AuditEvent(kind=AuditKind.ACCESS_REFUSED, actor="chimera", facts=facts)
 
 
 def counted(earlier: Refusals | None, now: Instant, event: AuditEvent) -> tuple[Refusals, list[AuditEvent]]:

@@ -12,13 +12,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import Instant, Record, TenantId, canonical_json, sha256
 
 
 class AuditEvent(Record):
     """Something that happened, before it has its place in the chain."""
 
-    kind: str  # plan.submitted, plan.planned, plan.completed, ..., task.decided, review.decided, tenant.added
+    kind: AuditKind
     actor: str
     plan_id: UUID | None = None
     task_id: UUID | None = None
@@ -31,7 +32,7 @@ class AuditEntry(Record):
     tenant_id: TenantId
     seq: int
     at: Instant
-    kind: str
+    kind: str  # an AuditKind of this release, or one of another
     actor: str
     plan_id: UUID | None
     task_id: UUID | None
@@ -58,8 +59,6 @@ class ChainHead(Record):
 
 
 NO_ENTRIES = ChainHead(seq=0, hash=GENESIS)
-# The entry that says which facts and results were erased, and so may be missing. Its own are never erased.
-ERASED = "audit.erased"
 
 
 def chained(previous: bytes, body: str) -> bytes:
@@ -74,7 +73,7 @@ def body_of(event: AuditEvent, tenant_id: str, seq: int, at: datetime, payload: 
             "tenant_id": tenant_id,
             "seq": seq,
             "at": at.astimezone(UTC).isoformat(),
-            "kind": event.kind,
+            "kind": event.kind.value,
             "actor": event.actor,
             "plan_id": event.plan_id and event.plan_id.hex,
             "task_id": event.task_id and event.task_id.hex,
@@ -99,7 +98,7 @@ def chain(
                 tenant_id=tenant_id,
                 seq=seq,
                 at=at,
-                kind=event.kind,
+                kind=event.kind.value,
                 actor=event.actor,
                 plan_id=event.plan_id,
                 task_id=event.task_id,

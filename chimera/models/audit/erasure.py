@@ -5,7 +5,8 @@ from uuid import UUID
 
 from pydantic import StringConstraints
 
-from chimera.models.audit.audit import ERASED, AuditEvent
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, TenantId
 
@@ -70,7 +71,9 @@ def erased_events(erasure: Erasure, erased: Erased, plan_id: UUID) -> list[Audit
             "entries": [],
         }
         events.append(
-            AuditEvent(kind=ERASED, actor=erasure.actor, plan_id=plan_id, task_id=erasure.task_id, facts=facts)
+            AuditEvent(
+                kind=AuditKind.AUDIT_ERASED, actor=erasure.actor, plan_id=plan_id, task_id=erasure.task_id, facts=facts
+            )
         )
         first = first | {"plans": []}
     return events

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from chimera.models.audit.audit import ERASED, GENESIS, Erasures
+from chimera.models.audit.audit import GENESIS, Erasures
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, canonical_json
 
@@ -89,6 +90,7 @@ class ChainWalk:
         texts, tail = self._texts, f',"tenant_id":"{self.tenant_id}"}}'
         sha256, previous, expected = hashlib.sha256, self.hash, self.seq
         stamp, stamped = "", None
+        erased = AuditKind.AUDIT_ERASED.value
         for seq, at, kind, actor, plan, task, body, payload, found in rows:
             expected += 1
             if at != stamped:
@@ -102,7 +104,7 @@ class ChainWalk:
                 row = EntryRow(seq, at, kind, actor, plan, task, body, payload, found)
                 if fault := self._unlike(row, expected):
                     return fault
-            elif kind == ERASED and payload and not self._learn(payload):
+            elif kind == erased and payload and not self._learn(payload):
                 return _fault(seq, "it does not say what was erased")
             previous = sha256(previous + body.encode()).digest()
             if found != previous:

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Amount, AtLimit, Policy
 from chimera.models.work.decision import Reason, Ruling, Verdict
 from chimera.models.work.task import TaskState
@@ -270,18 +271,18 @@ def reached(done: Allotment) -> list[AuditEvent]:
     ]
     for plan_id, limit in done.paused.items():
         events.append(_reached_event(plan_id, {"limit": limit, "at_limit": AtLimit.HITL}))
-        events.append(AuditEvent(kind="plan.paused", actor=ACTOR, plan_id=plan_id, facts={}))
+        events.append(AuditEvent(kind=AuditKind.PLAN_PAUSED, actor=ACTOR, plan_id=plan_id, facts={}))
     return events
 
 
 def _reached_event(plan_id: UUID, facts: dict[str, Any]) -> AuditEvent:
-    return AuditEvent(kind="plan.budget_reached", actor=ACTOR, plan_id=plan_id, facts=facts)
+    return AuditEvent(kind=AuditKind.PLAN_BUDGET_REACHED, actor=ACTOR, plan_id=plan_id, facts=facts)
 
 
 def overrun(plan_id: UUID, beyond: Sum) -> AuditEvent:
     """What the audit is to say where results report more than was set aside for them, of what is limited."""
     facts = {"cost_usd": str(beyond.cost_usd), "tokens": beyond.tokens}
-    return AuditEvent(kind="budget.overrun", actor=ACTOR, plan_id=plan_id, facts=facts)
+    return AuditEvent(kind=AuditKind.BUDGET_OVERRUN, actor=ACTOR, plan_id=plan_id, facts=facts)
 
 
 def over_budget(limit: str) -> Ruling:

@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field, model_validator
 
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.gate import APPROVED, stopped
 from chimera.models.record import Record, canonical_json
 from chimera.models.work.decision import Decision, Ruling, Verdict
@@ -171,7 +172,7 @@ def opened_events(wave: WaveRef, decisions: Iterable[WaveDecision]) -> list[Audi
     """The audit's entries about the cards that decisions open."""
     return [
         AuditEvent(
-            kind="review.opened",
+            kind=AuditKind.REVIEW_OPENED,
             actor=JUDGE,
             plan_id=wave.plan_id,
             task_id=item.decision.task_id,
@@ -199,7 +200,7 @@ def _decided_event(wave: WaveRef, item: WaveDecision, state_version: int | None)
     if item.state is not None:
         facts |= {"state_key": item.state.key, "state_version": state_version}
     return AuditEvent(
-        kind="task.decided",
+        kind=AuditKind.TASK_DECIDED,
         actor=decision.decided_by,
         plan_id=wave.plan_id,
         task_id=decision.task_id,

@@ -1,7 +1,9 @@
 """The audit's chain: it verifies, and nothing in it can be changed unseen."""
 
 import json
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -9,14 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, Erasures, chain, chained
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import sha256
+from chimera.models.work.plan import ENDED, PlanState
 from tests.unit.strategies import JSON, TEXTS
 
+DOCUMENTED = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EVENTS = st.lists(
     st.builds(
         AuditEvent,
-        kind=st.sampled_from(["plan.submitted", "task.decided"]),
+        kind=st.sampled_from(AuditKind),
         actor=TEXTS,
         plan_id=st.none() | st.uuids(),
         task_id=st.none() | st.uuids(),
@@ -36,7 +41,9 @@ def verifies(entries: list[AuditEntry]) -> bool:
 
 
 def test_an_entry_s_body_says_everything_about_it() -> None:
-    event = AuditEvent(kind="task.decided", actor="policy", plan_id=UUID(int=1), task_id=UUID(int=2), facts={"a": 1})
+    event = AuditEvent(
+        kind=AuditKind.TASK_DECIDED, actor="policy", plan_id=UUID(int=1), task_id=UUID(int=2), facts={"a": 1}
+    )
     [entry] = chain("acme", 41, bytes(32), AT, [event])
     assert json.loads(entry.body) == {
         "tenant_id": "acme",
@@ -79,27 +86,29 @@ def test_any_change_of_a_body_breaks_the_chain(events: list[AuditEvent], data: s
 
 @pytest.mark.parametrize("order", [[1, 0, 2], [0, 2], [0, 1, 1, 2], [1, 2]], ids=["swap", "drop", "double", "cut"])
 def test_entries_out_of_their_place_break_the_chain(order: list[int]) -> None:
-    events = [AuditEvent(kind="plan.submitted", actor="app", facts={"n": number}) for number in range(3)]
+    events = [AuditEvent(kind=AuditKind.PLAN_SUBMITTED, actor="app", facts={"n": number}) for number in range(3)]
     entries = chain("acme", 0, GENESIS, AT, events)
     assert verifies(entries)
     assert not verifies([entries[number] for number in order])
 
 
 def test_an_entry_fits_one_tenant_and_one_place_only() -> None:
-    event = AuditEvent(kind="plan.submitted", actor="app", facts={})
+    event = AuditEvent(kind=AuditKind.PLAN_SUBMITTED, actor="app", facts={})
     hashes = {chain(tenant, seq, GENESIS, AT, [event])[0].hash for tenant in ("acme", "globex") for seq in (0, 1)}
     assert len(hashes) == 4
 
 
 def test_an_entry_of_the_first_releases_has_its_facts_in_its_body() -> None:
-    event = AuditEvent(kind="plan.submitted", actor="app", facts={})
+    event = AuditEvent(kind=AuditKind.PLAN_SUBMITTED, actor="app", facts={})
     [entry] = chain("acme", 0, GENESIS, AT, [event])
     old = entry.model_copy(update={"body": '{"facts":{"a":1}}', "payload": None})
     assert old.facts == {"a": 1}
 
 
 def test_erased_facts_are_none() -> None:
-    [entry] = chain("acme", 0, GENESIS, AT, [AuditEvent(kind="plan.submitted", actor="app", facts={"name": "Ann"})])
+    [entry] = chain(
+        "acme", 0, GENESIS, AT, [AuditEvent(kind=AuditKind.PLAN_SUBMITTED, actor="app", facts={"name": "Ann"})]
+    )
     assert entry.model_copy(update={"payload": None}).facts is None
 
 
@@ -109,3 +118,19 @@ def test_what_was_erased_is_known_from_the_entries_that_say_so() -> None:
     assert [seq for seq in range(1, 8) if erasures.names_entry(seq)] == [3, 4, 5]
     assert erasures.names_result(UUID(int=7), 2)
     assert not erasures.names_result(UUID(int=7), 1)
+
+
+def test_the_documented_kinds_are_those_that_there_are() -> None:
+    table = DOCUMENTED.partition("| what happened | entry |")[2].partition("\n\n")[0]
+    named = re.findall(r"`([a-z]+\.[a-z_]+)`", table)
+    assert {*named} == {*AuditKind}
+
+
+@pytest.mark.parametrize("state", [PlanState.IN_REVIEW, *ENDED])
+def test_where_a_plan_gets_to_is_a_kind(state: PlanState) -> None:
+    assert AuditKind.plan_is(state) == f"plan.{state}"
+
+
+@pytest.mark.parametrize("end", [PlanState.CANCELLED, PlanState.EXPIRED])
+def test_how_a_plan_is_to_end_is_a_kind(end: PlanState) -> None:
+    assert AuditKind.plan_is_to_be(end) == f"plan.{end}_asked"

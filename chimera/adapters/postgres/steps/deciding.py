@@ -17,6 +17,7 @@ from chimera.adapters.postgres.steps.shared_state import write_state
 from chimera.adapters.postgres.steps.wave_rows import lock_plan, lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.cost import cost_knowledge
 from chimera.models.gate.deciding import (
     JUDGE,
@@ -205,7 +206,7 @@ class DecidingTransaction:
         end = (plan and plan["stop_state"]) or "completed"
         settled = self._connection.execute(_SQL["settle_plan"], self._scope | {"end": end}).fetchone()
         if settled is not None:
-            kind = f"plan.{settled['state']}"
+            kind = AuditKind.plan_is(settled["state"])
             self._events.append(AuditEvent(kind=kind, actor=JUDGE, plan_id=self._wave.plan_id, facts={}))
 
     def _settle(self, decisions: Iterable[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:

@@ -11,6 +11,7 @@ from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.errors import PlanAlreadyEnded, PlanNotFound
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.work.plan import ENDED, PlanChange, PlanState
 from chimera.models.work.wave import Wave
 
@@ -42,7 +43,7 @@ def stop_plan(database: Database, tenant_id: str, plan_id: UUID, end: PlanState,
         stopped = connection.execute(_SQL["stop"], scope | {"end": end, "actor": actor}).fetchone()
         assert stopped is not None
         state = PlanState(stopped["state"])
-        kinds = [f"plan.{end}_asked", *([f"plan.{end}"] if state is end else [])]
+        kinds = [AuditKind.plan_is_to_be(end), *([AuditKind.plan_is(end)] if state is end else [])]
         record(connection, tenant_id, [plan_event(kind, actor, plan_id) for kind in kinds])
     return state
 
@@ -65,7 +66,7 @@ def resume_plans(connection: Connection, tenant_id: str, plans: list[UUID], acto
     values = {"tenant": tenant_id, "plans": plans}
     connection.execute(_SQL["unsend_waves"], values)
     changes = plan_changes(connection.execute(_SQL["resume"], values))
-    record(connection, tenant_id, [plan_event("plan.resumed", actor, change.plan_id) for change in changes])
+    record(connection, tenant_id, [plan_event(AuditKind.PLAN_RESUMED, actor, change.plan_id) for change in changes])
     return changes
 
 
@@ -75,7 +76,7 @@ def plan_changes(cursor: psycopg.Cursor[DictRow], *, paused: bool = False) -> li
     return sorted(changes, key=lambda change: change.plan_id)
 
 
-def plan_event(kind: str, actor: str, plan_id: UUID, facts: dict[str, Any] | None = None) -> AuditEvent:
+def plan_event(kind: AuditKind, actor: str, plan_id: UUID, facts: dict[str, Any] | None = None) -> AuditEvent:
     """What happened to a plan."""
     return AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts=facts or {})
 

@@ -6,6 +6,7 @@ from typing import Any
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.ports import access_log as port
 
 
@@ -17,4 +18,6 @@ class AccessLog(port.AccessLog):
 
     def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:  # noqa: D102  see the port
         with self._database.transaction(tenant_id) as connection:
-            ChainAppender(connection, tenant_id).append([AuditEvent(kind="audit.read", actor=actor, facts=dict(facts))])
+            ChainAppender(connection, tenant_id).append(
+                [AuditEvent(kind=AuditKind.AUDIT_READ, actor=actor, facts=dict(facts))]
+            )

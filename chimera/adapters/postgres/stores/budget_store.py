@@ -16,6 +16,7 @@ from chimera.adapters.postgres.steps.plan_rows import not_found
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Account, Sum, account_name, with_allowed
 from chimera.models.gate.policy import Budget
 from chimera.models.ids import IdKind, format_id
@@ -68,7 +69,7 @@ class BudgetStore(port.BudgetStore):
             row = connection.execute(_SQL["allow"], values).fetchone()
             assert row is not None
             facts = {"account": account, "cost_usd": str(amount.cost_usd), "tokens": amount.tokens}
-            event = AuditEvent(kind="budget.allowed", actor=actor, plan_id=plan_id, facts=facts)
+            event = AuditEvent(kind=AuditKind.BUDGET_ALLOWED, actor=actor, plan_id=plan_id, facts=facts)
             ChainAppender(connection, tenant_id).append([event])
             return _standing(row, budget, today)
 

@@ -18,6 +18,7 @@ from chimera.adapters.postgres.steps.staged import staged as staged_result
 from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, StateChanged, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus
 from chimera.models.ids import IdKind, format_id
@@ -153,17 +154,17 @@ class _Card:
         values = self._scope | {"who": who, "seconds": seconds}
         row = self._connection.execute(_SQL["claim"], values).fetchone()
         assert row is not None
-        self._append([self._event("review.claimed", who, {"until": row["claim_expires_at"].isoformat()})])
+        self._append([self._event(AuditKind.REVIEW_CLAIMED, who, {"until": row["claim_expires_at"].isoformat()})])
 
     def release(self, who: str) -> None:
         """Gives the card back to everybody."""
         self._connection.execute(_SQL["release"], self._scope)
-        self._append([self._event("review.released", who, {})])
+        self._append([self._event(AuditKind.REVIEW_RELEASED, who, {})])
 
     def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
         return ChainAppender(self._connection, self._wave.tenant_id).append(events)
 
-    def _event(self, kind: str, who: str, facts: dict[str, Any]) -> AuditEvent:
+    def _event(self, kind: AuditKind, who: str, facts: dict[str, Any]) -> AuditEvent:
         facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts
         return AuditEvent(kind=kind, actor=who, plan_id=self.row["plan_id"], task_id=self.row["task_id"], facts=facts)
 
@@ -217,7 +218,7 @@ class _DecidingCard(_Card):
             "policy_version": edit.policy_version,
             **_note(edit.note),
         }
-        return self._event("review.edited", edit.edited_by, facts)
+        return self._event(AuditKind.REVIEW_EDITED, edit.edited_by, facts)
 
     def approve(self, who: str, note: str | None, events: Sequence[AuditEvent]) -> Decided:
         """Counts a person's approval of what is shown; the last one that is needed ends the card."""
@@ -226,7 +227,7 @@ class _DecidingCard(_Card):
             return self.end(who, note, events, approve=True)
         facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], **_note(note)}
         self._connection.execute(_SQL["release"], self._scope)  # for the next person
-        self.deciding.note([*events, self._event("review.approved", who, facts)], self._approved(who))
+        self.deciding.note([*events, self._event(AuditKind.REVIEW_APPROVED, who, facts)], self._approved(who))
         return NOTHING_DECIDED
 
     def end(self, who: str, note: str | None, events: Sequence[AuditEvent], *, approve: bool) -> Decided:
@@ -248,7 +249,7 @@ class _DecidingCard(_Card):
         facts = {"status": status, "version": row["version"], **_note(note), "approvals": approvals}
         decided = self.deciding.decide(
             [person_decision(decision, row["state_key"], row["state_version"])],
-            noted=[*events, self._event("review.decided", who, facts)],
+            noted=[*events, self._event(AuditKind.REVIEW_DECIDED, who, facts)],
             recorded=self._approved(who) if approve else None,
         )
         assert decided.decisions  # the wave is locked: while its card waits, a task is in review

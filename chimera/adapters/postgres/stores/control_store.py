@@ -23,6 +23,7 @@ from chimera.adapters.postgres.steps.plan_rows import (
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
@@ -48,9 +49,9 @@ class ControlStore(port.ControlStore):
             changes = plan_changes(connection.execute(_SQL["stop_open"], values))
             events: list[AuditEvent] = []
             for change in changes:
-                events.append(plan_event(f"plan.{end}_asked", actor, change.plan_id))
+                events.append(plan_event(AuditKind.plan_is_to_be(end), actor, change.plan_id))
                 if change.state is end:
-                    events.append(plan_event(f"plan.{end}", actor, change.plan_id))
+                    events.append(plan_event(AuditKind.plan_is(end), actor, change.plan_id))
             record(connection, tenant_id, events)
         return changes
 
@@ -133,7 +134,9 @@ def _scope(
 
 def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
     changes = plan_changes(connection.execute(_SQL["pause"], scope | {"actor": actor}), paused=True)
-    record(connection, scope["tenant"], [plan_event("plan.paused", actor, change.plan_id) for change in changes])
+    record(
+        connection, scope["tenant"], [plan_event(AuditKind.PLAN_PAUSED, actor, change.plan_id) for change in changes]
+    )
     return changes
 
 
@@ -159,7 +162,7 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
         "retry_of": retry.plan_id.hex,
         "retried": sorted(retry.kinds),
     }
-    events = [plan_event("plan.submitted", retry.actor, made.plan_id, facts)]
+    events = [plan_event(AuditKind.PLAN_SUBMITTED, retry.actor, made.plan_id, facts)]
     if made.placed:
         scope = {"tenant": tenant_id, "plan": made.plan_id, "priority": plan["priority"]}
         insert_waves(connection, scope, made.waves)
@@ -171,7 +174,7 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
             arrays = columns(rows, "wave_nos ordinals task_ids parents depends_on")
             connection.execute(_SQL["copy_tasks"], values | arrays)
         facts = {"tasks": len(made.placed), "waves": len(made.waves)}
-        events.append(plan_event("plan.planned", retry.actor, made.plan_id, facts))
+        events.append(plan_event(AuditKind.PLAN_PLANNED, retry.actor, made.plan_id, facts))
     head.append(events)
     return state
 

@@ -21,6 +21,7 @@ from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import IdempotencyConflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
@@ -56,7 +57,7 @@ class PlanStore(port.PlanStore):
             values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
             connection.execute(_SQL["insert_plan"], values)
             event = AuditEvent(
-                kind="plan.submitted",
+                kind=AuditKind.PLAN_SUBMITTED,
                 actor="app",
                 plan_id=plan_id,
                 facts={
@@ -115,9 +116,9 @@ class PlanStore(port.PlanStore):
                 connection.execute(_SQL["insert_tasks"], scope | _task_columns(chunk))
             failpoint(Failpoint.PLANNER_TASKS_WRITTEN, tenant_id)
             facts = {"tasks": len(tasks), "waves": len(waves)}
-            events = [AuditEvent(kind="plan.planned", actor=_PLANNER, plan_id=plan_id, facts=facts)]
+            events = [AuditEvent(kind=AuditKind.PLAN_PLANNED, actor=_PLANNER, plan_id=plan_id, facts=facts)]
             if not tasks:
-                events.append(AuditEvent(kind="plan.completed", actor=_PLANNER, plan_id=plan_id, facts={}))
+                events.append(AuditEvent(kind=AuditKind.PLAN_COMPLETED, actor=_PLANNER, plan_id=plan_id, facts={}))
             ChainAppender(connection, tenant_id).append(events)
             failpoint(Failpoint.PLANNER_AUDITED, tenant_id)
         return True
@@ -130,7 +131,7 @@ class PlanStore(port.PlanStore):
             if self._end_planning(connection, scope, lease_token, PlanState.FAILED, failure=failure) is None:
                 return False
             facts = {"code": failure.code}
-            event = AuditEvent(kind="plan.failed", actor=_PLANNER, plan_id=plan_id, facts=facts)
+            event = AuditEvent(kind=AuditKind.PLAN_FAILED, actor=_PLANNER, plan_id=plan_id, facts=facts)
             ChainAppender(connection, tenant_id).append([event])
         return True
 

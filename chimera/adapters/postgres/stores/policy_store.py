@@ -10,6 +10,7 @@ from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Policy, PolicyInForce, version_name
 from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
@@ -38,7 +39,7 @@ class PolicyStore(port.PolicyStore):
             assert row is not None
             applied = PolicyInForce(policy=policy, number=row["number"], own=tenant_id is not None)
             event = AuditEvent(
-                kind="policy.applied",
+                kind=AuditKind.POLICY_APPLIED,
                 actor=actor,
                 facts={
                     "before": now.version,

@@ -11,6 +11,7 @@ from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.adapters.postgres.steps.wave_rows import lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import sha256
 from chimera.models.work.lease import Renewal
 from chimera.models.work.replan import DeniedTask
@@ -37,7 +38,13 @@ class ReplanStore(port.ReplanStore):
                 return None
             connection.execute(_SQL["look_later"], scope_of(wave) | {"seconds": RESEND_SECONDS})
             asked = {"try": row["tries"], "skill": row["skill"], "reasons": row["feedback"] or []}
-            _record(connection, wave, row["task_id"], "plan.replan_asked", _place(row["attempt"], row["depth"]) | asked)
+            _record(
+                connection,
+                wave,
+                row["task_id"],
+                AuditKind.PLAN_REPLAN_ASKED,
+                _place(row["attempt"], row["depth"]) | asked,
+            )
         return _job(wave, row)
 
     def renew(  # noqa: D102
@@ -90,7 +97,7 @@ def _answered(
     if row is None:
         return False
     facts = _place(row["attempt"], row["replans"]) | {"answer": kind} | answer
-    _record(connection, wave, task_id, "plan.replan_answered", facts)
+    _record(connection, wave, task_id, AuditKind.PLAN_REPLAN_ANSWERED, facts)
     return True
 
 
@@ -98,7 +105,9 @@ def _place(attempt: int, depth: int) -> dict[str, Any]:
     return {"attempt": attempt, "depth": depth}
 
 
-def _record(connection: Connection[DictRow], wave: WaveRef, task_id: UUID, kind: str, facts: dict[str, Any]) -> None:
+def _record(
+    connection: Connection[DictRow], wave: WaveRef, task_id: UUID, kind: AuditKind, facts: dict[str, Any]
+) -> None:
     event = AuditEvent(kind=kind, actor="planner", plan_id=wave.plan_id, task_id=task_id, facts=facts)
     ChainAppender(connection, wave.tenant_id).append([event])
 

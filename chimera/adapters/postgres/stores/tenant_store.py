@@ -3,6 +3,7 @@
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
 from chimera.ports import tenant_store as port
 from chimera.ports.tenant_store import Tenant
 
@@ -20,7 +21,9 @@ class TenantStore(port.TenantStore):
             if connection.execute(_SQL["add"], {"tenant": tenant_id}).fetchone() is None:
                 return False
             connection.execute(_SQL["add_head"], {"tenant": tenant_id})
-            ChainAppender(connection, tenant_id).append([AuditEvent(kind="tenant.added", actor=actor, facts={})])
+            ChainAppender(connection, tenant_id).append(
+                [AuditEvent(kind=AuditKind.TENANT_ADDED, actor=actor, facts={})]
+            )
         return True
 
     def list_tenants(self) -> list[Tenant]:  # noqa: D102

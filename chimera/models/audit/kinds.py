@@ -1,0 +1,52 @@
+"""What an audit entry can be about."""
+
+from enum import StrEnum
+
+
+class AuditKind(StrEnum):
+    """The kind of an audit entry: what happened. docs/audit.md says what each one's facts are."""
+
+    TENANT_ADDED = "tenant.added"
+    POLICY_APPLIED = "policy.applied"
+
+    PLAN_SUBMITTED = "plan.submitted"
+    PLAN_PLANNED = "plan.planned"  # its planner has run: it has tasks
+    PLAN_PAUSED = "plan.paused"
+    PLAN_RESUMED = "plan.resumed"
+    PLAN_CANCELLED_ASKED = "plan.cancelled_asked"  # somebody cancelled it: its open tasks are being closed
+    PLAN_EXPIRED_ASKED = "plan.expired_asked"  # its deadline has passed: the same
+    PLAN_IN_REVIEW = "plan.in_review"  # only people's decisions are missing
+    PLAN_COMPLETED = "plan.completed"  # every task has its final decision
+    PLAN_FAILED = "plan.failed"  # its planner failed
+    PLAN_CANCELLED = "plan.cancelled"
+    PLAN_EXPIRED = "plan.expired"
+    PLAN_REPLAN_ASKED = "plan.replan_asked"  # its planner was asked about a task that the gate sent back
+    PLAN_REPLAN_ANSWERED = "plan.replan_answered"
+    PLAN_BUDGET_REACHED = "plan.budget_reached"  # a budget has nothing left for some of its tasks
+
+    TASK_DECIDED = "task.decided"  # the Judge, a person, or the end of its plan decided on a task
+
+    REVIEW_OPENED = "review.opened"  # a card waits for people
+    REVIEW_CLAIMED = "review.claimed"  # it is one person's for a while
+    REVIEW_RELEASED = "review.released"  # it is everybody's again
+    REVIEW_EDITED = "review.edited"  # it shows a person's version of the result
+    REVIEW_APPROVED = "review.approved"  # a person approved it, and others must, too
+    REVIEW_DECIDED = "review.decided"  # a person decided it
+
+    BUDGET_ALLOWED = "budget.allowed"  # a person allowed more than the policy does
+    BUDGET_OVERRUN = "budget.overrun"  # attempts cost more than was set aside for them
+
+    ACCESS_REFUSED = "access.refused"  # somebody asked for what the tenant does not have
+    AUDIT_READ = "audit.read"  # the audit was listed or exported
+    # Says which facts and results were erased, and so may be missing. Its own facts are never erased.
+    AUDIT_ERASED = "audit.erased"
+
+    @classmethod
+    def plan_is(cls, state: str) -> "AuditKind":
+        """That a plan is in this state now."""
+        return cls(f"plan.{state}")
+
+    @classmethod
+    def plan_is_to_be(cls, end: str) -> "AuditKind":
+        """That a plan is to end so: its open tasks are being closed."""
+        return cls(f"plan.{end}_asked")
