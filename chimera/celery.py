@@ -1,5 +1,7 @@
 """Where `celery -A chimera ...` finds the app."""
 
+from traceback import print_exception
+
 from celery.signals import setup_logging
 
 from chimera import logs
@@ -15,6 +17,10 @@ try:
     children.connect(drain, settings().max_child_memory_bytes)
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
+except ImportError as exc:
+    # Celery would say that there is no app, and not why.
+    print_exception(exc)
+    raise SystemExit(f"chimera: what celeryconfig imports cannot be imported: {exc}") from exc
 
 import chimera.tasks  # noqa: F401  its tasks register with the app
 

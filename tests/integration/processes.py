@@ -23,13 +23,20 @@ class LocalProcess(CeleryTestContainer):  # type: ignore[misc]  # pytest-celery 
     """A `celery -A chimera ...` process in the place of a container."""
 
     def __init__(
-        self, name: str, arguments: list[str], env: Mapping[str, str], log: Path, prompt: str = STARTED
+        self,
+        name: str,
+        arguments: list[str],
+        env: Mapping[str, str],
+        log: Path,
+        prompt: str = STARTED,
+        folder: Path = ROOT,
     ) -> None:
         self._name = name
         self._command = [sys.executable, "-m", "celery", "-A", "chimera", *arguments]
         self._env = {**os.environ, **env}
         self._log = log
         self._prompt = prompt
+        self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -76,17 +83,21 @@ class LocalProcess(CeleryTestContainer):  # type: ignore[misc]  # pytest-celery 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, cwd=ROOT, env=self._env, stdout=log, stderr=log, start_new_session=True
+                self._command, cwd=self._folder, env=self._env, stdout=log, stderr=log, start_new_session=True
             )
 
     def ready(self) -> bool:
-        """Waits for the prompt in the log: an event, looked for often."""
-        end = time.monotonic() + READY_SECONDS
-        while self._prompt not in self.logs():
-            if self.status != "running" or time.monotonic() > end:
-                raise RuntimeError(f"{self._name} did not get ready:\n{self.logs()[-3000:]}")
-            time.sleep(0.02)
+        """Waits for the prompt in the log."""
+        self.says(self._prompt)
         return True
+
+    def says(self, text: str) -> None:
+        """Waits for a text in the log: an event, looked for often."""
+        end = time.monotonic() + READY_SECONDS
+        while text not in self.logs():
+            if self.status != "running" or time.monotonic() > end:
+                raise RuntimeError(f"{self._name} did not say {text!r}:\n{self.logs()[-3000:]}")
+            time.sleep(0.02)
 
     def logs(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")

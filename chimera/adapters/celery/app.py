@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from celery import Celery
-from celery.utils.imports import cwd_in_path, find_module
+from celery.utils.imports import cwd_in_path
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
@@ -91,10 +91,17 @@ def make_app(settings: Settings) -> Celery:
     if str(merged["result_backend"]).startswith(("redis://", "rediss://")):
         merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
-    merged["task_routes"] = {**own.get("task_routes", {}), **_ROUTES}
+    merged["task_routes"] = [_ROUTES, *_routers(own.get("task_routes"))]
     merged["beat_schedule"] = {**_SWEEP, **_checkpoints(settings), **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app
+
+
+def _routers(routes: Any) -> list[Any]:
+    """The project's routers: each is a mapping, a list of pairs, a function, or the name of one."""
+    if not routes:
+        return []
+    return list(routes) if isinstance(routes, list | tuple) else [routes]
 
 
 def _checkpoints(settings: Settings) -> dict[str, Any]:
@@ -110,10 +117,11 @@ def _project_config() -> dict[str, Any]:
     name = os.environ.get("CELERY_CONFIG_MODULE") or "celeryconfig"
     with cwd_in_path():
         try:
-            find_module(name)
-        except ImportError:
+            module: ModuleType = import_module(name)
+        except ModuleNotFoundError as exc:
+            if exc.name is None or not f"{name}.".startswith(f"{exc.name}."):
+                raise  # it is there, and imports what is not
             return {}
-        module: ModuleType = import_module(name)
     return {
         key: value
         for key, value in vars(module).items()
