@@ -1,4 +1,4 @@
-"""Greets people. `./run up` in one shell, `.venv/bin/python -m examples.quickstart` in another."""
+"""Greets people: a skill, a planner, and, run as a program beside `chimera up`, a plan of them."""
 
 from collections.abc import Iterator
 

@@ -73,9 +73,15 @@ Actor = Annotated[
 ]
 
 
-def command(*words: str) -> str:
-    """A command line to show: `chimera plan list --tenant acme`, or with ./run in place of chimera."""
-    return " ".join([os.environ.get("CHIMERA_COMMAND") or "chimera", *map(shlex.quote, words)])
+def command(*words: str, within: Path | None = None) -> str:
+    """A command line to show: `chimera plan list --tenant acme`, or with ./run in place of chimera.
+
+    It can be typed in the working folder, or `within` another.
+    """
+    typed = os.environ.get("CHIMERA_COMMAND") or "chimera"
+    if within is not None and "/" in typed and not typed.startswith("/"):
+        typed = os.path.relpath(typed, within)
+    return " ".join([typed, *map(shlex.quote, words)])
 
 
 def as_typed(text: str) -> str:

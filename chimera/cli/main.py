@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, chaos, database, demo, policy, state, tenant, version
+from chimera.cli import agents, chaos, database, demo, init, policy, state, tenant, version
 from chimera.cli.audit import audit
 from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
@@ -41,6 +41,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.command("demo")(demo.demo)
+app.command("init")(init.init)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.add_typer(plan.app, name="plan")
