@@ -213,7 +213,8 @@ class Chimera:
         """Submits a plan and returns at once.
 
         Args:
-            planner: a planner, or its name.
+            planner: a planner, or its name. Where this process does not know the name yet, it imports the modules that
+                `imports` of celeryconfig.py names, as the workers do; what such a module raises then is raised here.
             tenant: whom the plan is for.
             goal: in words, for the planner and for people.
             inputs: the planner's arguments, as JSON-compatible values.
@@ -225,7 +226,7 @@ class Chimera:
 
         Raises:
             InvalidInput: something of the request is not valid; nothing is stored.
-            UnknownPlanner: this process knows no such planner.
+            UnknownPlanner: neither this process nor a module that celeryconfig.py imports has such a planner.
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
             StoreUnavailable: PostgreSQL does not answer.
@@ -244,6 +245,7 @@ class Chimera:
             )
         except ValidationError as exc:
             raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
+        self._services.find_planner(request.planner)
         submitted = self._services.submitting.orchestrator.submit(request)
         return PlanHandle(self._services, tenant, submitted.plan_id, created=submitted.created)
 

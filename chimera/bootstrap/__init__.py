@@ -48,6 +48,19 @@ class Services:
         self._catalogue = catalogue
         self._clock = clock
 
+    def load_user_code(self) -> Catalogue:
+        """The skills and planners that are known here, with those of the modules that celeryconfig.py imports.
+
+        Raises whatever such a module raises when it is imported.
+        """
+        self._app.loader.import_default_modules()
+        return self._catalogue
+
+    def find_planner(self, name: str) -> None:
+        """Imports what celeryconfig.py names, as `load_user_code` does, where no planner of this name is known yet."""
+        if name not in self._catalogue.planners:
+            self.load_user_code()
+
     @cached_property
     def adapters(self) -> Adapters:
         """The stores, the broker, the places of checkpoints."""
@@ -118,8 +131,7 @@ def _here() -> Here:
 
 def load_user_code() -> Catalogue:
     """The skills and planners of the modules that celeryconfig.py imports."""
-    celery_app().loader.import_default_modules()
-    return CATALOGUE
+    return services().load_user_code()
 
 
 def migrations() -> "Migrations":

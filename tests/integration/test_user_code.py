@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pytest_celery import CeleryWorkerCluster
 
 from tests.integration.conftest import QUIET
-from tests.integration.processes import LocalProcess
+from tests.integration.processes import ROOT, LocalProcess
 
 Files = Callable[..., Path]
 
@@ -95,6 +96,39 @@ def test_a_process_ends_where_the_project_s_code_cannot_be_imported(
     assert "ready." not in ended.stdout + ended.stderr
     wanted = "division by zero" if "fails" in case else "No module named 'no_such_module'"
     assert wanted in ended.stderr.rstrip().splitlines()[-1], "the error is the last thing that it says"
+
+
+SUBMIT = """
+import sys
+from chimera import Chimera
+from chimera.errors import ChimeraError
+try:
+    plan = Chimera().submit(sys.argv[1], tenant=sys.argv[2], inputs={"count": 3})
+except ChimeraError as exc:
+    sys.exit(f"{type(exc).__name__}: {exc}")
+print(plan.wait(timeout=60).counts.committed)
+"""
+
+
+def test_a_service_submits_by_name_what_celeryconfig_imports(
+    celery_worker_cluster: CeleryWorkerCluster, project: dict[str, str], tenant: str
+) -> None:
+    done = _run(ROOT, project, "-c", SUBMIT, "test.numbers", tenant)
+    assert (done.stdout, done.returncode) == ("3\n", 0), done.stderr
+
+
+def test_a_service_is_told_of_a_planner_that_celeryconfig_does_not_import_either(
+    project: dict[str, str], tenant: str
+) -> None:
+    done = _run(ROOT, project, "-c", SUBMIT, "test.nobody", tenant)
+    assert done.stderr.startswith("UnknownPlanner: ")
+    assert "test.numbers" in done.stderr, "it lists those that there are"
+
+
+def test_a_service_is_told_why_its_planner_is_not_there(files: Files, project: dict[str, str], tenant: str) -> None:
+    folder = files(celeryconfig="imports = ['broken']\n", broken="1 / 0\n")
+    done = _run(folder, project | {"CELERY_CONFIG_MODULE": "celeryconfig"}, "-c", SUBMIT, "test.numbers", tenant)
+    assert done.stderr.rstrip().endswith("ZeroDivisionError: division by zero")
 
 
 def _python(folder: Path, variables: dict[str, str], script: str) -> subprocess.CompletedProcess[str]:

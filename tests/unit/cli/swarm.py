@@ -170,6 +170,9 @@ class FakeServices(Services):
         self.clock = FakeClock()
         super().__init__(None, Settings(_env_file=None), catalogue, self.clock)  # type: ignore[arg-type]
 
+    def load_user_code(self) -> Catalogue:
+        return self._catalogue
+
     @cached_property
     def adapters(self) -> FakeAdapters:
         return FakeAdapters(self.clock, InlineQueue(self))
