@@ -69,6 +69,13 @@ class DecisionStore(Protocol):
         """Reserves for so long the asking of a model about this wave; False where another token has it."""
         ...
 
+    def leave(self, wave: WaveRef) -> None:
+        """Notes that the wave has results that this Judge cannot judge: the sweep asks for another after a pause.
+
+        The pause grows with the time that the results have waited.
+        """
+        ...
+
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
         """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
 

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import structlog
 
-from chimera.errors import UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
 from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
@@ -52,6 +51,7 @@ class Judge:
     def judge_wave(self, wave: WaveRef) -> int:
         """Gates whatever the wave has staged, sends the tenant's next waves, and returns how many were gated.
 
+        Outputs of a skill that this process lacks are left to a Judge that can check them against its schema.
         May run early, late or twice: it decides only on what waits for a decision.
 
         Raises:
@@ -78,6 +78,9 @@ class Judge:
             if not asking.unfinished:
                 break
         log.info("wave_judged", decided=decided, requeued=requeued)
+        if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
+            log.info("skill_lacking", skills=sorted(lacking))
+            self._store.leave(wave)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave)
@@ -111,7 +114,7 @@ class Judge:
             _without_result(task, TaskState.QUEUED, over_budget(task.limit), policy) for task in waiting.refused
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
-        for staged in waiting.staged:
+        for staged in filter(self._can_judge, waiting.staged):
             ruling = gate(staged, policy.policy, self._output_fault(staged), self._clock.draw())
             if model is not None and _is_asked_about(model, staged, ruling):
                 to_ask.append((staged, ruling))
@@ -152,14 +155,15 @@ class Judge:
         )
         return WaveDecision(decision=decision, found=TaskState.STAGED, card=card, state=state)
 
+    def _can_judge(self, staged: Staged) -> bool:
+        """Whether this process has what judging the result needs: the schema of its output, where it has one."""
+        return staged.skill in self._catalogue.skills or not isinstance(staged.outcome, SuccessOutcome)
+
     def _output_fault(self, staged: Staged) -> str | None:
         """Why the output does not fit the skill's schema, or None where it does."""
         if not isinstance(staged.outcome, SuccessOutcome):
             return None
-        try:
-            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
-        except UnknownSkill:
-            return "the Judge does not know the skill"
+        return self._catalogue.output_fault(staged.skill, staged.outcome.output)
 
 
 class _Asking:

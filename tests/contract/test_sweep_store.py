@@ -380,6 +380,66 @@ def test_a_wave_that_no_task_waits_in_waits_for_no_skill(scene: Scene) -> None:
         assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=False)
 
 
+# Results that wait for a Judge that has their skill.
+
+NOTHING = {"judge": False, "publish": False}
+
+
+def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids))
+    scene.world.decisions.leave(planned.wave)
+    assert looked_at(scene, planned.wave, "echo") is None
+    scene.pass_time(1.6)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    scene.pass_time(8)
+    scene.world.decisions.leave(planned.wave)
+    scene.pass_time(8)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, **NOTHING)
+    scene.pass_time(2)
+    assert looked_at(scene, planned.wave, "echo") is None, "it is looked at less often"
+    scene.pass_time(1.1)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+
+
+def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids))
+    for _ in range(2):
+        scene.world.decisions.leave(planned.wave)
+        scene.pass_time(3600)
+    scene.world.decisions.leave(planned.wave)
+    scene.pass_time(15.1)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+
+
+def test_what_else_a_wave_needs_of_a_judge_does_not_wait_for_results_that_one_left(scene: Scene) -> None:
+    planned = scene.plan(2, max_attempts=1)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
+    scene.claim(planned.wave, planned.ids[1:], lease_seconds=15)
+    scene.pass_time(3600)
+    for _ in range(2):
+        scene.world.decisions.leave(planned.wave)
+    scene.pass_time(2)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    scene.judge(planned.wave, approve)
+    assert scene.states(planned.plan_id) == [TaskState.APPROVED, TaskState.EXHAUSTED]
+
+
+def test_a_wave_that_was_decided_on_waits_for_no_judge(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
+    scene.world.decisions.leave(planned.wave)
+    scene.judge(planned.wave, approve)
+    scene.stage(scene.claim(planned.wave, planned.ids[1:]))
+    scene.pass_time(1.6)
+    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+
+
 # Tenants with something to send.
 
 

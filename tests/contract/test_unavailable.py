@@ -78,6 +78,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "cards.decide": lambda world: world.cards.decide(TENANT, CARD),
     "cards.to_edit": lambda world: world.cards.to_edit(TENANT, ID),
     "cards.edit": lambda world: world.cards.edit(TENANT, EDIT),
+    "decisions.leave": lambda world: world.decisions.leave(WAVE),
     "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
     "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
     "verdicts.cards": lambda world: world.verdicts.cards(SCOPE, ID, 1),

@@ -138,6 +138,7 @@ class FakeDeciding:
         closed = all(task.state not in UNSEEN for task in database.wave_tasks(wave))
         row.state = "closed" if closed else "in_flight"
         row.touched_at = LONG_AGO if requeued else database.now()
+        row.judge_waits_since = row.judge_at = None
         if requeued:
             row.published_at = None
         if asked:

@@ -9,6 +9,7 @@ from chimera.models.gate.review import CardStatus
 from chimera.models.work.context import REASONS
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import LEFT_LONGEST_SECONDS, LEFT_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import (
@@ -52,6 +53,13 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             return False
         self._asking[wave] = (token, now + timedelta(seconds=seconds))
         return True
+
+    def leave(self, wave: WaveRef) -> None:
+        row, now = self._database.opened().waves[wave], self._database.now()
+        waited = now - (row.judge_waits_since or now)
+        bounds = timedelta(seconds=LEFT_SECONDS), timedelta(seconds=LEFT_LONGEST_SECONDS)
+        row.judge_at = now + min(max(waited, bounds[0]), bounds[1])
+        row.judge_waits_since = row.judge_waits_since or now
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
         self._database.opened()

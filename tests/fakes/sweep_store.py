@@ -181,7 +181,10 @@ class FakeSweepStore(port.SweepStore):
                     task.lost += 1
                 else:
                     judge = True
-        judge = judge or any(task.state is TaskState.STAGED or task.is_given_up or task.is_refused for task in tasks)
+        left = row.judge_at is not None and row.judge_at > database.now()
+        staged = any(task.state is TaskState.STAGED for task in tasks) and not left
+        judge = judge or staged or any(task.is_given_up or task.is_refused for task in tasks)
+        running = any(task.state is TaskState.RUNNING for task in tasks)
         queued = [task for task in tasks if task.waits and (task.reserved_for is not None or not row.budget_waits)]
         lacking = [task for task in queued if skills is not None and task.task.skill not in skills]
         can_run = len(queued) > len(lacking)
@@ -189,10 +192,10 @@ class FakeSweepStore(port.SweepStore):
         assert row.published_at is not None
         came_back = row.skill_waits_since is not None and (queue_is_empty or row.published_at < database.now() - _AGAIN)
         publish = not paused and can_run and (taken_back or lost or came_back)
-        only_lacking = bool(lacking) and not can_run and not judge
+        waits_only = (bool(lacking) or left) and not (can_run or judge or running)
         soon = (
             database.now()
-            + timedelta(seconds=LOOK_FOR_SKILL_SECONDS if only_lacking else LOOK_AGAIN_SECONDS)
+            + timedelta(seconds=LOOK_FOR_SKILL_SECONDS if waits_only else LOOK_AGAIN_SECONDS)
             - _UNTOUCHED
         )
         row.touched_at = LONG_AGO if publish else soon

@@ -21,8 +21,8 @@ class FakeWaveStore(port.WaveStore):
         waves = [row for ref, row in database.waves.items() if ref.tenant_id == tenant_id]
         waves.sort(key=lambda row: (-row.priority, row.ref.plan_id, row.ref.wave_no))
         in_flight = [row for row in waves if row.state == "in_flight"]
-        counted = [row for row in in_flight if not self._is_paused(row) and row.skill_waits_since is None]
-        stuck = Counter(row.ref.plan_id for row in in_flight if row.skill_waits_since is not None)
+        counted = [row for row in in_flight if not self._is_paused(row) and not row.waits_for_skill]
+        stuck = Counter(row.ref.plan_id for row in in_flight if row.waits_for_skill)
         unsent = [row for row in waves if self._is_unsent(row)]
         may_go = [row for row in waves if self._may_go(row) and stuck[row.ref.plan_id] < window]
         taken = may_go[: max(0, window - len(counted))] + unsent

@@ -93,3 +93,15 @@ def test_a_worker_that_lacks_a_skill_leaves_its_tasks_to_one_that_has_it(
     plan = handle.wait(timeout=60)
     assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 80)
     assert {result.attempt for result in handle.results()} == {1}
+
+
+def test_a_judge_that_lacks_a_skill_leaves_its_results_to_one_that_has_it(
+    start: Start, services: Services, tenant: str
+) -> None:
+    start("old", OLD, "-Q", "judge", "-c", "1")
+    start("judge", NEXT, "-Q", "judge", "-c", "1")
+    start("next", NEXT, "-Q", f"plan,{tenant_queue(tenant)}", "-c", "2")
+    handles = [Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 3}) for _ in range(6)]
+    for handle in handles:
+        plan = handle.wait(timeout=60)
+        assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)

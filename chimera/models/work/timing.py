@@ -26,6 +26,10 @@ UNTOUCHED_SECONDS = 1.5
 LOOK_AGAIN_SECONDS = 0.8
 # The same for a wave that waits for a skill which no agent has.
 LOOK_FOR_SKILL_SECONDS = 3.0
+# A wave with results of a skill that a Judge lacked is judged again after so long; later, after as long again as it has
+# waited, up to this.
+LEFT_SECONDS = 1.5
+LEFT_LONGEST_SECONDS = 15.0
 # An agent that gave a message back for lack of a skill rests so long: those that have it take the next ones meanwhile.
 GIVE_BACK_SECONDS = 0.1
 # A planner's message takes so long: what waits for one is not looked at earlier.

@@ -15,6 +15,15 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
    and (asked_by = %(token)s or asked_until is null or asked_until < clock_timestamp())
 returning wave_no
 
+-- name: leave
+-- The wave waits for another Judge, which is asked for after as long again as it has waited, within bounds.
+update wave
+   set judge_waits_since = coalesce(judge_waits_since, clock_timestamp()),
+       judge_at = clock_timestamp() + least(greatest(clock_timestamp() - judge_waits_since,
+                                                     make_interval(secs => %(first_seconds)s)),
+                                            make_interval(secs => %(last_seconds)s))
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
+
 -- name: without_result
 -- Its tasks whose last lease ran out, and will not be renewed any more; and queued ones that do not fit under
 -- a budget's limit, which is named.

@@ -62,7 +62,8 @@ select published_at < clock_timestamp()
        budget_waits,
        -- A message that came back is not in the queue: what waits for a skill is sent again soon.
        skill_waits_since is not null and (
-           %(queue_is_empty)s or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)) as skill_waits
+           %(queue_is_empty)s or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)) as skill_waits,
+       coalesce(judge_at > clock_timestamp(), false) as judge_waits
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - make_interval(secs => %(untouched_seconds)s)
@@ -96,8 +97,8 @@ returning task_id
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, what for an agent, and what of that for a skill that no agent has; what waits for
--- what others leave of a budget, for neither.
-select count(*) filter (where state = 'staged'
+-- what others leave of a budget, for neither. Results that a Judge has just left are for another, later.
+select count(*) filter (where (state = 'staged' and not %(judge_waits)s)
                            or (state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s)
                                and attempt >= max_attempts)
                            or (state = 'queued' and (replan in ('given_up', 'failed') or over_budget is not null))) as judge,
@@ -105,7 +106,8 @@ select count(*) filter (where state = 'staged'
                           and (reserved_for is not null or not %(waits)s)) as queued,
        count(*) filter (where state = 'queued' and replan is null and over_budget is null
                           and (reserved_for is not null or not %(waits)s)
-                          and not coalesce(skill = any (%(skills)s::text[]), true)) as lacking
+                          and not coalesce(skill = any (%(skills)s::text[]), true)) as lacking,
+       count(*) filter (where state = 'running') as running
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 

@@ -164,15 +164,20 @@ class SweepStore(port.SweepStore):
             over = [(row["task_id"], CostKnowledge.UNKNOWN) for row in taken_back]
             events = settle(connection, wave.tenant_id, wave.plan_id, over)
             assert not events  # what counts as spent is what was set aside
-            known = {"waits": taken["budget_waits"], "skills": None if skills is None else list(skills)}
+            known = {
+                "waits": taken["budget_waits"],
+                "judge_waits": taken["judge_waits"],
+                "skills": None if skills is None else list(skills),
+            }
             needs = connection.execute(_SQL["wave_needs"], scope | known).fetchone()
             assert needs is not None
             can_run = needs["queued"] > needs["lacking"]
             publish = not taken["paused"] and can_run and (bool(taken_back) or taken["lost"] or taken["skill_waits"])
-            only_lacking = bool(needs["lacking"]) and not can_run and not needs["judge"]
+            waits = needs["lacking"] > 0 or taken["judge_waits"]
+            waits_only = waits and not (can_run or needs["judge"] or needs["running"])
             values = {
                 "publish": publish,
-                "again_seconds": LOOK_FOR_SKILL_SECONDS if only_lacking else LOOK_AGAIN_SECONDS,
+                "again_seconds": LOOK_FOR_SKILL_SECONDS if waits_only else LOOK_AGAIN_SECONDS,
                 "lacking": bool(needs["lacking"]),
                 "queued": bool(needs["queued"]),
             }
