@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chimera.models.work.plan import Plan, PlanChange, PlanCounts, PlanState
     from chimera.models.work.replan import DeniedTask
     from chimera.models.work.result import Usage
+    from chimera.models.work.session import Session, SessionChange, SessionState
     from chimera.models.work.skill import Planner, Skill, SkillFailed, Success
     from chimera.models.work.state import StateEntry
     from chimera.models.work.task import TaskSpec, TaskState
@@ -35,6 +36,9 @@ __all__ = [
     "Planner",
     "Reason",
     "ReviewCard",
+    "Session",
+    "SessionChange",
+    "SessionState",
     "Skill",
     "SkillFailed",
     "StateEntry",
@@ -63,6 +67,7 @@ _HOMES = {
     "chimera.models.work.replan": ("DeniedTask",),
     "chimera.models.work.result": ("Usage",),
     "chimera.models.gate.review": ("CardStatus", "ReviewCard"),
+    "chimera.models.work.session": ("Session", "SessionChange", "SessionState"),
     "chimera.models.work.skill": ("Planner", "Skill", "SkillFailed", "Success"),
     "chimera.models.work.state": ("StateEntry",),
     "chimera.models.work.task": ("TaskSpec", "TaskState"),

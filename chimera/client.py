@@ -16,6 +16,7 @@ from chimera.models.record import Instant, Record
 from chimera.models.work.history import TaskHistory, TaskStanding
 from chimera.models.work.plan import ENDED, Plan, PlanChange, PlanCounts, PlanRequest, PlanState
 from chimera.models.work.retry import kinds_of
+from chimera.models.work.session import Session, SessionChange
 from chimera.models.work.skill import Planner, describe
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import TaskState
@@ -218,7 +219,7 @@ class Chimera:
             tenant: whom the plan is for.
             goal: in words, for the planner and for people.
             inputs: the planner's arguments, as JSON-compatible values.
-            session_id: groups plans.
+            session_id: groups plans; in a paused session the plan waits until that is resumed.
             deadline: aware; what is not done by then is ended as expired.
             priority: 0-100; of one tenant's waiting waves those of higher priority go first.
             idempotency_key: the same key with the same request returns the first plan.
@@ -229,6 +230,7 @@ class Chimera:
             UnknownPlanner: neither this process nor a module that celeryconfig.py imports has such a planner.
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
+            SessionStopped: the session takes no plan any more.
             StoreUnavailable: PostgreSQL does not answer.
         """
         try:
@@ -290,7 +292,39 @@ class Chimera:
         """
         return self._services.adapters.states.get(tenant, key)
 
-    # A session's plans at once. The session has no default: all of a tenant's are meant only where None is given.
+    # Sessions: their plans, and those that are submitted to them later.
+
+    def session(self, tenant: str, session_id: str) -> Session:
+        """A session as it stands.
+
+        Raises:
+            SessionNotFound: no plan of the tenant has named it.
+        """
+        return self._services.adapters.sessions.get(tenant, session_id)
+
+    def pause_session(self, *, tenant: str, session_id: str, actor: str = "app") -> SessionChange:
+        """Pauses the session's open plans; one that is submitted to it waits until it is resumed.
+
+        Raises:
+            SessionNotFound: no plan of the tenant has named it.
+            SessionStopped: it was stopped.
+        """
+        return self._services.submitting.sessions.pause(tenant, session_id, actor)
+
+    def resume_session(self, *, tenant: str, session_id: str, actor: str = "app") -> SessionChange:
+        """Lets the session's plans go on, and those start that are submitted to it. Raises as `pause_session`."""
+        return self._services.submitting.sessions.resume(tenant, session_id, actor)
+
+    def stop_session(self, *, tenant: str, session_id: str, actor: str = "app") -> SessionChange:
+        """Cancels the session's open plans, and has it take none any more, for good.
+
+        Raises:
+            SessionNotFound: no plan of the tenant has named it.
+        """
+        return self._services.submitting.sessions.stop(tenant, session_id, actor)
+
+    # A session's plans as they are now, and no change of the session: further ones start. No default: all of
+    # a tenant's are meant only where None is given.
 
     def cancel(self, *, tenant: str, session_id: str | None, actor: str = "app") -> list[PlanChange]:
         """Stops every open plan of a session, or with None of the tenant; returns those."""

@@ -64,6 +64,10 @@ class CardNotFound(NotFound):
     """The tenant has no such review card."""
 
 
+class SessionNotFound(NotFound):
+    """The tenant has no such session."""
+
+
 class StateNotFound(NotFound):
     """The tenant has no such entry of shared state."""
 
@@ -80,6 +84,10 @@ class Conflict(ChimeraError):
     """The request contradicts what is already recorded."""
 
     exit_code = 5
+
+
+class SessionStopped(Conflict):
+    """The session was stopped, and takes no plan any more."""
 
 
 class IdempotencyConflict(Conflict):

@@ -24,6 +24,7 @@ from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
+from chimera.adapters.postgres.stores.session_store import SessionStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -50,6 +51,7 @@ from chimera.ports import (
     queue,
     replan_store,
     review_store,
+    session_store,
     state_store,
     sweep_store,
     task_store,
@@ -100,6 +102,11 @@ class Adapters:
     def controls(self) -> control_store.ControlStore:
         """Plans to pause, to stop and to try again."""
         return ControlStore(self._as_app)
+
+    @cached_property
+    def sessions(self) -> session_store.SessionStore:
+        """Sessions of plans."""
+        return SessionStore(self._as_app)
 
     @cached_property
     def replans(self) -> replan_store.ReplanStore:

@@ -5,6 +5,7 @@ from functools import cached_property
 from chimera.bootstrap.group import Group
 from chimera.services.control import PlanControl
 from chimera.services.orchestrator import Orchestrator
+from chimera.services.session_control import SessionControl
 
 
 class Submitting(Group):
@@ -22,3 +23,8 @@ class Submitting(Group):
         """Pauses, resumes and tries again; stops many plans at once."""
         size = self._settings.wave_size
         return PlanControl(self._adapters.controls, self._adapters.queue, self._clock, wave_size=size)
+
+    @cached_property
+    def sessions(self) -> SessionControl:
+        """Pauses, resumes and stops sessions with their plans."""
+        return SessionControl(self._adapters.sessions, self.control)

@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, chaos, database, demo, init, policy, state, tenant, version
+from chimera.cli import agents, chaos, database, demo, init, policy, session, state, tenant, version
 from chimera.cli.audit import audit
 from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
@@ -45,6 +45,7 @@ app.command("init")(init.init)
 app.command("up")(stack.up)
 app.command("down")(stack.down)
 app.add_typer(plan.app, name="plan")
+app.add_typer(session.app, name="session")
 app.add_typer(task.app, name="task")
 app.add_typer(review.app, name="review")
 app.add_typer(policy.app, name="policy")

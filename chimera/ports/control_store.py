@@ -9,6 +9,7 @@ from pydantic import Field
 from chimera.models.record import Instant, Record
 from chimera.models.work.plan import PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind
+from chimera.models.work.session import SessionState
 
 
 class Retry(Record):
@@ -32,6 +33,7 @@ class Retried(Record):
     tasks: int  # of it; none where it waits for its planner
     # Tasks that are not tried again because what they depend on is not.
     left_out: int = 0
+    paused: bool = False  # its session was paused: it waits until that is resumed
 
 
 Draft = Callable[[Sequence[EndedTask]], RetryDraft]
@@ -41,11 +43,18 @@ class ControlStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable.
 
     Those on many plans take the tenant's, or one session's, `limit` at a time: what they changed is not
-    among them any more when they are called again, and one that ends meanwhile is passed over.
+    among them any more when they are called again, and one that ends meanwhile is passed over. With `only_if` they
+    change nothing where the session is in another state.
     """
 
     def stop_open(
-        self, tenant_id: str, session_id: str | None, end: PlanState, actor: str, limit: int
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        end: PlanState,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
     ) -> list[PlanChange]:
         """As PlanStore.stop, for open plans."""
         ...
@@ -59,7 +68,14 @@ class ControlStore(Protocol):
         """
         ...
 
-    def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+    def pause_open(
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
         """As `pause`, for open plans that are not paused."""
         ...
 
@@ -72,7 +88,14 @@ class ControlStore(Protocol):
         """
         ...
 
-    def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+    def resume_open(
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
         """As `resume`, for paused plans."""
         ...
 
@@ -85,6 +108,7 @@ class ControlStore(Protocol):
             PlanNotFound: the tenant has no such plan.
             Conflict: tasks of the plan are still open.
             NothingToRetry: it has no such task, or only such as are left out.
+            SessionStopped: its session takes no plan any more.
         """
         ...
 

@@ -18,6 +18,8 @@ class Submitted(Record):
 
     plan_id: UUID
     created: bool
+    # Its session was paused: it waits until that is resumed.
+    paused: bool = False
 
 
 class PlanningJob(Record):
@@ -62,11 +64,12 @@ class PlanStore(Protocol):
     """
 
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
-        """Stores a plan and its audit entry.
+        """Stores a plan and its audit entry; the first of a session makes it. In a paused session it is paused.
 
         Raises:
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
+            SessionStopped: its session takes no plan any more.
         """
         ...
 

@@ -11,6 +11,7 @@ from chimera.errors import Conflict, NotFound, QueueUnavailable
 from chimera.models.work.history import TaskStanding
 from chimera.models.work.plan import PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
+from chimera.models.work.session import SessionState
 from chimera.ports.clock import Clock
 from chimera.ports.control_store import ControlStore, Retried, Retry
 from chimera.ports.queue import Queue
@@ -27,7 +28,8 @@ class PlanControl:
     """Changes what plans may do. What it answers is in the store; messages only make it quick.
 
     The methods on many plans take a session's, or with None all of the tenant's. A plan that ends meanwhile is
-    passed over. All raise StoreUnavailable: what was changed until then stays so, and asked again they go on.
+    passed over. With `only_if` they stop where the session is in another state. All raise StoreUnavailable: what was
+    changed until then stays so, and asked again they go on.
     """
 
     def __init__(self, store: ControlStore, queue: Queue, clock: Clock, *, wave_size: int) -> None:
@@ -36,9 +38,13 @@ class PlanControl:
         self._clock = clock
         self._wave_size = wave_size
 
-    def cancel_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+    def cancel_open(
+        self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
+    ) -> list[PlanChange]:
         """Stops open plans: no further task starts; what is committed stays."""
-        changes = _all(lambda: self._store.stop_open(tenant_id, session_id, PlanState.CANCELLED, actor, PLANS_AT_ONCE))
+        changes = _all(
+            lambda: self._store.stop_open(tenant_id, session_id, PlanState.CANCELLED, actor, PLANS_AT_ONCE, only_if)
+        )
         # After the last is stopped: what closes them is in no hurry, and what would start in them is.
         self._send(
             lambda plan_id: self._queue.publish_stop(tenant_id, plan_id),
@@ -57,9 +63,11 @@ class PlanControl:
         """
         return self._store.pause(tenant_id, plan_id, actor)
 
-    def pause_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+    def pause_open(
+        self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
+    ) -> list[PlanChange]:
         """As `pause`, for open plans; returns those that were not paused before."""
-        return _all(lambda: self._store.pause_open(tenant_id, session_id, actor, PLANS_AT_ONCE))
+        return _all(lambda: self._store.pause_open(tenant_id, session_id, actor, PLANS_AT_ONCE, only_if))
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
         """Lets a plan go on; where it is not paused nothing changes.
@@ -72,9 +80,11 @@ class PlanControl:
         self._wake(tenant_id, [change])
         return change
 
-    def resume_open(self, tenant_id: str, session_id: str | None, actor: str) -> list[PlanChange]:
+    def resume_open(
+        self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
+    ) -> list[PlanChange]:
         """As `resume`, for paused plans; returns those."""
-        changes = _all(lambda: self._store.resume_open(tenant_id, session_id, actor, PLANS_AT_ONCE))
+        changes = _all(lambda: self._store.resume_open(tenant_id, session_id, actor, PLANS_AT_ONCE, only_if))
         self._wake(tenant_id, changes)
         return changes
 
@@ -138,7 +148,7 @@ class PlanControl:
 
     def _retry(self, retry: Retry) -> Retried:
         retried = self._store.retry(retry, self._draft)
-        if retried.created:
+        if retried.created and not retried.paused:
             self._wake(retry.tenant_id, [PlanChange(plan_id=retried.plan_id, state=retried.state)])
         return retried
 

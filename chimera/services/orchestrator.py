@@ -32,18 +32,19 @@ class Orchestrator:
         """Stores a plan and asks for its planner to run.
 
         The same idempotency key with the same request returns the first plan. Where the broker does not
-        answer the plan is stored all the same, and the sweep has it planned later.
+        answer the plan is stored all the same, and the sweep has it planned later. In a paused session it waits.
 
         Raises:
             UnknownPlanner: no such planner is registered in this process.
             InvalidInput: the inputs do not fit the planner, are no JSON, or are over the limit.
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
+            SessionStopped: its session takes no plan any more.
             StoreUnavailable: PostgreSQL does not answer; nothing is stored.
         """
         self._check(request)
         submitted = self._store.submit(self._clock.new_id(), request)
-        if submitted.created:
+        if submitted.created and not submitted.paused:
             failpoint(Failpoint.SUBMIT_STORED, request.tenant_id)
             try:
                 epoch = self._queue.epoch()

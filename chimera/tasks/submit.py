@@ -2,18 +2,28 @@
 
 from typing import Any
 
+import structlog
+
 from chimera.adapters.celery import messages
 from chimera.bootstrap import services
+from chimera.errors import Conflict
 from chimera.models.work.plan import PlanRequest
 from chimera.tasks.base import ChimeraTask, app
 
+log = structlog.get_logger(__name__)
 
-@app.task(name=messages.SUBMIT.task, base=ChimeraTask, bind=True)
+
+@app.task(name=messages.SUBMIT.task, base=ChimeraTask, bind=True, throws=(Conflict,))
 def submit(self: ChimeraTask, /, **request: Any) -> str:
     """Submits a plan; keyword arguments are the fields of PlanRequest.
 
     The message's own id is the idempotency key and the trace id where none are given: delivered twice, it
-    is one plan.
+    is one plan. What contradicts what is recorded, as a stopped session, is refused with a log line.
     """
     defaults = {"idempotency_key": f"beat-{self.request.id}", "trace_id": self.request.id}
-    return services().submitting.orchestrator.submit(PlanRequest.model_validate(defaults | request)).plan_id.hex
+    asked = PlanRequest.model_validate(defaults | request)
+    try:
+        return services().submitting.orchestrator.submit(asked).plan_id.hex
+    except Conflict as exc:
+        log.warning("plan_refused", tenant_id=asked.tenant_id, session_id=asked.session_id, reason=type(exc).__name__)
+        raise

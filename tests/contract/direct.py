@@ -42,7 +42,7 @@ class History:
 
 def live(scene: Scene) -> History:
     """The scene's tenant after a bit of everything happened to it."""
-    planned = scene.plan(6, state_key="k")
+    planned = scene.plan(6, state_key="k", session_id="s")
     scene.send()
     queued, running, staged, in_review, approved, denied = planned.ids
 

@@ -11,15 +11,19 @@ from uuid import UUID
 import pytest
 
 from chimera.adapters.postgres.database import Database
-from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded
+from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded, SessionStopped
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.plan import PlanState
 from chimera.models.work.retry import RetryKind
+from chimera.models.work.session import SessionState
 from chimera.models.work.task import TaskState
 from chimera.ports.replan_store import Replanned
+from chimera.services.control import PlanControl
+from chimera.services.session_control import SessionControl
 from tests.conftest import POOL_SIZE, new_tenant_id
 from tests.contract.scene import Scene, approve, deny
 from tests.contract.worlds import PostgresWorld
+from tests.fakes import FakeQueue
 
 T = TypeVar("T")
 AS_IT_WAS = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
@@ -300,3 +304,84 @@ def test_of_edits_and_decisions_at_once_one_is_taken(scene: Scene) -> None:
     assert sum(at_once(change)) == 1
     assert Counter(scene.kinds(planned.plan_id))["task.decided"] == 2
     assert scene.state(planned.plan_id) is PlanState.COMPLETED
+
+
+def sessions(scene: Scene) -> SessionControl:
+    control = PlanControl(scene.world.control, FakeQueue(), scene.world.clock, wave_size=400)
+    return SessionControl(scene.world.sessions, control)
+
+
+def test_a_session_s_first_plans_make_it_once(scene: Scene) -> None:
+    at_once(lambda _: scene.submit(session_id="s"))
+    assert scene.world.sessions.get(scene.tenant_id, "s").plans == POOL_SIZE
+    assert len(scene.recorded("session.opened")) == 1
+
+
+def test_a_plan_comes_before_its_session_s_stop_and_is_cancelled_or_after_it_and_is_refused(scene: Scene) -> None:
+    scene.submit(session_id="s")
+
+    def act(number: int) -> list[UUID]:
+        if number == 0:
+            sessions(scene).stop(scene.tenant_id, "s", "ann")
+        stored = []
+        with suppress(SessionStopped):
+            stored += [scene.submit(session_id="s") for _ in range(20)]
+        return stored
+
+    stored = [plan_id for plans in at_once(act) for plan_id in plans]
+    assert len(stored) < 20 * POOL_SIZE
+    assert {scene.state(plan_id) for plan_id in stored} <= {PlanState.CANCELLED}
+    assert scene.world.sessions.get(scene.tenant_id, "s").open_plans == 0
+
+
+def test_a_plan_of_a_session_that_is_paused_meanwhile_waits(scene: Scene) -> None:
+    scene.submit(session_id="s")
+
+    def act(number: int) -> None:
+        if number == 0:
+            sessions(scene).pause(scene.tenant_id, "s", "ann")
+        for _ in range(20):
+            scene.submit(session_id="s")
+
+    at_once(act)
+    plans = scene.world.plans.list_plans(scene.tenant_id, 1000, None, "s")
+    assert len(plans) == 1 + 20 * POOL_SIZE
+    assert all(plan.paused for plan in plans)
+
+
+def test_who_pauses_and_who_resumes_at_once_leave_the_plans_as_the_session_says(scene: Scene) -> None:
+    for _ in range(40):
+        scene.submit(session_id="s")
+
+    def act(number: int) -> None:
+        for turn in range(10):
+            change = sessions(scene).pause if (number + turn) % 2 else sessions(scene).resume
+            change(scene.tenant_id, "s", f"person-{number}")
+
+    at_once(act)
+    state = scene.world.sessions.get(scene.tenant_id, "s").state
+    plans = scene.world.plans.list_plans(scene.tenant_id, 1000, None, "s")
+    assert {plan.paused for plan in plans} == {state is SessionState.PAUSED}
+
+
+def test_a_session_s_change_its_plans_retries_and_new_plans_do_not_block_one_another(scene: Scene) -> None:
+    planned = scene.plan(8, session_id="s")
+    scene.judge(scene.work_off(planned), deny)
+    control = sessions(scene)
+
+    def act(number: int) -> None:
+        if number == 0:
+            for _ in range(5):
+                control.pause(scene.tenant_id, "s", "ann")
+                control.resume(scene.tenant_id, "s", "ann")
+        elif number == 1:
+            for task_id in planned.ids:
+                scene.retry(planned.plan_id, RetryKind.DENIED, task_id=task_id)
+        else:
+            for _ in range(10):
+                scene.submit(session_id="s")
+
+    at_once(act)
+    plans = scene.world.plans.list_plans(scene.tenant_id, 1000, None, "s")
+    assert len(plans) == 1 + 8 + 10 * (POOL_SIZE - 2)
+    assert not any(plan.paused for plan in plans)

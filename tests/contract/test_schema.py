@@ -32,6 +32,7 @@ TABLES = (
     "review_approval",
     "audit_checkpoint",
     "budget",
+    "session",
 )
 # Those of no tenant.
 OF_ALL = ("skill", "planner")
@@ -42,7 +43,7 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys((*TABLES, *OF_ALL), ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal"), ALL)
+        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal", "session"), ALL)
         | {"budget": "account plan_id tenant_id"},
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
@@ -53,6 +54,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "budget": "limit_tokens limit_usd reserved_tokens reserved_usd",
             "audit_head": "hash seq",
             "refusal": ALL,
+            "session": "changed_at changed_by state",
         },
     },
     "worker": {
@@ -85,7 +87,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "deadline epoch finished_at has_replan lease_until paused_at paused_by plan_id planner "
             "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
             "tenant_id trace_id",
-            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant"}, ALL),
+            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session"}, ALL),
         },
         "insert": dict.fromkeys(
             (
@@ -162,6 +164,10 @@ COMMIT_ROW = """insert into commit (tenant_id, task_id, attempt, result_sha256, 
         ("worker", "select outcome from result"),
         ("worker", "select * from decision"),
         ("worker", "select * from review_card"),
+        ("worker", "select * from session"),
+        ("judge", "select * from session"),
+        ("judge", "update session set state = 'open'"),
+        ("app", "update session set opened_by = 'eve'"),
         ("worker", "update task set max_attempts = 100"),
         ("worker", "update task set input = '{{}}'"),
         ("worker", "update result set outcome = '1'"),
@@ -215,6 +221,14 @@ def test_who_submits_may_record_what_becomes_of_plans_and_who_asked(
 ) -> None:
     with session("app", history.tenant_id) as connection:
         recorded(connection, history, history.staged, kind)
+
+
+def test_a_session_that_was_stopped_stays_so(session: Session, history: History) -> None:
+    with session("app", history.tenant_id) as connection:
+        stop = "update session set state = 'stopped', changed_at = now(), changed_by = 'ann'"
+        assert connection.execute(stop).rowcount == 1
+        with pytest.raises(errors.InsufficientPrivilege, match="session keeps what it has"):
+            connection.execute("update session set state = 'open'")
 
 
 def test_a_worker_ends_no_task(session: Session, history: History) -> None:

@@ -18,6 +18,7 @@ from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
+from chimera.adapters.postgres.stores.session_store import SessionStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -41,6 +42,7 @@ from chimera.ports import (
     policy_store,
     replan_store,
     review_store,
+    session_store,
     state_store,
     sweep_store,
     task_store,
@@ -64,6 +66,7 @@ from tests.fakes import (
     FakePolicyStore,
     FakeReplanStore,
     FakeReviewStore,
+    FakeSessionStore,
     FakeStateStore,
     FakeSweepStore,
     FakeTaskStore,
@@ -95,6 +98,7 @@ class World(ABC):
     replans: replan_store.ReplanStore
     states: state_store.StateStore
     tasks: task_store.TaskStore
+    sessions: session_store.SessionStore
     access: access_log.AccessLog
     erasures: erasure_store.ErasureStore
     ids: id_store.IdStore
@@ -146,6 +150,7 @@ class FakeWorld(World):
             replans=FakeReplanStore(self.database),
             states=FakeStateStore(self.database),
             tasks=FakeTaskStore(self.database),
+            sessions=FakeSessionStore(self.database),
             access=FakeAccessLog(self.database),
             erasures=FakeErasureStore(self.database),
             ids=FakeIdStore(self.database),
@@ -223,6 +228,7 @@ class PostgresWorld(World):
             replans=ReplanStore(app),
             states=StateStore(app),
             tasks=TaskStore(app),
+            sessions=SessionStore(app),
             access=AccessLog(app),
             erasures=ErasureStore(owner),
             ids=IdStore(app),

@@ -17,6 +17,7 @@ from tests.fakes.policy_store import FakePolicyStore
 from tests.fakes.queue import FakeQueue
 from tests.fakes.replan_store import FakeReplanStore
 from tests.fakes.review_store import FakeReviewStore
+from tests.fakes.session_store import FakeSessionStore
 from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.task_store import FakeTaskStore
@@ -44,6 +45,7 @@ __all__ = [
     "FakeQueue",
     "FakeReplanStore",
     "FakeReviewStore",
+    "FakeSessionStore",
     "FakeStateStore",
     "FakeSweepStore",
     "FakeTaskStore",

@@ -8,6 +8,7 @@ from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Limit
 from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.models.work.session import SessionState
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports import control_store as port
@@ -22,8 +23,16 @@ class FakeControlStore(port.ControlStore):
         self._plans = FakePlanStore(database)
 
     def stop_open(
-        self, tenant_id: str, session_id: str | None, end: PlanState, actor: str, limit: int
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        end: PlanState,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
     ) -> list[PlanChange]:
+        if not self._is_held(tenant_id, session_id, only_if):
+            return []
         rows = self._open(tenant_id, session_id)[:limit]
         states = [self._plans.stop(tenant_id, row.plan_id, end, actor) for row in rows]
         return [PlanChange(plan_id=row.plan_id, state=state) for row, state in zip(rows, states, strict=True)]
@@ -34,7 +43,16 @@ class FakeControlStore(port.ControlStore):
             self._pause(row, actor)
         return _change(row)
 
-    def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+    def pause_open(
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
+        if not self._is_held(tenant_id, session_id, only_if):
+            return []
         rows = [row for row in self._open(tenant_id, session_id) if _may_be_paused(row)][:limit]
         for row in rows:
             self._pause(row, actor)
@@ -46,7 +64,16 @@ class FakeControlStore(port.ControlStore):
             self._resume(row, actor)
         return _change(row)
 
-    def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:
+    def resume_open(
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
+        if not self._is_held(tenant_id, session_id, only_if):
+            return []
         rows = [row for row in self._open(tenant_id, session_id) if row.paused_at is not None][:limit]
         for row in rows:
             self._resume(row, actor)
@@ -72,6 +99,7 @@ class FakeControlStore(port.ControlStore):
             state=new.state,
             tasks=new.task_count,
             left_out=left_out,
+            paused=created and new.paused_at is not None,
         )
 
     def retryable(
@@ -79,6 +107,12 @@ class FakeControlStore(port.ControlStore):
     ) -> list[UUID]:
         rows = [row for row in self._of(tenant_id, session_id) if row.plan_id > after]
         return [row.plan_id for row in rows if self._may_be_retried(row, kinds)][:limit]
+
+    def _is_held(self, tenant_id: str, session_id: str | None, only_if: SessionState | None) -> bool:
+        if session_id is None or only_if is None:
+            return True
+        session = self._database.opened().sessions.get((tenant_id, session_id))
+        return session is not None and session.state is only_if
 
     def _of(self, tenant_id: str, session_id: str | None) -> list[PlanRow]:
         rows = [row for (owner, _), row in self._database.opened().plans.items() if owner == tenant_id]
@@ -155,6 +189,7 @@ class FakeControlStore(port.ControlStore):
     def _insert(self, row: PlanRow, retry: Retry, made: RetryDraft) -> PlanRow:
         database = self._database
         tenant_id = retry.tenant_id
+        session = database.enter(tenant_id, row.request.session_id, retry.actor)
         new = PlanRow(
             plan_id=made.plan_id,
             request=row.request.model_copy(update={"deadline": retry.deadline, "idempotency_key": None}),
@@ -179,6 +214,7 @@ class FakeControlStore(port.ControlStore):
         self._record(new, retry.actor, AuditKind.PLAN_SUBMITTED, facts)
         if made.placed:
             self._record(new, retry.actor, AuditKind.PLAN_PLANNED)
+        database.hold_back(new, session)
         return new
 
     def _record(self, row: PlanRow, actor: str, kind: AuditKind, facts: dict[str, object] | None = None) -> None:

@@ -9,6 +9,7 @@ from uuid import UUID
 from chimera.errors import CardNotFound, PlanNotFound, StoreUnavailable, UnknownTenant
 from chimera.models.audit.access import Refusals, counted, refused_event
 from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import NOTHING, Account, Sum
 from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
@@ -17,6 +18,7 @@ from chimera.models.work.decision import Decision
 from chimera.models.work.history import LateResult
 from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.work.result import Result
+from chimera.models.work.session import SessionEntered, SessionState
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.timing import LEASE_GRACE_SECONDS
@@ -33,6 +35,15 @@ UNSEEN = frozenset({TaskState.QUEUED, TaskState.RUNNING, TaskState.STAGED})
 class Lease:
     token: UUID
     until: datetime
+
+
+@dataclass
+class SessionRow:
+    opened_at: datetime
+    opened_by: str
+    state: SessionState = SessionState.OPEN
+    changed_at: datetime | None = None
+    changed_by: str | None = None
 
 
 @dataclass
@@ -167,6 +178,7 @@ class FakeDatabase:
     available: bool = True
     tenants: dict[str, Tenant] = field(default_factory=dict)
     audit: dict[str, list[AuditEntry]] = field(default_factory=lambda: defaultdict(list))
+    sessions: dict[tuple[str, str], SessionRow] = field(default_factory=dict)
     plans: dict[tuple[str, UUID], PlanRow] = field(default_factory=dict)
     waves: dict[WaveRef, WaveRow] = field(default_factory=dict)
     tasks: dict[tuple[str, UUID], TaskRow] = field(default_factory=dict)
@@ -208,6 +220,31 @@ class FakeDatabase:
         """What applies to the tenant."""
         applied = self.policies[tenant_id] or self.policies["*"]
         return applied[-1].policy if applied else BUILT_IN
+
+    def enter(self, tenant_id: str, session_id: str | None, actor: str) -> SessionEntered | None:
+        """The session that a plan is about to be stored in, made where there is none."""
+        if session_id is None:
+            return None
+        opened = (tenant_id, session_id) not in self.sessions
+        if opened:
+            self.sessions[tenant_id, session_id] = SessionRow(self.now(), actor)
+            self.record(
+                tenant_id, [AuditEvent(kind=AuditKind.SESSION_OPENED, actor=actor, facts={"session_id": session_id})]
+            )
+        row = self.sessions[tenant_id, session_id]
+        entered = SessionEntered(session_id=session_id, state=row.state, changed_by=row.changed_by, opened=opened)
+        entered.require_open()
+        return entered
+
+    def hold_back(self, row: "PlanRow", session: SessionEntered | None) -> bool:
+        """Pauses a new plan where its session is; returns whether it is."""
+        if session is None or session.pauses is None:
+            return False
+        row.paused_at, row.paused_by = self.now(), session.pauses
+        facts = {"session_id": session.session_id}
+        event = AuditEvent(kind=AuditKind.PLAN_PAUSED, actor=session.pauses, plan_id=row.plan_id, facts=facts)
+        self.record(row.request.tenant_id, [event])
+        return True
 
     def plan(self, tenant_id: str, plan_id: UUID) -> PlanRow:
         return self.plans[tenant_id, plan_id]

@@ -33,14 +33,15 @@ class FakePlanStore(port.PlanStore):
             if earlier.request.sha256() != identity:
                 raise IdempotencyConflict
             return Submitted(plan_id=earlier.plan_id, created=False)
-        database.plans[request.tenant_id, plan_id] = PlanRow(
+        session = database.enter(request.tenant_id, request.session_id, "app")
+        row = database.plans[request.tenant_id, plan_id] = PlanRow(
             plan_id=plan_id,
             request=request,
             first_audit_seq=len(database.audit[request.tenant_id]) + 1,
             submitted_at=database.now(),
         )
         self._record(request.tenant_id, plan_id, "app", AuditKind.PLAN_SUBMITTED)
-        return Submitted(plan_id=plan_id, created=True)
+        return Submitted(plan_id=plan_id, created=True, paused=database.hold_back(row, session))
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
         database = self._database.opened()

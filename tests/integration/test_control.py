@@ -8,9 +8,12 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
+from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera, PlanHandle, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
+from chimera.bootstrap import Services
+from chimera.models.work.plan import ENDED, Plan
 
 # What is asked for holds so soon, at the latest.
 SOON = timedelta(seconds=2)
@@ -124,3 +127,56 @@ def test_a_session_that_was_cancelled_is_tried_again(chimera: Chimera, tenant: s
 
 def states(handle: PlanHandle) -> list[TaskState]:
     return [result.state for result in handle.results()]
+
+
+def sent_by_beat(services: Services, tenant: str, **fields: object) -> None:
+    """What beat sends where a schedule names a planner."""
+    request = {"tenant_id": tenant, "planner": "test.numbers", "inputs": {"count": 3}} | fields
+    services._app.send_task("chimera.submit", kwargs=request, queue="plan", ignore_result=True)
+
+
+def plans_of(services: Services, tenant: str) -> list[Plan]:
+    return services.adapters.plans.list_plans(tenant, 100)
+
+
+def test_a_session_holds_its_plans_and_those_to_come(chimera: Chimera, services: Services, tenant: str) -> None:
+    first = chimera.submit("test.steps", tenant=tenant, inputs=SLOW, session_id="s")
+    await_first_result(first)
+    chimera.pause_session(tenant=tenant, session_id="s", actor="ana")
+    by_hand = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 3}, session_id="s")
+    sent_by_beat(services, tenant, session_id="s")
+    sent_by_beat(services, tenant, session_id="t")
+    await_until(lambda: any(plan.session_id == "t" and plan.state in ENDED for plan in plans_of(services, tenant)))
+    await_until(lambda: len(plans_of(services, tenant)) == 4)
+    waiting = [plan for plan in plans_of(services, tenant) if plan.session_id == "s"]
+    assert {(plan.paused, plan.paused_by) for plan in waiting} == {(True, "ana")}
+    assert by_hand.status is PlanState.SUBMITTED
+
+    resumed = chimera.resume_session(tenant=tenant, session_id="s", actor="ana")
+    assert {change.plan_id for change in resumed.plans} == {plan.plan_id for plan in waiting}
+    for plan in waiting:
+        ended = PlanHandle(services, tenant, plan.plan_id).wait(timeout=60)
+        assert ended.state is PlanState.COMPLETED
+
+
+def test_a_stopped_session_refuses_what_beat_sends(
+    chimera: Chimera, services: Services, tenant: str, celery_worker_cluster: CeleryWorkerCluster
+) -> None:
+    running = chimera.submit("test.steps", tenant=tenant, inputs=SLOW, session_id="s")
+    await_first_result(running)
+    chimera.stop_session(tenant=tenant, session_id="s", actor="ana")
+    assert running.wait(timeout=30).state is PlanState.CANCELLED
+    sent_by_beat(services, tenant, session_id="s")
+    worker = celery_worker_cluster.nodes[0]
+    await_until(lambda: any("plan_refused" in line and tenant in line for line in worker.logs().splitlines()))
+    refusal = next(line for line in worker.logs().splitlines() if "plan_refused" in line and tenant in line)
+    assert "SessionStopped" in refusal
+    assert "Traceback" not in refusal
+    assert [plan.plan_id for plan in plans_of(services, tenant)] == [running.plan_id]
+
+
+def await_until(holds: Callable[[], bool], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it did not come to that"
+        time.sleep(0.1)

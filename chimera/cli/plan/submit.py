@@ -86,6 +86,9 @@ def submit(
         tell(f"{handle.id}  {'submitted' if handle.created else f'already submitted (key {key})'}")
         if handle.created and inputs.get("rows") == []:
             say("no rows: the plan completes at once")
+        if session is not None and handle.plan.paused:
+            resume = command("session", "resume", session, "--tenant", tenant)
+            say(f"session {session} is paused, the plan waits: {resume}")
     if watch:
         _watch(handle, timeout, output)
     elif output is Format.JSON:

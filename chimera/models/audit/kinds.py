@@ -24,6 +24,11 @@ class AuditKind(StrEnum):
     PLAN_REPLAN_ANSWERED = "plan.replan_answered"
     PLAN_BUDGET_REACHED = "plan.budget_reached"  # a budget has nothing left for some of its tasks
 
+    SESSION_OPENED = "session.opened"  # its first plan made it
+    SESSION_PAUSED = "session.paused"  # plans that are submitted to it wait
+    SESSION_RESUMED = "session.resumed"
+    SESSION_STOPPED = "session.stopped"  # plans that are submitted to it are refused
+
     TASK_DECIDED = "task.decided"  # the Judge, a person, or the end of its plan decided on a task
 
     REVIEW_OPENED = "review.opened"  # a card waits for people
@@ -50,3 +55,8 @@ class AuditKind(StrEnum):
     def plan_is_to_be(cls, end: str) -> "AuditKind":
         """That a plan is to end so: its open tasks are being closed."""
         return cls(f"plan.{end}_asked")
+
+    @classmethod
+    def session_is(cls, state: str) -> "AuditKind":
+        """That a session was put in this state."""
+        return cls.SESSION_RESUMED if state == "open" else cls(f"session.{state}")

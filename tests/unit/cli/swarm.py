@@ -24,6 +24,7 @@ from tests.fakes import (
     FakeQueue,
     FakeReplanStore,
     FakeReviewStore,
+    FakeSessionStore,
     FakeStateStore,
     FakeTaskStore,
     FakeTenantStore,
@@ -97,6 +98,10 @@ class FakeAdapters(Adapters):
     @cached_property
     def controls(self) -> FakeControlStore:
         return FakeControlStore(self.database)
+
+    @cached_property
+    def sessions(self) -> FakeSessionStore:
+        return FakeSessionStore(self.database)
 
     @cached_property
     def replans(self) -> FakeReplanStore:

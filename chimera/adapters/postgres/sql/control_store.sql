@@ -49,7 +49,7 @@ select plan_id from plan
 
 -- name: lock_retried
 -- A plan of which something is tried again: one such at a time.
-select state, task_count, erased_at is not null as erased
+select state, task_count, session_id, erased_at is not null as erased
   from plan where tenant_id = %(tenant)s and plan_id = %(plan)s for no key update
 
 -- name: tasks_to_retry
@@ -85,9 +85,10 @@ select p.plan_id, p.state, p.task_count
 -- A plan like another, to try again what that failed at; the request's identity stays that of the first. Where it
 -- waits for a planner, that one's message is sent next.
 insert into plan (tenant_id, plan_id, session_id, planner, goal, inputs, priority, deadline, request_sha256, trace_id,
-                  state, task_count, first_audit_seq, submitted_at, published_at, retry_of, has_replan)
+                  state, task_count, first_audit_seq, submitted_at, published_at, retry_of, has_replan, paused_at, paused_by)
 select tenant_id, %(new_plan)s, session_id, planner, goal, inputs, priority, %(deadline)s, request_sha256, trace_id,
-       %(state)s, %(task_count)s, %(first_audit_seq)s, clock_timestamp(), clock_timestamp(), plan_id, has_replan
+       %(state)s, %(task_count)s, %(first_audit_seq)s, clock_timestamp(), clock_timestamp(), plan_id, has_replan,
+       case when %(paused_by)s::text is not null then clock_timestamp() end, %(paused_by)s
   from plan
  where tenant_id = %(tenant)s and plan_id = %(plan)s
 returning planner, priority, trace_id, request_sha256

@@ -1,9 +1,10 @@
 -- name: insert_plan
 -- A plan.
 insert into plan (tenant_id, plan_id, session_id, planner, goal, inputs, priority, deadline, idempotency_key,
-                  request_sha256, trace_id, first_audit_seq, submitted_at)
+                  request_sha256, trace_id, first_audit_seq, submitted_at, paused_at, paused_by)
 values (%(tenant)s, %(plan)s, %(session_id)s, %(planner)s, %(goal)s, %(inputs)s::json, %(priority)s, %(deadline)s,
-        %(idempotency_key)s, %(request_sha256)s, %(trace_id)s, %(first_audit_seq)s, clock_timestamp())
+        %(idempotency_key)s, %(request_sha256)s, %(trace_id)s, %(first_audit_seq)s, clock_timestamp(),
+        case when %(paused_by)s::text is not null then clock_timestamp() end, %(paused_by)s)
 
 -- name: plan_of_key
 -- The plan that holds an idempotency key.

@@ -21,12 +21,14 @@ from chimera.adapters.postgres.steps.plan_rows import (
     resume_plans,
 )
 from chimera.adapters.postgres.steps.refusals import refusals_noted
+from chimera.adapters.postgres.steps.sessions import enter, held_event, is_held, opened_event
 from chimera.errors import Conflict, NothingToRetry, PlanAlreadyEnded
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
+from chimera.models.work.session import SessionState
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
 
@@ -36,16 +38,24 @@ Connection = psycopg.Connection[DictRow]
 
 
 class ControlStore(port.ControlStore):
-    """In the role `app`. Locks waves, then plans, then the audit's head, as the Judge does."""
+    """In the role `app`. Locks the session, then waves, then plans, then the audit's head, as the Judge does."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def stop_open(  # noqa: D102  see the port
-        self, tenant_id: str, session_id: str | None, end: PlanState, actor: str, limit: int
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        end: PlanState,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
     ) -> list[PlanChange]:
         values = {"tenant": tenant_id, "session_id": session_id, "end": end, "actor": actor, "limit": limit}
         with self._database.transaction(tenant_id) as connection:
+            if not is_held(connection, tenant_id, session_id, only_if):
+                return []
             changes = plan_changes(connection.execute(_SQL["stop_open"], values))
             events: list[AuditEvent] = []
             for change in changes:
@@ -61,10 +71,17 @@ class ControlStore(port.ControlStore):
             changed = _pause(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "paused")
 
-    def pause_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
+    def pause_open(  # noqa: D102
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
         scope = _scope(tenant_id, session_id=session_id, limit=limit)
         with self._database.transaction(tenant_id) as connection:
-            return _pause(connection, scope, actor)
+            return _pause(connection, scope, actor) if is_held(connection, tenant_id, session_id, only_if) else []
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
         scope = _scope(tenant_id, plan_id=plan_id)
@@ -72,10 +89,17 @@ class ControlStore(port.ControlStore):
             changed = _resume(connection, scope, actor)
             return changed[0] if changed else _as_it_stands(connection, tenant_id, plan_id, "resumed")
 
-    def resume_open(self, tenant_id: str, session_id: str | None, actor: str, limit: int) -> list[PlanChange]:  # noqa: D102
+    def resume_open(  # noqa: D102
+        self,
+        tenant_id: str,
+        session_id: str | None,
+        actor: str,
+        limit: int,
+        only_if: SessionState | None = None,
+    ) -> list[PlanChange]:
         scope = _scope(tenant_id, session_id=session_id, limit=limit)
         with self._database.transaction(tenant_id) as connection:
-            return _resume(connection, scope, actor)
+            return _resume(connection, scope, actor) if is_held(connection, tenant_id, session_id, only_if) else []
 
     def retry(self, retry: Retry, draft: Draft) -> Retried:  # noqa: D102
         scope = {"tenant": retry.tenant_id, "plan": retry.plan_id, "task": retry.task_id}
@@ -97,8 +121,8 @@ class ControlStore(port.ControlStore):
             found = {"states": states, "anew": anew}
             earlier = connection.execute(_SQL["latest_retry"], scope | found).fetchone()
             if made.placed or (anew and earlier is None):
-                new = {"plan_id": made.plan_id, "state": _insert(connection, retry, made), "created": True}
-                new["tasks"] = len(made.placed)
+                new = {"plan_id": made.plan_id, "created": True, "tasks": len(made.placed)}
+                new |= _insert(connection, retry, made, plan["session_id"])
             elif earlier is not None:
                 new = {"plan_id": earlier["plan_id"], "state": PlanState(earlier["state"]), "created": False}
                 new["tasks"] = earlier["task_count"]
@@ -145,14 +169,17 @@ def _resume(connection: Connection, scope: dict[str, Any], actor: str) -> list[P
     return resume_plans(connection, scope["tenant"], plans, actor)
 
 
-def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState:
-    """Stores the new plan with its tasks; without tasks it waits for its planner."""
+def _insert(connection: Connection, retry: Retry, made: RetryDraft, session_id: str | None) -> dict[str, Any]:
+    """Stores the new plan with its tasks; without tasks it waits for its planner. Returns how it stands."""
     tenant_id = retry.tenant_id
     state = PlanState.RUNNING if made.placed else PlanState.SUBMITTED
     # The head before the rows: the plan knows where its entries begin.
     head = ChainAppender(connection, tenant_id)
+    session = enter(connection, tenant_id, session_id, retry.actor)
+    head.append(opened_event(session, retry.actor))
     values = {"tenant": tenant_id, "plan": retry.plan_id, "new_plan": made.plan_id, "deadline": retry.deadline}
     values |= {"state": state, "task_count": len(made.placed), "first_audit_seq": head.next_seq}
+    values |= {"paused_by": session and session.pauses}
     plan = connection.execute(_SQL["insert_retry"], values).fetchone()
     assert plan is not None
     facts = {
@@ -175,8 +202,8 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft) -> PlanState
             connection.execute(_SQL["copy_tasks"], values | arrays)
         facts = {"tasks": len(made.placed), "waves": len(made.waves)}
         events.append(plan_event(AuditKind.PLAN_PLANNED, retry.actor, made.plan_id, facts))
-    head.append(events)
-    return state
+    head.append([*events, *held_event(session, made.plan_id)])
+    return {"state": state, "paused": session is not None and session.pauses is not None}
 
 
 def _as_it_stands(connection: Connection, tenant_id: str, plan_id: UUID, asked: str) -> PlanChange:

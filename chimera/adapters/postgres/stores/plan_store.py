@@ -18,6 +18,7 @@ from chimera.adapters.postgres.steps.plan_rows import (
     stop_plan,
 )
 from chimera.adapters.postgres.steps.refusals import refusals_noted
+from chimera.adapters.postgres.steps.sessions import enter, held_event, opened_event
 from chimera.errors import IdempotencyConflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
@@ -33,6 +34,7 @@ from chimera.ports.plan_store import PlanningJob, Submitted, TaskResult
 
 _SQL = statements("plan_store")
 
+_SUBMITTER = "app"
 _PLANNER = "planner"
 _COUNTS = frozenset(PlanCounts.model_fields)
 
@@ -52,13 +54,16 @@ class PlanStore(port.PlanStore):
             head = ChainAppender(connection, tenant_id)
             if (earlier := self._earlier(connection, tenant_id, request)) is not None:
                 return earlier
+            session = enter(connection, tenant_id, request.session_id, _SUBMITTER)
+            head.append(opened_event(session, _SUBMITTER))
             values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
             values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
             values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
+            values |= {"paused_by": session and session.pauses}
             connection.execute(_SQL["insert_plan"], values)
             event = AuditEvent(
                 kind=AuditKind.PLAN_SUBMITTED,
-                actor="app",
+                actor=_SUBMITTER,
                 plan_id=plan_id,
                 facts={
                     "planner": request.planner,
@@ -66,8 +71,9 @@ class PlanStore(port.PlanStore):
                     "request_sha256": request.sha256().hex(),
                 },
             )
-            head.append([event])
-        return Submitted(plan_id=plan_id, created=True)
+            head.append([event, *held_event(session, plan_id)])
+        paused = session is not None and session.pauses is not None
+        return Submitted(plan_id=plan_id, created=True, paused=paused)
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
