@@ -144,7 +144,7 @@ class PlanHandle:
         Raises:
             PlanAlreadyEnded: it ended otherwise.
         """
-        return self._services.submitting.orchestrator.cancel(self.tenant_id, self.plan_id, actor)
+        return self._services.submitting.control.cancel(self.tenant_id, self.plan_id, actor)
 
     def pause(self, actor: str = "app") -> PlanChange:
         """Lets nothing of the plan start until it is resumed. What runs finishes and is gated; its deadline goes on.

@@ -100,7 +100,7 @@ class Adapters:
 
     @cached_property
     def controls(self) -> control_store.ControlStore:
-        """Plans to pause, to stop and to try again."""
+        """Plans to stop, to pause and to try again."""
         return ControlStore(self._as_app)
 
     @cached_property

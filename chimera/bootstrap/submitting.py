@@ -13,14 +13,14 @@ class Submitting(Group):
 
     @cached_property
     def orchestrator(self) -> Orchestrator:
-        """Submits and stops plans."""
+        """Submits plans."""
         limit = self._settings.max_inputs_bytes
         given = (self._adapters.plans, self._adapters.queue, self._catalogue, self._clock)
         return Orchestrator(*given, max_inputs_bytes=limit)
 
     @cached_property
     def control(self) -> PlanControl:
-        """Pauses, resumes and tries again; stops many plans at once."""
+        """Cancels, pauses and resumes plans, and tries them again."""
         size = self._settings.wave_size
         return PlanControl(self._adapters.controls, self._adapters.queue, self._clock, wave_size=size)
 

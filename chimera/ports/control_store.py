@@ -47,6 +47,15 @@ class ControlStore(Protocol):
     change nothing where the session is in another state.
     """
 
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
+        """Lets no further task start; the Judge closes what is open. Returns the state that the plan is in now.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            PlanAlreadyEnded: it has ended otherwise.
+        """
+        ...
+
     def stop_open(
         self,
         tenant_id: str,
@@ -56,7 +65,7 @@ class ControlStore(Protocol):
         limit: int,
         only_if: SessionState | None = None,
     ) -> list[PlanChange]:
-        """As PlanStore.stop, for open plans."""
+        """As `stop`, for open plans."""
         ...
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:

@@ -108,15 +108,6 @@ class PlanStore(Protocol):
         """Ends a plan whose planner failed. False where the lease was lost."""
         ...
 
-    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
-        """Lets no further task start; the Judge closes what is open. Returns the state that the plan is in now.
-
-        Raises:
-            PlanNotFound: the tenant has no such plan.
-            PlanAlreadyEnded: it has ended otherwise.
-        """
-        ...
-
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:
         """The plan as it stands.
 

@@ -1,4 +1,4 @@
-"""Pausing plans, resuming them, and trying again what failed; and stopping many at once."""
+"""Cancelling, pausing and resuming plans, and trying again what failed: of one plan, or of many at once."""
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
@@ -8,6 +8,7 @@ from uuid import UUID
 import structlog
 
 from chimera.errors import Conflict, NotFound, QueueUnavailable
+from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.history import TaskStanding
 from chimera.models.work.plan import PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
@@ -38,10 +39,23 @@ class PlanControl:
         self._clock = clock
         self._wave_size = wave_size
 
+    def cancel(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanState:
+        """Stops a plan: no further task starts; what is committed stays. Cancelling twice is once.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            PlanAlreadyEnded: it ended otherwise.
+        """
+        state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
+        if state is PlanState.STOPPING:
+            failpoint(Failpoint.STOP_ASKED, tenant_id)
+            self._send(lambda plan_id: self._queue.publish_stop(tenant_id, plan_id), [plan_id])
+        return state
+
     def cancel_open(
         self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
     ) -> list[PlanChange]:
-        """Stops open plans: no further task starts; what is committed stays."""
+        """As `cancel`, for open plans; returns those that it stopped."""
         changes = _all(
             lambda: self._store.stop_open(tenant_id, session_id, PlanState.CANCELLED, actor, PLANS_AT_ONCE, only_if)
         )

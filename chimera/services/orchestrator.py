@@ -1,13 +1,11 @@
-"""Submitting a plan, and stopping one."""
-
-from uuid import UUID
+"""Submitting a plan."""
 
 import structlog
 
 from chimera.errors import InvalidInput, QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.record import canonical_json
-from chimera.models.work.plan import PlanRequest, PlanState
+from chimera.models.work.plan import PlanRequest
 from chimera.models.work.skill import Catalogue
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanStore, Submitted
@@ -17,7 +15,7 @@ log = structlog.get_logger(__name__)
 
 
 class Orchestrator:
-    """Takes plans in and stops them. What it answers is in the store; messages only make it quick."""
+    """Takes plans in. What it answers is in the store; messages only make it quick."""
 
     def __init__(
         self, store: PlanStore, queue: Queue, catalogue: Catalogue, clock: Clock, *, max_inputs_bytes: int
@@ -55,23 +53,6 @@ class Orchestrator:
                 # The plan is stored: the sweep publishes it, or publishes it again.
                 log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
         return submitted
-
-    def cancel(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanState:
-        """Stops a plan: no further task starts; what is committed stays. Cancelling twice is once.
-
-        Raises:
-            PlanNotFound: the tenant has no such plan.
-            PlanAlreadyEnded: it ended otherwise.
-            StoreUnavailable: PostgreSQL does not answer.
-        """
-        state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
-        if state is PlanState.STOPPING:
-            failpoint(Failpoint.STOP_ASKED, tenant_id)
-            try:
-                self._queue.publish_stop(tenant_id, plan_id)
-            except QueueUnavailable:
-                log.warning("stop_not_published", tenant_id=tenant_id, plan_id=plan_id.hex)
-        return state
 
     def _check(self, request: PlanRequest) -> None:
         try:

@@ -143,7 +143,7 @@ class Scene:
         return token
 
     def stop(self, plan_id: UUID, end: PlanState = PlanState.CANCELLED) -> PlanState:
-        return self.world.plans.stop(self.tenant_id, plan_id, end, "ann")
+        return self.world.control.stop(self.tenant_id, plan_id, end, "ann")
 
     def pause(self, plan_id: UUID) -> PlanChange:
         return self.world.control.pause(self.tenant_id, plan_id, "ann")

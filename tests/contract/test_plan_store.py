@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, PlanNotFound, UnknownTenant
+from chimera.errors import IdempotencyConflict, PlanNotFound, UnknownTenant
 from chimera.models.work.plan import PlanFailure, PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import Wave
@@ -194,70 +194,6 @@ def test_a_plan_past_its_deadline_is_not_planned(scene: Scene) -> None:
     plan_id = scene.submit(deadline=now_of(scene.world) + timedelta(hours=1))
     scene.pass_time(3601)
     assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60) is None
-
-
-# Stopping.
-
-
-def test_a_plan_without_tasks_stops_at_once(scene: Scene) -> None:
-    plan_id = scene.submit()
-    assert scene.stop(plan_id) is PlanState.CANCELLED
-    plan = scene.shown(plan_id)
-    assert plan.state is PlanState.CANCELLED
-    assert plan.finished_at is not None
-    assert scene.kinds(plan_id) == ["plan.submitted", "plan.cancelled_asked", "plan.cancelled"]
-
-
-def test_who_stops_a_plan_is_on_record(scene: Scene) -> None:
-    plan_id = scene.submit()
-    scene.world.plans.stop(scene.tenant_id, plan_id, PlanState.CANCELLED, "ann")
-    assert {entry.actor for entry in scene.entries(plan_id)[1:]} == {"ann"}
-
-
-def test_stopping_takes_the_planner_s_lease(scene: Scene) -> None:
-    plan_id = scene.submit()
-    token = scene.begin(plan_id)
-    assert scene.stop(plan_id, PlanState.EXPIRED) is PlanState.EXPIRED
-    assert not scene.world.plans.save_tasks(scene.tenant_id, plan_id, token, [], [])
-    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60) is None
-
-
-def test_a_running_plan_stops_when_its_tasks_are_closed(scene: Scene) -> None:
-    planned = scene.plan(1)
-    assert scene.stop(planned.plan_id) is PlanState.STOPPING
-    assert scene.shown(planned.plan_id).finished_at is None
-    assert scene.kinds(planned.plan_id)[-1] == "plan.cancelled_asked"
-
-
-def test_a_plan_in_review_can_be_stopped(scene: Scene) -> None:
-    planned, _ = scene.in_review()
-    assert scene.stop(planned.plan_id) is PlanState.STOPPING
-
-
-def test_stopping_twice_is_once(scene: Scene) -> None:
-    submitted, planned = scene.submit(), scene.plan(1)
-    for plan_id, state in ((submitted, PlanState.CANCELLED), (planned.plan_id, PlanState.STOPPING)):
-        scene.stop(plan_id)
-        kinds = scene.kinds(plan_id)
-        assert scene.stop(plan_id) is state
-        assert scene.kinds(plan_id) == kinds
-
-
-def test_a_plan_that_stops_one_way_does_not_stop_another(scene: Scene) -> None:
-    submitted, planned = scene.submit(), scene.plan(1)
-    for plan_id in (submitted, planned.plan_id):
-        scene.stop(plan_id, PlanState.CANCELLED)
-        with pytest.raises(PlanAlreadyEnded):
-            scene.stop(plan_id, PlanState.EXPIRED)
-
-
-def test_a_plan_that_ended_is_not_stopped(scene: Scene) -> None:
-    completed, failed = scene.submit(), scene.submit()
-    scene.world.plans.save_tasks(scene.tenant_id, completed, scene.begin(completed), [], [])
-    scene.world.plans.fail_plan(scene.tenant_id, failed, scene.begin(failed), FAILURE)
-    for plan_id in (completed, failed):
-        with pytest.raises(PlanAlreadyEnded):
-            scene.stop(plan_id)
 
 
 # Reading.

@@ -49,7 +49,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "plans.begin_planning": lambda world: world.plans.begin_planning(TENANT, ID, ID, 60),
     "plans.save_tasks": lambda world: world.plans.save_tasks(TENANT, ID, ID, [], []),
     "plans.fail_plan": lambda world: world.plans.fail_plan(TENANT, ID, ID, FAILURE),
-    "plans.stop": lambda world: world.plans.stop(TENANT, ID, PlanState.CANCELLED, "ann"),
+    "control.stop": lambda world: world.control.stop(TENANT, ID, PlanState.CANCELLED, "ann"),
     "plans.get": lambda world: world.plans.get(TENANT, ID),
     "plans.list_plans": lambda world: world.plans.list_plans(TENANT, 1),
     "plans.results": lambda world: world.plans.results(TENANT, ID, (-1, -1), 1),

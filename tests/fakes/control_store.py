@@ -14,13 +14,28 @@ from chimera.models.work.wave import WaveRef
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Draft, Retried, Retry
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, TaskRow, WaveRow
-from tests.fakes.plan_store import FakePlanStore
 
 
 class FakeControlStore(port.ControlStore):
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
-        self._plans = FakePlanStore(database)
+
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
+        to = "cancel" if end is PlanState.CANCELLED else "stop"
+        row = self._database.opened().asked_plan(tenant_id, plan_id, to, actor)
+        if end in {row.state, row.stop_state}:
+            return row.state
+        if row.state in ENDED or row.state is PlanState.STOPPING:
+            raise PlanAlreadyEnded
+        row.stop_state = end
+        row.lease = None
+        self._record(row, actor, AuditKind.plan_is_to_be(end))
+        if row.state in {PlanState.SUBMITTED, PlanState.PLANNING}:
+            row.state, row.finished_at = end, self._database.now()
+            self._record(row, actor, AuditKind.plan_is(end))
+        else:
+            row.state = PlanState.STOPPING
+        return row.state
 
     def stop_open(
         self,
@@ -34,7 +49,7 @@ class FakeControlStore(port.ControlStore):
         if not self._is_held(tenant_id, session_id, only_if):
             return []
         rows = self._open(tenant_id, session_id)[:limit]
-        states = [self._plans.stop(tenant_id, row.plan_id, end, actor) for row in rows]
+        states = [self.stop(tenant_id, row.plan_id, end, actor) for row in rows]
         return [PlanChange(plan_id=row.plan_id, state=state) for row, state in zip(rows, states, strict=True)]
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:

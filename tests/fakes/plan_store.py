@@ -6,12 +6,12 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.errors import IdempotencyConflict, PlanAlreadyEnded, UnknownTenant
+from chimera.errors import IdempotencyConflict, UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
-from chimera.models.work.plan import ENDED, OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.plan import OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
 from chimera.models.work.result import OUTCOME
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.wave import Wave, WaveRef
@@ -120,22 +120,6 @@ class FakePlanStore(port.PlanStore):
         row.failure = failure
         self._end(tenant_id, row, PlanState.FAILED, "planner")
         return True
-
-    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:
-        to = "cancel" if end is PlanState.CANCELLED else "stop"
-        row = self._database.opened().asked_plan(tenant_id, plan_id, to, actor)
-        if end in {row.state, row.stop_state}:
-            return row.state
-        if row.state in ENDED or row.state is PlanState.STOPPING:
-            raise PlanAlreadyEnded
-        row.stop_state = end
-        row.lease = None
-        self._record(tenant_id, plan_id, actor, AuditKind.plan_is_to_be(end))
-        if row.state in {PlanState.SUBMITTED, PlanState.PLANNING}:
-            self._end(tenant_id, row, end, actor)
-        else:
-            row.state = PlanState.STOPPING
-        return row.state
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:
         return self._shown(self._database.opened().asked_plan(tenant_id, plan_id))

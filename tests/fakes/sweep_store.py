@@ -41,7 +41,7 @@ class FakeSweepStore(port.SweepStore):
 
     def expire_plans(self) -> list[PlanRef]:
         rows = [row for row in self._database.opened().plans.values() if self._is_overdue(row)]
-        ends = [self._plans.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
+        ends = [self._control.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
         return [_ref(row) for row, end in zip(rows, ends, strict=True) if end is PlanState.STOPPING]
 
     def keep_audit(self) -> None:

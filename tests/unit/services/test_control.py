@@ -130,7 +130,7 @@ def test_a_plan_that_is_stopped_closes_its_cards(house: House, spec: Spec, ran: 
     house.reviews().approve(decided, "ann")
     house.control().pause(TENANT, plan_id, "ann")  # makes no difference
     if way == "cancel":
-        house.orchestrator().cancel(TENANT, plan_id, "ann")
+        house.control().cancel(TENANT, plan_id, "ann")
     elif way == "deadline":
         house.clock.advance(61)
         house.sweep().run()
@@ -228,7 +228,7 @@ def test_only_what_failed_is_run_again(house: House, spec: Spec, ran: Ran) -> No
 def test_what_was_stopped_is_run_with_its_dependencies(house: House, spec: Spec, ran: Ran) -> None:
     first = spec("a")
     plan_id = house.planned(first, spec("b").options(depends_on=(first,)))
-    house.orchestrator().cancel(TENANT, plan_id, "ann")
+    house.control().cancel(TENANT, plan_id, "ann")
     house.run_all()
     retried = house.control().retry(TENANT, plan_id, [STOPPED], "ann")
     house.run_all()
@@ -290,3 +290,49 @@ def test_what_cannot_be_tried_again_says_why(house: House, spec: Spec) -> None:
         house.control().retry(TENANT, plan_id, [FAILED], "ann")
     with pytest.raises(PlanNotFound):
         house.control().retry(TENANT, house.clock.new_id(), [FAILED], "ann")
+
+
+# Cancelling.
+
+
+def test_a_plan_without_tasks_is_cancelled_at_once(house: House) -> None:
+    house.plans_with(lambda: iter(()))
+    plan_id = house.submit()
+    assert house.control().cancel(TENANT, plan_id, "ann") is PlanState.CANCELLED
+    assert house.queue.stopped == []
+
+
+def test_a_running_plan_s_open_tasks_are_asked_to_be_closed(house: House, spec: Spec) -> None:
+    plan_id = house.planned(spec("a"))
+    assert house.control().cancel(TENANT, plan_id, "ann") is PlanState.STOPPING
+    assert house.queue.stopped == [PlanRef(tenant_id=TENANT, plan_id=plan_id)]
+    house.run_all()
+    assert house.state(plan_id) is PlanState.CANCELLED
+
+
+def test_without_a_broker_a_plan_stops_and_is_closed_later(house: House, spec: Spec) -> None:
+    plan_id = house.planned(spec("a"))
+    house.queue.room = 0
+    assert house.control().cancel(TENANT, plan_id, "ann") is PlanState.STOPPING
+    house.queue.room = math.inf
+    house.sweep().run()
+    house.run_all()
+    assert house.state(plan_id) is PlanState.CANCELLED
+
+
+def test_cancelling_twice_is_once(house: House, spec: Spec) -> None:
+    plan_id = house.planned(spec("a"))
+    house.control().cancel(TENANT, plan_id, "ann")
+    assert house.control().cancel(TENANT, plan_id, "bob") is PlanState.STOPPING
+    house.run_all()
+    assert house.control().cancel(TENANT, plan_id, "bob") is PlanState.CANCELLED
+
+
+def test_a_plan_that_ended_or_never_was_is_not_cancelled(house: House) -> None:
+    house.plans_with(lambda: iter(()))
+    plan_id = house.submit()
+    house.run_all()
+    with pytest.raises(PlanAlreadyEnded):
+        house.control().cancel(TENANT, plan_id, "ann")
+    with pytest.raises(PlanNotFound):
+        house.control().cancel(TENANT, house.clock.new_id(), "ann")

@@ -102,7 +102,7 @@ def test_a_plan_ends_and_each_task_once(
         if house.state(plan_id) in ENDED:
             break
         if number == cancelled_in_round:
-            house.orchestrator().cancel(TENANT, plan_id, "ann")
+            house.control().cancel(TENANT, plan_id, "ann")
         house.clock.advance(15)
         house.sweep().run()
     assert_ended(house, plan_id)

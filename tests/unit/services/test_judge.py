@@ -205,7 +205,7 @@ def test_a_stopping_plan_is_closed_and_the_next_plan_s_waves_go_out(house: House
     house.judge(window=1).judge_wave(dispatch.wave)
     goes_on = house.planned(of(), window=1)
     house.queue.dispatches.clear()
-    house.orchestrator().cancel(TENANT, stops, "ann")
+    house.control().cancel(TENANT, stops, "ann")
     house.judge(window=1).stop_plan(TENANT, stops)
     assert house.state(stops) is PlanState.CANCELLED
     assert set(house.states(stops)) == {TaskState.CANCELLED}

@@ -1,4 +1,4 @@
-"""Submitting a plan, and stopping one."""
+"""Submitting a plan."""
 
 import math
 from collections.abc import Iterator
@@ -10,8 +10,6 @@ import pytest
 from chimera.errors import (
     IdempotencyConflict,
     InvalidInput,
-    PlanAlreadyEnded,
-    PlanNotFound,
     StoreUnavailable,
     UnknownPlanner,
     UnknownTenant,
@@ -31,17 +29,6 @@ def anything(rows: Any = ()) -> Iterator[TaskSpec]:
 @pytest.fixture(autouse=True)
 def planner(house: House) -> None:
     house.plans_with(anything)
-
-
-def echo(text: str) -> str:
-    return text
-
-
-def running(house: House) -> UUID:
-    return house.planned(house.skill(echo).task("a"))
-
-
-# Submitting.
 
 
 def test_a_plan_is_stored_and_its_planner_asked_for(house: House) -> None:
@@ -142,47 +129,3 @@ def test_inputs_are_measured_as_they_are_stored(house: House) -> None:
     assert house.orchestrator(max_inputs_bytes=size).submit(house.request(inputs=inputs)).created
     with pytest.raises(InvalidInput, match=rf"{size} bytes of JSON, and at most {size - 1}"):
         house.orchestrator(max_inputs_bytes=size - 1).submit(house.request(inputs=inputs))
-
-
-# Cancelling.
-
-
-def test_a_plan_without_tasks_is_cancelled_at_once(house: House) -> None:
-    plan_id = house.submit()
-    assert house.orchestrator().cancel(TENANT, plan_id, "ann") is PlanState.CANCELLED
-    assert house.queue.stopped == []
-
-
-def test_a_running_plan_s_open_tasks_are_asked_to_be_closed(house: House) -> None:
-    plan_id = running(house)
-    assert house.orchestrator().cancel(TENANT, plan_id, "ann") is PlanState.STOPPING
-    assert house.queue.stopped == [PlanRef(tenant_id=TENANT, plan_id=plan_id)]
-    house.run_all()
-    assert house.state(plan_id) is PlanState.CANCELLED
-
-
-def test_without_a_broker_a_plan_stops_and_is_closed_later(house: House) -> None:
-    plan_id = running(house)
-    house.queue.room = 0
-    assert house.orchestrator().cancel(TENANT, plan_id, "ann") is PlanState.STOPPING
-    house.queue.room = math.inf
-    house.sweep().run()
-    house.run_all()
-    assert house.state(plan_id) is PlanState.CANCELLED
-
-
-def test_cancelling_twice_is_once(house: House) -> None:
-    plan_id = running(house)
-    house.orchestrator().cancel(TENANT, plan_id, "ann")
-    assert house.orchestrator().cancel(TENANT, plan_id, "bob") is PlanState.STOPPING
-    house.run_all()
-    assert house.orchestrator().cancel(TENANT, plan_id, "bob") is PlanState.CANCELLED
-
-
-def test_a_plan_that_ended_or_never_was_is_not_cancelled(house: House) -> None:
-    plan_id = house.submit()
-    house.run_all()
-    with pytest.raises(PlanAlreadyEnded):
-        house.orchestrator().cancel(TENANT, plan_id, "ann")
-    with pytest.raises(PlanNotFound):
-        house.orchestrator().cancel(TENANT, house.clock.new_id(), "ann")

@@ -137,7 +137,7 @@ def test_who_loses_the_lease_stores_and_sends_nothing(house: House) -> None:
 def test_a_plan_that_was_stopped_meanwhile_gets_no_tasks(house: House) -> None:
     def stopped() -> Iterator[TaskSpec]:
         yield spec()
-        house.orchestrator().cancel(TENANT, plan_id, "ann")
+        house.control().cancel(TENANT, plan_id, "ann")
 
     house.plans_with(stopped)
     plan_id = house.submit()

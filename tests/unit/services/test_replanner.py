@@ -373,7 +373,7 @@ def test_a_long_wave_lets_others_have_their_turn(house: House, guess: Skill[...,
 
 def test_a_cancelled_plan_asks_nothing_more(house: House, guess: Skill[..., Any]) -> None:
     plan_id = asked(house, guess, raises)
-    house.orchestrator().cancel(TENANT, plan_id, "ann")
+    house.control().cancel(TENANT, plan_id, "ann")
     house.run_all()
     assert answers(house) == []
     assert house.states(plan_id) == [TaskState.CANCELLED]
@@ -384,7 +384,7 @@ def test_a_plan_that_is_cancelled_while_its_planner_answers_ends_cancelled(
     house: House, guess: Skill[..., Any]
 ) -> None:
     def cancels(denied: DeniedTask) -> TaskSpec:
-        house.orchestrator().cancel(TENANT, denied.plan_id, "ann")
+        house.control().cancel(TENANT, denied.plan_id, "ann")
         return denied.task(text="sure")
 
     plan_id = asked(house, guess, cancels)

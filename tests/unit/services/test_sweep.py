@@ -124,7 +124,7 @@ def test_a_plan_that_has_just_expired_is_asked_to_be_closed_once_a_round(house: 
 
 def test_a_stop_whose_message_was_lost_is_sent_again(house: House, spec: TaskSpec) -> None:
     plan_id = house.planned(spec)
-    house.orchestrator().cancel(TENANT, plan_id, "ann")
+    house.control().cancel(TENANT, plan_id, "ann")
     forget_messages(house)
     house.clock.advance(5)
     assert house.sweep().run() == 1
@@ -163,7 +163,7 @@ def test_without_a_broker_the_round_ends_and_a_later_one_does_it_all(house: Hous
     submitted = house.submit()
     stopped, staged = house.planned(spec), house.planned(spec)
     house.run_batches(house.queue.dispatches.pop())
-    house.orchestrator().cancel(TENANT, stopped, "ann")
+    house.control().cancel(TENANT, stopped, "ann")
     forget_messages(house)
     house.clock.advance(11)
     house.queue.room = 0

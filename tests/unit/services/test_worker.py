@@ -164,7 +164,7 @@ def test_a_call_whose_plan_is_cancelled_ends_and_the_rest_is_not_started(house: 
 
     def wait(text: str) -> None:
         ran.append(text)
-        house.orchestrator().cancel(TENANT, plan_id, "ann")
+        house.control().cancel(TENANT, plan_id, "ann")
         house.judge().stop_plan(TENANT, plan_id)
         over.wait(30)
 

@@ -19,6 +19,7 @@ from chimera.adapters.postgres.steps.plan_rows import (
     plan_event,
     record,
     resume_plans,
+    stop_plan,
 )
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.adapters.postgres.steps.sessions import enter, held_event, is_held, opened_event
@@ -43,7 +44,12 @@ class ControlStore(port.ControlStore):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def stop_open(  # noqa: D102  see the port
+    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102  see the port
+        asked_for, to = format_id(IdKind.PLAN, plan_id), "cancel" if end is PlanState.CANCELLED else "stop"
+        with refusals_noted(self._database, tenant_id, asked_for, to, actor):
+            return stop_plan(self._database, tenant_id, plan_id, end, actor)
+
+    def stop_open(  # noqa: D102
         self,
         tenant_id: str,
         session_id: str | None,

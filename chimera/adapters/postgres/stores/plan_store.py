@@ -15,7 +15,6 @@ from chimera.adapters.postgres.steps.plan_rows import (
     insert_waves,
     mark_plan_published,
     not_found,
-    stop_plan,
 )
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.adapters.postgres.steps.sessions import enter, held_event, opened_event
@@ -140,11 +139,6 @@ class PlanStore(port.PlanStore):
             event = AuditEvent(kind=AuditKind.PLAN_FAILED, actor=_PLANNER, plan_id=plan_id, facts=facts)
             ChainAppender(connection, tenant_id).append([event])
         return True
-
-    def stop(self, tenant_id: str, plan_id: UUID, end: PlanState, actor: str) -> PlanState:  # noqa: D102
-        asked_for, to = format_id(IdKind.PLAN, plan_id), "cancel" if end is PlanState.CANCELLED else "stop"
-        with refusals_noted(self._database, tenant_id, asked_for, to, actor):
-            return stop_plan(self._database, tenant_id, plan_id, end, actor)
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102
         with refusals_noted(self._database, tenant_id, format_id(IdKind.PLAN, plan_id)):
