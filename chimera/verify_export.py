@@ -115,6 +115,7 @@ def verify(path: str, first_key: str | None = None) -> str:
 
 def _verified(coming: Iterator[Row], first_key: str | None) -> str:
     header = json.loads(next(coming)["payload"])
+    need(not header.get("filter"), "it is a selection of entries, not the chain: it proves nothing")
     keys, tenant = trusted(header["keys"]), header["tenant_id"]
     roots = [name for name, key in keys.items() if not key["announced"]]
     need(first_key is None or roots == [first_key], f"the first keys are {roots}, not {first_key}")
@@ -133,10 +134,9 @@ def _verified(coming: Iterator[Row], first_key: str | None) -> str:
     sealed = "NOT SEALED by any checkpoint"
     until = datetime.fromisoformat(header["exported_at"]) - GRACE
     if point:
-        need(
-            not retired(keys[point["key_id"]], until), f"the last checkpoint's key {point['key_id']} was retired before"
-        )
-        sealed = f"sealed to entry {point['seq']} by key {point['key_id']}"
+        name = point["key_id"]
+        need(not retired(keys[name], until), f"the last checkpoint's key {name} was retired before")
+        sealed = f"sealed to entry {point['seq']} by key {name}"
     return (
         f"ok: {tenant}, entries {header['after_seq'] + 1} to {seq}, {sealed}; first keys: {', '.join(roots) or 'none'}"
     )

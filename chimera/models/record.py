@@ -43,6 +43,11 @@ def canonical_json(value: Any) -> str:
     return _CANONICAL.encode(value)
 
 
+def is_named(name: str, wanted: str | None) -> bool:
+    """Whether a dotted name is the wanted one, or begins with it: `keyword.password` is a `keyword`."""
+    return wanted is None or name == wanted or name.startswith(f"{wanted}.")
+
+
 def sha256(text: str) -> bytes:
     """SHA-256 of a text's UTF-8 bytes, 32 bytes."""
     return hashlib.sha256(text.encode()).digest()

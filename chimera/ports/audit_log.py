@@ -7,6 +7,7 @@ from typing import Protocol
 
 from chimera.models.audit.audit import ChainHead
 from chimera.models.audit.checkpoint import Checkpoint
+from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.proof import DecisionRow, EntryRow, Fault
 
 
@@ -23,6 +24,10 @@ class AuditView(Protocol):
 
     def entries(self, after_seq: int) -> Iterator[Sequence[EntryRow]]:
         """The entries after a sequence, in order, some at a time."""
+        ...
+
+    def matching(self, wanted: EntryFilter) -> Iterator[Sequence[EntryRow]]:
+        """The entries that a filter holds, in order, some at a time."""
         ...
 
     def checkpoints(self) -> Iterator[Checkpoint]:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEntry
+from chimera.models.audit.entry_filter import EVERY_ENTRY, EntryFilter
 from chimera.models.record import Record
 from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import Plan, PlanFailure, PlanRequest, PlanState
@@ -126,14 +127,16 @@ class PlanStore(Protocol):
         """Tasks after this wave number and ordinal, in the order of the waves and within each the planner's."""
         ...
 
-    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
-        """Audit entries with a sequence above `after`, in order; of one plan or of all the tenant's."""
+    def entries(
+        self, tenant_id: str, plan_id: UUID | None, after: int, limit: int, wanted: EntryFilter = EVERY_ENTRY
+    ) -> list[AuditEntry]:
+        """The first audit entries with a sequence above `after`, in order; of one plan or of all the tenant's."""
         ...
 
     def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:
         """Of these plans and tasks, those whose contents were erased."""
         ...
 
-    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:
+    def last_entries(self, tenant_id: str, limit: int, wanted: EntryFilter = EVERY_ENTRY) -> list[AuditEntry]:
         """The tenant's latest audit entries, in order."""
         ...

@@ -3,13 +3,21 @@
 from typing import Protocol
 from uuid import UUID
 
-from chimera.models.gate.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 
 
 class ReviewStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
-    def cards(self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int) -> list[ReviewCard]:
+    def cards(
+        self,
+        tenant_id: str,
+        *,
+        plan_id: UUID | None,
+        status: CardStatus | None,
+        limit: int,
+        wanted: CardFilter = EVERY_CARD,
+    ) -> list[ReviewCard]:
         """Cards, oldest first."""
         ...
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 
-from chimera.errors import AuditContradicted
+from chimera.errors import AuditContradicted, InvalidInput
 from chimera.models.audit.audit import NO_ENTRIES, ChainHead
 from chimera.models.audit.checkpoint import Checkpoint, CheckpointChain
+from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.proof import ChainWalk, EntryRow, Fault, decision_fault
 from chimera.models.audit.trust import TrustedKey, trust_fault
 from chimera.models.record import Record
@@ -191,9 +192,14 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
     """Verifies an export by these keys, or with None by those that it brings along.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is none, or a selection, which proves nothing.
     """
     header = export.header()
+    if header.filter is not None:
+        raise InvalidInput(
+            f"{export.name} is a selection of entries, not the chain: it proves nothing. Export without --until, "
+            "--actor, --plan, --task, --kind and --rule, verify that, and compare entries by sequence and hash"
+        )
     believed = header.keys if keys is None else tuple(keys)
     walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash))
     kept = Kept(place=export.name, checkpoints=export.checkpoints())
@@ -206,6 +212,12 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
         found += [sealed.end(now), walk.missing(), _head_fault(end, walk)]
         found.append(Fault(table="keys", what=untrusted) if untrusted else None)
     return report(sealed, tuple(dict.fromkeys(filter(None, found))))
+
+
+def selected_items(view: AuditView, wanted: EntryFilter) -> Iterator[EntryRow]:
+    """The entries that a filter holds, without checkpoints: what is left out between them cannot be proved."""
+    for rows in view.matching(wanted):
+        yield from (EntryRow(*row) for row in rows)
 
 
 def export_items(view: AuditView, after_seq: int) -> Iterator[EntryRow | Checkpoint]:

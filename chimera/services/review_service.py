@@ -9,7 +9,7 @@ from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import Policy
-from chimera.models.gate.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.models.work.decision import Ruling, Verdict
 from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.skill import Catalogue
@@ -39,9 +39,10 @@ class ReviewService:
         plan_id: UUID | None = None,
         status: CardStatus | None = CardStatus.PENDING,
         limit: int = 100,
+        wanted: CardFilter = EVERY_CARD,
     ) -> list[ReviewCard]:
         """The tenant's cards, oldest first; `status=None` for those of every status."""
-        return self._reviews.cards(tenant_id, plan_id=plan_id, status=status, limit=limit)
+        return self._reviews.cards(tenant_id, plan_id=plan_id, status=status, limit=limit, wanted=wanted)
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
         """One card.

@@ -143,6 +143,21 @@ def test_a_tenant_that_is_not_there_is_not_verified(run: Run, sealed: str) -> No
     assert json.loads(ran.stderr.splitlines()[-1])["code"] == "UnknownTenant"
 
 
+def test_who_did_what_is_one_command_and_an_export_of_it_is_no_proof(run: Run, sealed: str, tmp_path: Path) -> None:
+    listed = run("audit", "list", "-t", sealed, "--kind", "plan", "--since", "1h", "--actor", "app", "-o", "json")
+    assert [entry["kind"] for entry in json.loads(listed.stdout)] == ["plan.submitted"] * 4
+    assert json.loads(run("audit", "list", "-t", sealed, "--until", "1h", "-o", "json").stdout) == []
+    facts = json.loads(run("audit", "list", "-t", sealed, "-o", "json").stdout)[-2]["facts"]
+    assert ("plan.submitted" in facts["kinds"], facts["actor"], facts["rows"]) == (True, "app", 4)
+    file = tmp_path / "selection"
+    written = run("audit", "export", "-t", sealed, "--kind", "plan.submitted", str(file))
+    assert (written.returncode, written.stdout) == (0, f"4 entries of {sealed} are in {file}\n")
+    assert "it is a selection, not the chain" in written.stderr
+    verified = run("audit", "verify", "--offline", str(file))
+    assert (verified.returncode, verified.stdout) == (2, "")
+    assert "it proves nothing" in verified.stderr
+
+
 def test_an_export_into_a_pipe_that_closes_ends_quietly(run: Run, sealed: str, servers: dict[str, str]) -> None:
     env = os.environ | servers
     command = [sys.executable, "-m", "chimera.cli.main", "audit", "export", "-t", sealed, "-"]

@@ -26,9 +26,10 @@ from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
 from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.export import ExportHeader
 from chimera.models.audit.kinds import AuditKind
-from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, verify_export
+from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, selected_items, verify_export
 from chimera.services.checkpointer import Checkpointer
 from tests.contract.scene import Scene, approve
 from tests.contract.worlds import PostgresWorld
@@ -121,6 +122,32 @@ def test_the_script_runs_by_itself(lived: Scene, app_database: Database, ring: K
     bad = subprocess.run(command, capture_output=True, text=True, check=False)
     assert bad.returncode == 1
     assert bad.stderr.startswith("BAD: entry")
+
+
+def test_a_selection_says_so_and_proves_nothing(lived: Scene, app_database: Database, tmp_path: Path) -> None:
+    wanted = EntryFilter(actor="Zoë", kinds=(AuditKind.REVIEW_DECIDED,))
+    held = [entry.seq for entry in lived.entries() if wanted.holds(entry)]
+    path = tmp_path / "export"
+    with AuditLog(app_database).view(lived.tenant_id) as view:
+        head = view.head()
+        header = ExportHeader(
+            tenant_id=lived.tenant_id,
+            exported_at=datetime.now(UTC),
+            after_seq=0,
+            after_hash=bytes(32).hex(),
+            head_seq=head.seq,
+            head_hash=head.hash.hex(),
+            keys=(),
+            filter=wanted,
+        )
+        assert write_export(path, header, selected_items(view, wanted)) == len(held) > 0
+    export = AuditExport(path)
+    assert export.header().filter == wanted
+    assert [row.seq for rows in export.entries() for row in rows] == held
+    with pytest.raises(InvalidInput, match="a selection of entries, not the chain"):
+        offline(path)
+    with pytest.raises(script.Bad, match="a selection of entries, not the chain"):
+        script.verify(str(path))
 
 
 def changed(name: str, value: Any) -> Any:

@@ -7,6 +7,8 @@ from uuid import UUID
 import pytest
 
 from chimera.errors import IdempotencyConflict, PlanNotFound, UnknownTenant
+from chimera.models.audit.entry_filter import EntryFilter
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.work.plan import PlanFailure, PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import Wave
@@ -298,6 +300,43 @@ def test_the_last_entries_come_in_order(scene: Scene) -> None:
     last = scene.world.plans.last_entries(scene.tenant_id, 2)
     assert [entry.seq for entry in last] == [4, 5]
     assert scene.world.plans.last_entries(scene.tenant_id, 100) == scene.entries()
+
+
+DECIDED = (AuditKind.REVIEW_DECIDED,)
+REVIEWED = (AuditKind.REVIEW_OPENED, *DECIDED)
+
+
+@pytest.mark.parametrize("rule", ["confidence.missing", "confidence", "confidence.below", "conf", 'a"\\b%_'])
+def test_entries_are_selected_by_who_what_when_and_why(scene: Scene, stranger: Scene, rule: str) -> None:
+    planned, cards = scene.in_review(2)
+    scene.in_review()
+    stranger.in_review()
+    scene.decide(cards[0], approve=True, by="bob")
+    entries = scene.entries()
+    first, last = entries[2].at, entries[-1].at
+    filters = [
+        EntryFilter(),
+        EntryFilter(actor="bob"),
+        EntryFilter(actor="nobody"),
+        EntryFilter(task_id=planned.ids[1]),
+        EntryFilter(plan_id=planned.plan_id),
+        EntryFilter(kinds=REVIEWED),
+        EntryFilter(kinds=DECIDED),
+        EntryFilter(since=first),
+        EntryFilter(until=last),
+        EntryFilter(since=first, until=last, kinds=(AuditKind.TASK_DECIDED,), rule="confidence"),
+        EntryFilter(rule=rule),
+        EntryFilter(actor="bob", kinds=DECIDED, since=first, plan_id=planned.plan_id),
+    ]
+    for wanted in filters:
+        held = [entry for entry in entries if wanted.holds(entry)]
+        assert scene.world.plans.last_entries(scene.tenant_id, 100, wanted) == held
+        assert scene.world.plans.last_entries(scene.tenant_id, 2, wanted) == held[-2:]
+        of_plan = [entry for entry in held if entry.plan_id == planned.plan_id]
+        assert scene.world.plans.entries(scene.tenant_id, planned.plan_id, 1, 2, wanted) == of_plan[:2]
+    assert len(scene.world.plans.last_entries(scene.tenant_id, 100, EntryFilter(kinds=DECIDED))) == 1
+    found = scene.world.plans.last_entries(scene.tenant_id, 100, EntryFilter(rule=rule))
+    assert (len(found) > 0) == (rule in {"confidence.missing", "confidence"})
 
 
 def test_the_audit_is_one_chain(scene: Scene, stranger: Scene) -> None:

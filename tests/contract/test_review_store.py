@@ -5,7 +5,7 @@ import json
 import pytest
 
 from chimera.errors import CardNotFound
-from chimera.models.gate.review import CardStatus
+from chimera.models.gate.review import CardFilter, CardStatus
 from chimera.models.record import canonical_json, sha256
 from tests.contract.scene import POLICY, Scene, success
 
@@ -56,3 +56,32 @@ def test_cards_are_listed_by_plan_and_by_status(scene: Scene, stranger: Scene) -
     assert [card.card_id for card in scene.cards(first.plan_id, CardStatus.DENIED)] == [decided.card_id]
     assert [card.card_id for card in scene.cards(second.plan_id)] == [other.card_id]
     assert scene.cards(status=CardStatus.APPROVED) == []
+
+
+def test_cards_are_selected_by_who_when_and_why(scene: Scene, stranger: Scene) -> None:
+    _, [first, second, third] = scene.in_review(3)
+    stranger.in_review()
+    scene.pass_time(1)
+    scene.decide(first, approve=True, by="bob")
+    scene.pass_time(1)
+    scene.decide(second, approve=False, by="cyd", note="no")
+    scene.world.cards.claim(scene.tenant_id, third.card_id, "dan", 60.0)
+    decided, denied, claimed = scene.cards()
+    assert decided.decided_at is not None
+    assert denied.decided_at is not None
+    filters = {
+        CardFilter(): [decided, denied, claimed],
+        CardFilter(actor="bob"): [decided],
+        CardFilter(actor="dan"): [claimed],
+        CardFilter(actor="eve"): [],
+        CardFilter(since=denied.decided_at): [denied],
+        CardFilter(until=decided.decided_at): [claimed],
+        CardFilter(since=decided.decided_at, until=denied.decided_at): [decided],
+        CardFilter(task_id=second.task_id): [denied],
+        CardFilter(rule="confidence"): [decided, denied, claimed],
+        CardFilter(rule="confidence.missing", actor="cyd"): [denied],
+        CardFilter(rule="confidence.m"): [],
+    }
+    for wanted, cards in filters.items():
+        found = scene.world.reviews.cards(scene.tenant_id, plan_id=None, status=None, limit=9, wanted=wanted)
+        assert found == cards

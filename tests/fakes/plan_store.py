@@ -8,6 +8,7 @@ from uuid import UUID
 
 from chimera.errors import IdempotencyConflict, UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.entry_filter import EVERY_ENTRY, EntryFilter
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
@@ -138,15 +139,17 @@ class FakePlanStore(port.PlanStore):
         rows = [row for row in rows if (row.task.wave_no, row.task.ordinal) > after]
         return [self._result(row) for row in rows[:limit]]
 
-    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:
-        entries = self._database.opened().audit[tenant_id][after:]
-        return [entry for entry in entries if plan_id in {None, entry.plan_id}][:limit]
+    def entries(
+        self, tenant_id: str, plan_id: UUID | None, after: int, limit: int, wanted: EntryFilter = EVERY_ENTRY
+    ) -> list[AuditEntry]:
+        of_plan = wanted.model_copy(update={"plan_id": plan_id})
+        return [entry for entry in self._database.opened().audit[tenant_id][after:] if of_plan.holds(entry)][:limit]
 
     def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:
         return {each for each in ids if each in self._database.opened().erased}
 
-    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:
-        return self._database.opened().audit[tenant_id][-limit:]
+    def last_entries(self, tenant_id: str, limit: int, wanted: EntryFilter = EVERY_ENTRY) -> list[AuditEntry]:
+        return [entry for entry in self._database.opened().audit[tenant_id] if wanted.holds(entry)][-limit:]
 
     def _of_key(self, request: PlanRequest) -> PlanRow | None:
         """The plan that the request's idempotency key has made."""

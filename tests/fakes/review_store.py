@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from chimera.models.gate.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.ports import review_store as port
 from tests.fakes.database import FakeDatabase
 
@@ -11,10 +11,18 @@ class FakeReviewStore(port.ReviewStore):
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
 
-    def cards(self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int) -> list[ReviewCard]:
-        cards = [card for (owner, _), card in self._database.opened().cards.items() if owner == tenant_id]
+    def cards(
+        self,
+        tenant_id: str,
+        *,
+        plan_id: UUID | None,
+        status: CardStatus | None,
+        limit: int,
+        wanted: CardFilter = EVERY_CARD,
+    ) -> list[ReviewCard]:
+        cards = [self._shown(card) for (owner, _), card in self._database.opened().cards.items() if owner == tenant_id]
         cards = [card for card in cards if plan_id in {None, card.plan_id} and status in {None, card.status}]
-        return [self._shown(card) for card in sorted(cards, key=lambda card: card.card_id)[:limit]]
+        return sorted(filter(wanted.holds, cards), key=lambda card: card.card_id)[:limit]
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:
         return self._shown(self._database.opened().asked_card(tenant_id, card_id))

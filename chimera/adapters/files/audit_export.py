@@ -138,7 +138,7 @@ def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkp
         else:
             file.write(canonical_json(record) + "\n")
 
-    put({"record": "header", "payload": canonical_json(header.model_dump(mode="json"))})
+    put({"record": "header", "payload": canonical_json(_header(header))})
     for item in items:
         if isinstance(item, Checkpoint):
             put({"record": "checkpoint", "seq": item.seq, "payload": item.text})
@@ -146,6 +146,11 @@ def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkp
             put(_entry(item))
             written += 1
     return written
+
+
+def _header(header: ExportHeader) -> dict[str, Any]:
+    # Without a filter as it was before there were any: older verifiers read it.
+    return header.model_dump(mode="json", exclude=None if header.filter else {"filter"})
 
 
 def _entry(row: EntryRow) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """`chimera audit`: what happened, who decided it, and why."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -8,8 +8,10 @@ from chimera.cli.audit import erase as audit_erase
 from chimera.cli.audit import export as audit_export
 from chimera.cli.audit import key as audit_key
 from chimera.cli.audit import verify as audit_verify
-from chimera.cli.context import Actor, Tenant, actor, plan_handle, services
+from chimera.cli.audit.selection import ByActor, KindOption, PlanOption, RuleOption, TaskOption, selection
+from chimera.cli.context import Actor, Tenant, actor, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table
+from chimera.cli.since import Since, Until
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
@@ -28,26 +30,35 @@ app.add_typer(audit_key.app, name="key")
 @app.command("list")
 def list_entries(
     tenant: Tenant,
-    plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Only entries of this plan.")] = None,
+    since: Since = None,
+    until: Until = None,
+    who: ByActor = None,
+    plan: PlanOption = None,
+    task: TaskOption = None,
+    kind: KindOption = None,
+    rule: RuleOption = None,
     limit: Limit = 50,
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """The tenant's latest entries in order; of a plan, its first ones. That they were read is an entry too."""
-    handle = plan_handle(tenant, plan) if plan else None
-    if handle:
-        after = handle.plan.first_audit_seq - 1
-        entries = services().adapters.plans.entries(tenant, handle.plan_id, after, limit)
+    wanted = selection(tenant, since, until, who, plan, task, kind, rule)
+    plans = services().adapters.plans
+    if wanted.plan_id:
+        after = plans.get(tenant, wanted.plan_id).first_audit_seq - 1
+        entries = plans.entries(tenant, wanted.plan_id, after, limit, wanted)
     else:
-        entries = services().adapters.plans.last_entries(tenant, limit)
-    facts = {"command": "audit list", "plan": handle and handle.id, "limit": limit, "rows": len(entries)}
-    services().adapters.access.note_read(tenant, actor(by), facts)
+        entries = plans.last_entries(tenant, limit, wanted)
+    asked = wanted.facts()
+    facts = {"command": "audit list", "plan": asked.pop("plan"), "limit": limit, "rows": len(entries)}
+    given = {name: value for name, value in asked.items() if value}
+    services().adapters.access.note_read(tenant, actor(by), facts | given)
     erased = services().adapters.plans.erased(tenant, _about(entries))
     if output is Format.JSON:
         document([entry_json(entry) | {"redacted": bool(_about([entry]) & erased)} for entry in entries])
         return
     if not entries:
-        say(f"no entries of {tenant}")
+        say(f"no {'such ' if given else ''}entries of {tenant}")
         return
     table(["SEQ", "AT", "KIND", "ACTOR", "ABOUT", "WHAT"], _rows(entries, erased))
     if len(entries) == limit:

@@ -9,6 +9,7 @@ import typer
 
 from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
+from chimera.cli.since import Since, Until, period
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id
 
@@ -29,19 +30,39 @@ def list_cards(
     status: Annotated[
         str, typer.Option("--status", help="pending, approved, edited, denied, expired, cancelled, or all.")
     ] = "pending",
+    since: Since = None,
+    until: Until = None,
+    who: Annotated[
+        str | None,
+        typer.Option("--actor", metavar="NAME", help="Only cards that this person decided or holds."),
+    ] = None,
+    task: Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only cards of this task.")] = None,
+    rule: Annotated[
+        str | None, typer.Option("--rule", metavar="RULE", help="Only cards that this rule asks for: keyword.password.")
+    ] = None,
     limit: Limit = 50,
     output: Output = Format.TABLE,
 ) -> None:
-    """The review cards, oldest first."""
+    """The review cards, oldest first. --since and --until are when they were decided, or opened while they wait."""
+    from chimera.models.gate.review import CardFilter
+
+    wanted_status, (start, end) = _status(status), period(since, until)
     plan_id = find_id(tenant, IdKind.PLAN, plan) if plan else None
-    cards = services().reviewing.reviews.cards(tenant, plan_id=plan_id, status=_status(status), limit=limit)
+    task_id = find_id(tenant, IdKind.TASK, task) if task else None
+    wanted = CardFilter(since=start, until=end, actor=who, task_id=task_id, rule=rule)
+    cards = services().reviewing.reviews.cards(
+        tenant, plan_id=plan_id, status=wanted_status, limit=limit, wanted=wanted
+    )
     if output is Format.JSON:
         document([card_json(card) for card in cards])
         return
     if not cards:
         say(f"no {'' if status == 'all' else f'{status} '}review cards of {tenant}")
         return
-    table(["CARD", "SKILL", "STATUS", "CONF", "WHY", "AGE", "CLAIMED"], map(_row, cards))
+    if wanted_status == "pending":
+        table(["CARD", "SKILL", "STATUS", "CONF", "WHY", "AGE", "CLAIMED"], map(_row, cards))
+    else:
+        table(["CARD", "TASK", "SKILL", "STATUS", "BY", "AT", "CONF", "WHY"], map(_decided_row, cards))
     if len(cards) == limit:
         say(f"the first {limit}; --limit shows more")
     card = format_id(IdKind.CARD, cards[0].card_id)
@@ -231,6 +252,20 @@ def _told(card: "ReviewCard", output: Format) -> None:
     if card.status == "pending" and card.approvals:
         missing = card.approvals_needed - len(card.approvals)
         say(f"not committed yet: {missing} more {'person' if missing == 1 else 'people'} must approve it")
+
+
+def _decided_row(card: "ReviewCard") -> list[str]:
+    """The card with who decided it, and when; one that waits with who has it or has approved it."""
+    return [
+        format_id(IdKind.CARD, card.card_id),
+        format_id(IdKind.TASK, card.task_id),
+        card.skill,
+        card.status,
+        ", ".join(dict.fromkeys([*card.approvals, *filter(None, [card.decided_by or card.claimed_by])])),
+        moment(card.decided_at),
+        number(card.confidence),
+        "; ".join(map(str, card.reasons)),
+    ]
 
 
 def _row(card: "ReviewCard") -> list[str]:

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.trust import Hex32, TrustedKey
 from chimera.models.record import HexId, Instant, Record, TenantId
 
@@ -21,6 +22,8 @@ class ExportHeader(Record):
     head_hash: Hex32
     # Who reads them here believes who wrote the export: compare the first with what was noted when it was made.
     keys: tuple[TrustedKey, ...]
+    # What was selected; then the entries are no chain, there are no checkpoints, and nothing can be verified.
+    filter: EntryFilter | None = None
 
 
 class HeaderRecord(Record):

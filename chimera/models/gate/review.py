@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from chimera.models.record import Instant, Record, TenantId
+from chimera.models.record import Instant, Record, TenantId, is_named
 from chimera.models.work.decision import Reason
 
 
@@ -18,6 +18,34 @@ class CardStatus(StrEnum):
     DENIED = "denied"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+
+
+class CardFilter(Record):
+    """Cards that are all of what is given here, besides plan and status."""
+
+    # Decided from this moment on and before that one; of a card that waits, opened.
+    since: Instant | None = None
+    until: Instant | None = None
+    # Who decided it, approved or edited what it shows, or has claimed it.
+    actor: str | None = None
+    task_id: UUID | None = None
+    # A rule among the reasons: `keyword.password`, or `keyword` for all that begin with `keyword.`.
+    rule: str | None = None
+
+    def holds(self, card: "ReviewCard") -> bool:
+        """Whether the card is one of them."""
+        at = card.decided_at or card.opened_at
+        people = {None, card.decided_by, card.edited_by, card.claimed_by, *card.approvals}
+        return (
+            (self.since is None or at >= self.since)
+            and (self.until is None or at < self.until)
+            and self.actor in people
+            and self.task_id in {None, card.task_id}
+            and (self.rule is None or any(is_named(reason.rule, self.rule) for reason in card.reasons))
+        )
+
+
+EVERY_CARD = CardFilter()
 
 
 class Revision(Record):

@@ -13,6 +13,21 @@ select seq, at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, paylo
  where tenant_id = %(tenant)s and seq > %(after)s
  order by seq
 
+-- name: matching
+-- The entries that are all of what is given, in order; ids as bytes.
+select seq, at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
+  from audit
+ where tenant_id = %(tenant)s
+   and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)
+   and (%(actor)s::text is null or actor = %(actor)s)
+   and (%(plan)s::uuid is null or plan_id = %(plan)s) and (%(task)s::uuid is null or task_id = %(task)s)
+   and (%(kinds)s::text[] is null or kind = any (%(kinds)s::text[]))
+   -- Texts in which the rule's name does not stand are not parsed.
+   and (%(rule)s::text is null or (strpos(coalesce(payload, body), %(rule_text)s) > 0 and exists (
+        select from json_array_elements(coalesce(payload::json, body::json -> 'facts') -> 'reasons') r
+         where r ->> 'rule' = %(rule)s or starts_with(r ->> 'rule', %(rule)s || '.'))))
+ order by seq
+
 -- name: doubtful
 -- Decisions that do not plainly agree with their entry, result and commit. "Plainly" is the text that the Judge writes:
 -- what was written otherwise, and may be right all the same, comes too.

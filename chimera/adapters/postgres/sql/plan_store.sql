@@ -92,17 +92,33 @@ union all
 select task_id from task where tenant_id = %(tenant)s and task_id = any (%(ids)b::uuid[]) and erased_at is not null
 
 -- name: entries
--- A tenant's entries after a sequence, of one plan or of all.
+-- A tenant's first entries after a sequence that are all of what is given.
 select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
- where tenant_id = %(tenant)s and seq > %(after)s and (%(plan)s::uuid is null or plan_id = %(plan)s)
+ where tenant_id = %(tenant)s and seq > %(after)s
+   and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)
+   and (%(actor)s::text is null or actor = %(actor)s)
+   and (%(plan)s::uuid is null or plan_id = %(plan)s) and (%(task)s::uuid is null or task_id = %(task)s)
+   and (%(kinds)s::text[] is null or kind = any (%(kinds)s::text[]))
+   -- Texts in which the rule's name does not stand are not parsed.
+   and (%(rule)s::text is null or (strpos(coalesce(payload, body), %(rule_text)s) > 0 and exists (
+        select from json_array_elements(coalesce(payload::json, body::json -> 'facts') -> 'reasons') r
+         where r ->> 'rule' = %(rule)s or starts_with(r ->> 'rule', %(rule)s || '.'))))
  order by seq
  limit %(limit)s
 
 -- name: last_entries
--- A tenant's latest entries.
+-- A tenant's latest entries that are all of what is given.
 select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
  where tenant_id = %(tenant)s
+   and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)
+   and (%(actor)s::text is null or actor = %(actor)s)
+   and (%(plan)s::uuid is null or plan_id = %(plan)s) and (%(task)s::uuid is null or task_id = %(task)s)
+   and (%(kinds)s::text[] is null or kind = any (%(kinds)s::text[]))
+   -- Texts in which the rule's name does not stand are not parsed.
+   and (%(rule)s::text is null or (strpos(coalesce(payload, body), %(rule_text)s) > 0 and exists (
+        select from json_array_elements(coalesce(payload::json, body::json -> 'facts') -> 'reasons') r
+         where r ->> 'rule' = %(rule)s or starts_with(r ->> 'rule', %(rule)s || '.'))))
  order by seq desc
  limit %(limit)s

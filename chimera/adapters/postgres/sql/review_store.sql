@@ -1,5 +1,5 @@
 -- name: cards
--- Cards with what they show, oldest first; one, or those of a plan, in a status, or all.
+-- Cards with what they show, oldest first; one, or those that are all of what is given.
 select c.tenant_id, c.card_id, c.plan_id, c.task_id, c.attempt, c.skill, t.input::text as input,
        coalesce(v.outcome, r.outcome)::text as outcome, coalesce(v.sha256, c.result_sha256) as result_sha256,
        c.revision, v.edited_by, coalesce(v.reasons, c.reasons) as reasons, c.confidence,
@@ -20,6 +20,17 @@ select c.tenant_id, c.card_id, c.plan_id, c.task_id, c.attempt, c.skill, t.input
    and (%(card)s::uuid is null or c.card_id = %(card)s)
    and (%(plan)s::uuid is null or c.plan_id = %(plan)s)
    and (%(status)s::text is null or c.status = %(status)s)
+   and (%(since)s::timestamptz is null or coalesce(c.decided_at, c.opened_at) >= %(since)s)
+   and (%(until)s::timestamptz is null or coalesce(c.decided_at, c.opened_at) < %(until)s)
+   and (%(task)s::uuid is null or c.task_id = %(task)s)
+   and (%(rule)s::text is null or exists (
+        select from json_array_elements(coalesce(v.reasons, c.reasons)) e
+         where e ->> 'rule' = %(rule)s or starts_with(e ->> 'rule', %(rule)s || '.')))
+   and (%(actor)s::text is null or %(actor)s in (c.decided_by, v.edited_by)
+        or (c.status = 'pending' and c.claim_expires_at > clock_timestamp() and c.claimed_by = %(actor)s)
+        or exists (select from review_approval a
+                    where a.tenant_id = c.tenant_id and a.card_id = c.card_id and a.approved_by = %(actor)s
+                      and a.result_sha256 = coalesce(v.sha256, c.result_sha256)))
  order by c.card_id
  limit %(limit)s
 

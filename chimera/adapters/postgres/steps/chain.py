@@ -10,6 +10,7 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.database import columns, statements
 from chimera.errors import UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
+from chimera.models.audit.entry_filter import EntryFilter
 
 _SQL = statements("chain")
 
@@ -45,6 +46,14 @@ class ChainAppender:
             # The head's row moves with them: a trigger does it, so that no statement can add to the chain without.
             self._seq, self._hash = entries[-1].seq, entries[-1].hash
         return entries
+
+
+def filter_values(tenant_id: str, wanted: EntryFilter) -> dict[str, Any]:
+    """The parameters of statements that look for entries."""
+    values = wanted.model_dump(mode="python", exclude={"plan_id", "task_id", "kinds"})
+    values |= {"kinds": list(map(str, wanted.kinds)) or None}
+    ids = {"plan": wanted.plan_id, "task": wanted.task_id}
+    return values | ids | {"tenant": tenant_id, "rule_text": wanted.rule_text}
 
 
 def entry(row: dict[str, Any]) -> AuditEntry:

@@ -11,9 +11,11 @@ from psycopg.rows import DictRow, tuple_row
 from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
+from chimera.adapters.postgres.steps.chain import filter_values
 from chimera.errors import AuditContradicted
 from chimera.models.audit.audit import NO_ENTRIES, ChainHead
 from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
+from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.proof import DecisionRow, EntryRow, Fault
 from chimera.models.ids import IdKind, format_id
 from chimera.ports import audit_log as port
@@ -49,8 +51,14 @@ class AuditView(port.AuditView):
         return _head(self._connection.execute(_SQL["entry_before"], self._tenant | {"since": since}).fetchone())
 
     def entries(self, after_seq: int) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
-        with self._connection.cursor("audit_entries", row_factory=tuple_row) as cursor:
-            cursor.execute(_SQL["entries"], self._tenant | {"after": after_seq}, binary=True)
+        return self._rows("entries", self._tenant | {"after": after_seq})
+
+    def matching(self, wanted: EntryFilter) -> Iterator[Sequence[EntryRow]]:  # noqa: D102
+        return self._rows("matching", filter_values(self._tenant["tenant"], wanted))
+
+    def _rows(self, name: str, values: dict[str, Any]) -> Iterator[Sequence[EntryRow]]:
+        with self._connection.cursor(f"audit_{name}", row_factory=tuple_row) as cursor:
+            cursor.execute(_SQL[name], values, binary=True)
             while rows := cursor.fetchmany(_ROWS):
                 # Plain tuples of the very columns: a million of them, and nobody asks for them by name.
                 yield rows  # type: ignore[misc]

@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender, entry
+from chimera.adapters.postgres.steps.chain import ChainAppender, entry, filter_values
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -21,6 +21,7 @@ from chimera.adapters.postgres.steps.sessions import enter, held_event, opened_e
 from chimera.errors import IdempotencyConflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.entry_filter import EVERY_ENTRY, EntryFilter
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json
@@ -168,14 +169,19 @@ class PlanStore(port.PlanStore):
             rows = connection.execute(_SQL["results"], values).fetchall()
         return [TaskResult.model_validate(row, strict=False) for row in rows]
 
-    def entries(self, tenant_id: str, plan_id: UUID | None, after: int, limit: int) -> list[AuditEntry]:  # noqa: D102
-        values = {"tenant": tenant_id, "plan": plan_id, "after": after, "limit": limit}
+    def entries(  # noqa: D102
+        self, tenant_id: str, plan_id: UUID | None, after: int, limit: int, wanted: EntryFilter = EVERY_ENTRY
+    ) -> list[AuditEntry]:
+        of_plan = wanted.model_copy(update={"plan_id": plan_id})
+        values = filter_values(tenant_id, of_plan) | {"after": after, "limit": limit}
         with self._database.transaction(tenant_id) as connection:
             return [entry(row) for row in connection.execute(_SQL["entries"], values)]
 
-    def last_entries(self, tenant_id: str, limit: int) -> list[AuditEntry]:  # noqa: D102
+    def last_entries(  # noqa: D102
+        self, tenant_id: str, limit: int, wanted: EntryFilter = EVERY_ENTRY
+    ) -> list[AuditEntry]:
         with self._database.transaction(tenant_id) as connection:
-            rows = connection.execute(_SQL["last_entries"], {"tenant": tenant_id, "limit": limit})
+            rows = connection.execute(_SQL["last_entries"], filter_values(tenant_id, wanted) | {"limit": limit})
             return [entry(row) for row in rows][::-1]
 
     def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:  # noqa: D102

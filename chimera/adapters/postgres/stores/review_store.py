@@ -5,7 +5,7 @@ from uuid import UUID
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import CardNotFound
-from chimera.models.gate.review import CardStatus, ReviewCard, Revision
+from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
 from chimera.ports import review_store as port
 
@@ -19,9 +19,15 @@ class ReviewStore(port.ReviewStore):
         self._database = database
 
     def cards(  # noqa: D102  see the port
-        self, tenant_id: str, *, plan_id: UUID | None, status: CardStatus | None, limit: int
+        self,
+        tenant_id: str,
+        *,
+        plan_id: UUID | None,
+        status: CardStatus | None,
+        limit: int,
+        wanted: CardFilter = EVERY_CARD,
     ) -> list[ReviewCard]:
-        return self._cards(tenant_id, None, plan_id, status, limit)
+        return self._cards(tenant_id, None, plan_id, status, limit, wanted)
 
     def card(self, tenant_id: str, card_id: UUID) -> ReviewCard:  # noqa: D102
         with refusals_noted(self._database, tenant_id, format_id(IdKind.CARD, card_id)):
@@ -44,8 +50,10 @@ class ReviewStore(port.ReviewStore):
         plan_id: UUID | None,
         status: CardStatus | None,
         limit: int,
+        wanted: CardFilter = EVERY_CARD,
     ) -> list[ReviewCard]:
         values = {"tenant": tenant_id, "card": card_id, "plan": plan_id, "status": status, "limit": limit}
+        values |= wanted.model_dump(mode="python", exclude={"task_id"}) | {"task": wanted.task_id}
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_SQL["cards"], values)
             return [ReviewCard.model_validate(row, strict=False) for row in rows]
