@@ -28,11 +28,13 @@ from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, si
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.audit.proof import ChainWalk
 from chimera.models.audit.trust import TrustedKey, new_key
+from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
 
 WAVE = 400
 SEAL_EVERY = 20_000
 TENANT = "bench"
+AGENT = UUID(int=1)
 POLICY = "built-in@0/0123456789abcdef"
 
 AUDIT = "audit (tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash)"
@@ -144,6 +146,7 @@ def _event(number: int) -> AuditEvent:
         plan_id=UUID(int=number // 10_000 + 1),
         task_id=UUID(int=(1 << 120) + number),
         facts={
+            "agent_id": format_id(IdKind.AGENT, AGENT),
             "attempt": 1,
             "verdict": "approve",
             "state": "approved",
@@ -157,8 +160,6 @@ def _event(number: int) -> AuditEvent:
 
 
 def _copy(connection: psycopg.Connection, entries: list[AuditEntry]) -> None:
-    agent = UUID(int=1)
-
     def rows(table: str) -> Iterator[tuple[object, ...]]:
         for e in entries:
             outcome = _outcome(e.seq)
@@ -166,7 +167,7 @@ def _copy(connection: psycopg.Connection, entries: list[AuditEntry]) -> None:
             if table == AUDIT:
                 yield (TENANT, e.seq, e.at, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.payload, e.hash)
             elif table == RESULT:
-                yield (TENANT, e.task_id, 1, agent, outcome, digest, e.at, e.at)
+                yield (TENANT, e.task_id, 1, AGENT, outcome, digest, e.at, e.at)
             elif table == DECISION:
                 yield (TENANT, e.task_id, 1, "approve", digest, True, "[]", POLICY, "policy", e.at, e.seq)
             else:

@@ -17,6 +17,7 @@ class LostTask(Record):
 
     task_id: UUID
     attempt: int
+    agent_id: UUID  # who ran it
 
 
 class GivenUpTask(Record):
@@ -24,6 +25,7 @@ class GivenUpTask(Record):
 
     task_id: UUID
     attempt: int
+    agent_id: UUID | None  # who ran it
     # Why it had been sent back.
     reasons: tuple[Reason, ...] = ()
     # What went wrong in the planner; None where it gave up.
@@ -35,6 +37,7 @@ class RefusedTask(Record):
 
     task_id: UUID
     attempt: int  # the latest; 0 where it never ran
+    agent_id: UUID | None  # who ran it, where anybody did and staged a result
     limit: str  # budget.day, budget.plan or budget.task
 
 
@@ -49,6 +52,8 @@ class OpenWave(Record):
     given_up: tuple[GivenUpTask, ...] = ()
     # Whether the planner is asked about what the gate sends back.
     has_replan: bool = False
+    # Of the plan's request; None where there is no such plan.
+    trace_id: str | None = None
 
 
 class PolicyChanged(Exception):

@@ -26,6 +26,7 @@ from chimera.ports.decision_store import (
     PolicyChanged,
     RefusedTask,
 )
+from chimera.services.decision_log import log_decisions
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
 
@@ -72,14 +73,15 @@ class Judge:
             except PolicyChanged:
                 asking = _Asking(asking.token)  # gated again, by the one that is in force now
                 continue
+            log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
             decided += len(decisions)
             requeued += written.requeued
             asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
             if not asking.unfinished:
                 break
-        log.info("wave_judged", decided=decided, requeued=requeued)
+        log.info("wave_judged", decided=decided, requeued=requeued, trace_id=waiting.trace_id)
         if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
-            log.info("skill_lacking", skills=sorted(lacking))
+            log.info("skill_lacking", skills=sorted(lacking), trace_id=waiting.trace_id)
             self._store.leave(wave)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
@@ -95,7 +97,7 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; asked again, it goes on.
         """
         for wave in self._store.open_waves(tenant_id, plan_id):
-            self._store.stop_wave(wave)
+            log_decisions(tenant_id, plan_id, self._store.stop_wave(wave))
             failpoint(Failpoint.STOP_WAVE_CLOSED, tenant_id)
         self._dispatcher.dispatch(tenant_id)
 
@@ -139,7 +141,7 @@ class Judge:
             card = NewCard(
                 card_id=self._clock.new_id(),
                 skill=staged.skill,
-                confidence=staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None,
+                confidence=_confidence(staged),
                 approvals_needed=policy.policy.of_skill(staged.skill).quorum or 1,
             )
         elif ruling.verdict is Verdict.APPROVE and staged.state_key is not None:
@@ -148,6 +150,7 @@ class Judge:
         decision = Decision(
             task_id=staged.task_id,
             attempt=staged.attempt,
+            agent_id=staged.agent_id,
             ruling=ruling,
             result_sha256=staged.sha256,
             decided_by=decided_by,
@@ -187,6 +190,15 @@ def _is_asked_about(model: LlmJudge, staged: Staged, ruling: Ruling) -> bool:
     return ruling.verdict is Verdict.APPROVE and (model.skills is None or staged.skill in model.skills)
 
 
+def _confidences(waiting: OpenWave) -> dict[UUID, float | None]:
+    return {staged.task_id: _confidence(staged) for staged in waiting.staged}
+
+
+def _confidence(staged: Staged) -> float | None:
+    """What the skill reported."""
+    return staged.outcome.confidence if isinstance(staged.outcome, SuccessOutcome) else None
+
+
 def _without_result(
     task: LostTask | GivenUpTask | RefusedTask, found: TaskState, ruling: Ruling, policy: PolicyInForce
 ) -> WaveDecision:
@@ -194,6 +206,7 @@ def _without_result(
     decision = Decision(
         task_id=task.task_id,
         attempt=task.attempt,
+        agent_id=task.agent_id,
         ruling=ruling,
         result_sha256=b"",
         decided_by=DECIDED_BY_POLICY,

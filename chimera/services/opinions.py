@@ -9,6 +9,7 @@ import structlog
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.opinion import Opinion, opinion_schema, prompt_text, read_opinion, system_text
 from chimera.models.gate.policy import LlmJudge
+from chimera.models.ids import IdKind, format_id
 from chimera.ports.clock import Clock
 from chimera.ports.llm import Llm, LlmRequest
 
@@ -57,6 +58,6 @@ class Opinions:
         try:
             answer = self._llm.complete(request)
         except Exception as exc:  # noqa: BLE001  whatever an adapter raises, a person decides
-            log.warning("no_opinion", error=type(exc).__name__, task_id=staged.task_id.hex)
+            log.warning("no_opinion", error=type(exc).__name__, task_id=format_id(IdKind.TASK, staged.task_id))
             return None
         return read_opinion(answer.output, staged, nonce)

@@ -16,6 +16,7 @@ from chimera.models.work.skill import Catalogue
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.review_store import ReviewStore
+from chimera.services.decision_log import log_decisions
 
 CLAIM_SECONDS = 15 * 60.0
 LONGEST_CLAIM_SECONDS = 24 * 3600.0
@@ -164,9 +165,10 @@ class ReviewService:
                 approve=not news(ruling.reasons, card.reasons),
             )
             try:
-                self._cards.edit(card.tenant_id, edit)
+                decided = self._cards.edit(card.tenant_id, edit)
             except PolicyChanged:
                 continue  # gated again, by the one that is in force now
+            log_decisions(card.tenant_id, card.plan_id, decided)  # of its own output a person says no confidence
             failpoint(Failpoint.REVIEW_DECIDED, card.tenant_id)
             return self._reviews.card(card.tenant_id, card.card_id)
 
@@ -198,7 +200,9 @@ class ReviewService:
         decision = CardDecision(
             card_id=card.card_id, version=card.version, approve=approve, decided_by=decided_by, note=note
         )
-        self._cards.decide(card.tenant_id, decision)
+        decided = self._cards.decide(card.tenant_id, decision)
+        confidences = {card.task_id: None if card.revision else card.confidence}
+        log_decisions(card.tenant_id, card.plan_id, decided, confidences)
         failpoint(Failpoint.REVIEW_DECIDED, card.tenant_id)
         return self._reviews.card(card.tenant_id, card.card_id)
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEntry
-from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
+from chimera.models.gate.deciding import Decided, NewCard, StateWrite, WaveDecision
 from chimera.models.gate.gate import Staged, lease_lost, state_conflict
 from chimera.models.gate.policy import BUILT_IN
 from chimera.models.gate.review import CardStatus, ReviewCard
@@ -28,7 +28,7 @@ from tests.contract.worlds import World
 
 EPOCH = "run/key"
 # Those that the tests' tasks have.
-SKILLS = ("echo",)
+SKILLS = ("echo", "shout")
 POLICY = BUILT_IN.version
 
 Says = Callable[[Staged], WaveDecision]
@@ -265,9 +265,9 @@ class Scene:
         """The card as it is now."""
         return self.world.reviews.card(self.tenant_id, card.card_id)
 
-    def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> None:
+    def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> Decided:
         decision = CardDecision(card_id=card.card_id, version=card.version, approve=approve, decided_by=by, note=note)
-        self.world.cards.decide(self.tenant_id, decision)
+        return self.world.cards.decide(self.tenant_id, decision)
 
     def edit(self, card: ReviewCard, output: Any, *, approve: bool = True, by: str = "ann", **fields: Any) -> CardEdit:
         """Puts another output in the card's place, as if the policy found nothing new, or what `reasons` say."""
@@ -279,8 +279,8 @@ class Scene:
         self.world.cards.edit(self.tenant_id, edit)
         return edit
 
-    def stop_wave(self, wave: WaveRef) -> None:
-        self.world.decisions.stop_wave(wave)
+    def stop_wave(self, wave: WaveRef) -> Decided:
+        return self.world.decisions.stop_wave(wave)
 
     # What is seen of it.
 
@@ -348,6 +348,7 @@ def end(task: GivenUpTask) -> WaveDecision:
     decision = Decision(
         task_id=task.task_id,
         attempt=task.attempt,
+        agent_id=task.agent_id,
         ruling=planner_gave_up(task.reasons, task.failure),
         result_sha256=b"",
         decided_by="policy",
@@ -360,6 +361,7 @@ def give_up(task: LostTask) -> WaveDecision:
     decision = Decision(
         task_id=task.task_id,
         attempt=task.attempt,
+        agent_id=task.agent_id,
         ruling=lease_lost(task.attempt),
         result_sha256=b"",
         decided_by="policy",
@@ -375,6 +377,7 @@ def _decided(staged: Staged, ruling: Ruling, **fields: Any) -> WaveDecision:
     decision = Decision(
         task_id=staged.task_id,
         attempt=staged.attempt,
+        agent_id=staged.agent_id,
         ruling=ruling,
         result_sha256=staged.sha256,
         decided_by="policy",

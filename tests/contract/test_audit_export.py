@@ -89,6 +89,19 @@ def offline(path: Path) -> Report:
     return verify_export(AuditExport(path), None, datetime.now(UTC))
 
 
+def test_what_the_judge_and_people_decide_agrees_plainly_with_its_entries(lived: Scene, app_database: Database) -> None:
+    # Whether an agent ran it or none did: what is not plain is looked at row by row, which a million rows would feel.
+    stopped = lived.plan(2)
+    lived.work_off(stopped)
+    lived.stop(stopped.plan_id)
+    lived.stop_wave(stopped.wave)
+    never_run = lived.plan(2)
+    lived.stop(never_run.plan_id)
+    lived.stop_wave(never_run.wave)
+    with AuditLog(app_database).view(lived.tenant_id) as view:
+        assert list(view.doubtful(0)) == []
+
+
 @pytest.mark.parametrize("as_csv", [False, True], ids=["jsonl", "csv"])
 @pytest.mark.parametrize("after_seq", [0, 7])
 def test_an_export_is_verified_by_both(

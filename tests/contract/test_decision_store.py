@@ -3,15 +3,17 @@
 import pytest
 
 from chimera.errors import CardAlreadyDecided, CardNotFound, Conflict
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.deciding import NOTHING_DECIDED
 from chimera.models.gate.gate import state_conflict
 from chimera.models.gate.review import CardStatus
+from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.decision import Verdict
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.ports.card_store import CardDecision
-from tests.contract.scene import POLICY, Scene, approve, deny, facts_of, failure, give_up, retry, success
+from tests.contract.scene import POLICY, Planned, Scene, approve, deny, facts_of, failure, give_up, retry, success
 
 # What waits for the Judge.
 
@@ -155,6 +157,7 @@ def test_every_decision_is_audited_and_then_the_plan_s_end(scene: Scene) -> None
     assert [fact.get("verdict") for fact in facts] == [Verdict.APPROVE, Verdict.DENY, None]
     text = canonical_json(success().model_dump(mode="json"))
     assert facts[0] == {
+        "agent_id": format_id(IdKind.AGENT, scene.agent_id),
         "attempt": 1,
         "verdict": "approve",
         "state": "approved",
@@ -372,6 +375,63 @@ def test_what_was_written_is_returned_with_the_ruling_that_it_was_written_with(s
         state_conflict(second),
     ]
     assert decided.requeued == 1
+
+
+# Who ran what was decided on, and whose trace it is.
+
+
+def agents_of(scene: Scene, planned: Planned) -> list[str | None]:
+    """The agent that each decision's entry names, in order."""
+    entries = scene.entries(planned.plan_id)
+    return [facts_of(entry).get("agent_id") for entry in entries if entry.kind == AuditKind.TASK_DECIDED]
+
+
+def test_what_is_written_names_the_agent_that_ran_the_attempt_and_the_plan_s_trace(scene: Scene) -> None:
+    planned = scene.plan(2)
+    scene.work_off(planned)
+    waiting = scene.world.decisions.open_wave(planned.wave)
+    assert waiting.trace_id == scene.shown(planned.plan_id).trace_id
+    assert [staged.agent_id for staged in waiting.staged] == [scene.agent_id] * 2
+    decided = scene.world.decisions.decide_wave(planned.wave, list(map(approve, waiting.staged)))
+    assert decided.trace_id == waiting.trace_id
+    assert [decision.agent_id for decision in decided.decisions] == [scene.agent_id] * 2
+    assert agents_of(scene, planned) == [format_id(IdKind.AGENT, scene.agent_id)] * 2
+
+
+def test_a_lost_attempt_s_decision_names_the_agent_that_was_lost(scene: Scene) -> None:
+    planned = scene.plan(1, max_attempts=1)
+    scene.send()
+    scene.claim(planned.wave, planned.ids, lease_seconds=60)
+    scene.pass_time(64)
+    scene.judge(planned.wave, approve)
+    assert agents_of(scene, planned) == [format_id(IdKind.AGENT, scene.agent_id)]
+
+
+def test_a_person_s_decision_names_the_agent_whose_result_it_is_about(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+    decided = scene.decide(card, approve=True)
+    assert decided.trace_id == scene.shown(planned.plan_id).trace_id
+    assert [(each.task_id, each.decided_by, each.agent_id) for each in decided.decisions] == [
+        (planned.ids[0], "ann", scene.agent_id)
+    ]
+    assert agents_of(scene, planned) == [format_id(IdKind.AGENT, scene.agent_id)] * 2
+
+
+def test_where_a_plan_stops_each_decision_names_who_ran_its_attempt_if_anybody_did(scene: Scene) -> None:
+    planned = scene.plan(5)
+    scene.send()
+    sent_back, running, staged, given_back, _ = ids = planned.ids
+    scene.stage(scene.claim(planned.wave, [sent_back]), failure())
+    scene.judge(planned.wave, retry)
+    scene.claim(planned.wave, [running])
+    scene.stage(scene.claim(planned.wave, [staged]))
+    claim = scene.claim(planned.wave, [given_back])
+    scene.world.work.release(planned.wave, claim.token, [given_back])
+    scene.stop(planned.plan_id)
+    decided = scene.stop_wave(planned.wave)
+    assert decided.trace_id == scene.shown(planned.plan_id).trace_id
+    found = {decision.task_id: decision.agent_id for decision in decided.decisions}
+    assert found == dict.fromkeys(ids) | dict.fromkeys([sent_back, running, staged], scene.agent_id)
 
 
 # Stopping.

@@ -131,6 +131,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         decision = Decision(
             task_id=card.task_id,
             attempt=card.attempt,
+            agent_id=task.agent_id,
             ruling=ruling_of_person(approve=approve),
             result_sha256=card.result_sha256,
             decided_by=who,

@@ -297,6 +297,12 @@ class FakeDatabase:
             return card.outcome
         return result.outcome if result else None
 
+    def agent_of(self, row: TaskRow) -> UUID | None:
+        """Who ran the task's present attempt; while it waits, only who staged a result of it is known."""
+        if row.state is not TaskState.QUEUED:
+            return row.agent_id
+        return self.staged_by.get((row.task.tenant_id, row.task.task_id, row.attempt))
+
     def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:
         """Adds to the tenant's audit."""
         if tenant_id not in self.tenants:

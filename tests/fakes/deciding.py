@@ -67,7 +67,8 @@ class FakeDeciding:
         back = [row for row in map(self._row_of(wave), decisions) if row.state is TaskState.QUEUED]
         settled = self._settle(wave, requeued=any(row.waits for row in back), asked=any(row.is_asked for row in back))
         self._database.record(wave.tenant_id, [*noted, *decided, *settled, *spent])
-        return Decided(decisions=tuple(item.decision for item in decisions))
+        trace_id = self._database.plan(wave.tenant_id, wave.plan_id).request.trace_id
+        return Decided(decisions=tuple(item.decision for item in decisions), trace_id=trace_id)
 
     def _with_state(self, wave: WaveRef, item: WaveDecision, versions: dict[UUID, int]) -> WaveDecision:
         """The decision, where shared state has changed with its second ruling; else writes the state."""
@@ -197,7 +198,7 @@ class FakeDeciding:
 
     def _staged(self, row: TaskRow) -> Staged:
         result = self._database.results[row.task.tenant_id, row.task.task_id, row.attempt]
-        return staged(row, row.attempt, result).model_copy(update={"replans": row.replans})
+        return staged(row, row.attempt, result).model_copy(update={"replans": row.replans, "agent_id": row.agent_id})
 
 
 def staged(row: TaskRow, attempt: int, result: Result) -> Staged:

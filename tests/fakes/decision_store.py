@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision, stop_decision
+from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, OpenTask, WaveDecision, stop_decision
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.context import REASONS
 from chimera.models.work.plan import PlanState
@@ -34,12 +34,20 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         return OpenWave(
             staged=tuple(self._staged(row) for row in tasks if row.state is TaskState.STAGED),
             lost=tuple(
-                LostTask(task_id=row.task.task_id, attempt=row.attempt) for row in tasks if self._is_given_up(row)
+                LostTask(task_id=row.task.task_id, attempt=row.attempt, agent_id=row.agent_id)
+                for row in tasks
+                if self._is_given_up(row) and row.agent_id is not None
             ),
-            given_up=tuple(_given_up(row) for row in tasks if row.is_given_up),
+            given_up=tuple(self._given_up(row) for row in tasks if row.is_given_up),
             has_replan=plan is not None and plan.has_replan,
+            trace_id=plan.request.trace_id if plan else None,
             refused=tuple(
-                RefusedTask(task_id=row.task.task_id, attempt=row.attempt, limit=row.over_budget)
+                RefusedTask(
+                    task_id=row.task.task_id,
+                    attempt=row.attempt,
+                    agent_id=self._database.agent_of(row),
+                    limit=row.over_budget,
+                )
                 for row in tasks
                 if row.state is TaskState.QUEUED and row.over_budget is not None
             ),
@@ -85,14 +93,20 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         decisions = []
         for row in self._open_tasks(wave):
             self._close_card(wave.tenant_id, row.task.task_id, CardStatus(plan.stop_state))
-            decisions.append(stop_decision(row.task.task_id, row.attempt, row.state, end, policy_version))
+            task = OpenTask(
+                task_id=row.task.task_id,
+                attempt=row.attempt,
+                agent_id=self._database.agent_of(row),
+                found=row.state,
+            )
+            decisions.append(stop_decision(task, end, policy_version))
         return self._decide(wave, decisions)
 
-
-def _given_up(row: TaskRow) -> GivenUpTask:
-    return GivenUpTask(
-        task_id=row.task.task_id,
-        attempt=row.attempt,
-        reasons=REASONS.validate_json(row.feedback or "[]", strict=False),
-        failure=row.replan_failure if row.replan == "failed" else None,
-    )
+    def _given_up(self, row: TaskRow) -> GivenUpTask:
+        return GivenUpTask(
+            task_id=row.task.task_id,
+            attempt=row.attempt,
+            agent_id=self._database.agent_of(row),
+            reasons=REASONS.validate_json(row.feedback or "[]", strict=False),
+            failure=row.replan_failure if row.replan == "failed" else None,
+        )

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.gate import APPROVED, stopped
+from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, canonical_json
 from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.task import TRANSITIONS, TaskState
@@ -85,10 +86,23 @@ class WaveDecision(Record):
         return self.model_copy(update={"decision": fallen, "state": None})
 
 
+class OpenTask(Record):
+    """A task without its final decision."""
+
+    task_id: UUID
+    attempt: int
+    # The agent that ran, or runs, the attempt; None where none did.
+    agent_id: UUID | None
+    # Where it was found.
+    found: TaskState
+
+
 class Decided(Record):
     """What a deciding transaction wrote."""
 
     decisions: tuple[Decision, ...] = ()
+    # Of the plan's request.
+    trace_id: str | None = None
 
     @property
     def requeued(self) -> int:
@@ -114,17 +128,18 @@ def person_decision(decision: Decision, state_key: str | None, state_version: in
     return WaveDecision(decision=decision, found=TaskState.IN_REVIEW, state=state)
 
 
-def stop_decision(task_id: UUID, attempt: int, found: TaskState, end: TaskState, policy_version: str) -> WaveDecision:
+def stop_decision(task: OpenTask, end: TaskState, policy_version: str) -> WaveDecision:
     """The decision on an open task whose plan was cancelled or has expired; it decides on no result."""
     decision = Decision(
-        task_id=task_id,
-        attempt=attempt,
+        task_id=task.task_id,
+        attempt=task.attempt,
+        agent_id=task.agent_id,
         ruling=stopped(end),
         result_sha256=b"",
         decided_by=JUDGE,
         policy_version=policy_version,
     )
-    return WaveDecision(decision=decision, found=found)
+    return WaveDecision(decision=decision, found=task.found)
 
 
 def ruling_of_person(*, approve: bool) -> Ruling:
@@ -195,6 +210,8 @@ def _decided_event(wave: WaveRef, item: WaveDecision, state_version: int | None)
         "policy_version": decision.policy_version,
         "result_sha256": decision.result_sha256.hex(),
     }
+    if decision.agent_id is not None:
+        facts["agent_id"] = format_id(IdKind.AGENT, decision.agent_id)
     if item.card is not None:
         facts["card_id"] = item.card.card_id.hex
     if item.state is not None:

@@ -22,6 +22,8 @@ class Staged(Record):
     skill: str
     input: dict[str, Any]
     attempt: int
+    # The agent that ran the attempt; None where it is no task's, but a case of a policy.
+    agent_id: UUID | None = None
     max_attempts: int
     # How often a result of the task was sent back with the reasons.
     replans: int = 0

@@ -75,6 +75,8 @@ class Decision(Record):
 
     task_id: UUID
     attempt: int = Field(ge=0)
+    # The agent that ran the attempt; None where none did.
+    agent_id: UUID | None = None
     ruling: Ruling
     # Empty where a task ends without a result.
     result_sha256: bytes

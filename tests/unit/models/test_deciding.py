@@ -9,6 +9,7 @@ from chimera.models.budget.cost import CostKnowledge, cost_knowledge
 from chimera.models.gate.deciding import (
     JUDGE,
     NewCard,
+    OpenTask,
     StateChanged,
     StateWrite,
     WaveDecision,
@@ -27,6 +28,7 @@ from chimera.models.work.task import TERMINAL, TRANSITIONS, TaskState
 from chimera.models.work.wave import WaveRef
 
 ONE, TWO = UUID(int=1), UUID(int=2)
+AGENT = UUID(int=8)
 WAVE = WaveRef(tenant_id="acme", plan_id=UUID(int=9), wave_no=0)
 WHY = Reason(rule="confidence.below", threshold=0.7, value=0.6)
 BACK = Ruling(verdict=Verdict.DENY, reasons=(WHY,), next_state=TaskState.QUEUED)
@@ -37,7 +39,13 @@ CARD = NewCard(card_id=UUID(int=7), skill="answer", confidence=0.6, approvals_ne
 
 def decision(ruling: Ruling, task_id: UUID = ONE, by: str = "policy") -> Decision:
     return Decision(
-        task_id=task_id, attempt=1, ruling=ruling, result_sha256=b"\x01", decided_by=by, policy_version="p@v1"
+        task_id=task_id,
+        attempt=1,
+        agent_id=AGENT,
+        ruling=ruling,
+        result_sha256=b"\x01",
+        decided_by=by,
+        policy_version="p@v1",
     )
 
 
@@ -116,7 +124,8 @@ def test_a_person_changes_shared_state_only_by_approving_a_task_that_has_a_key(a
 @pytest.mark.parametrize("end", [TaskState.CANCELLED, TaskState.EXPIRED])
 @pytest.mark.parametrize("found", [state for state in TaskState if state not in TERMINAL])
 def test_a_stopped_plan_ends_a_task_wherever_it_is(found: TaskState, end: TaskState) -> None:
-    item = stop_decision(ONE, 2, found, end, "p@v1")
+    item = stop_decision(OpenTask(task_id=ONE, attempt=2, agent_id=TWO, found=found), end, "p@v1")
+    assert (item.decision.task_id, item.decision.attempt, item.decision.agent_id) == (ONE, 2, TWO)
     assert (item.found, item.decision.ruling.next_state, item.decision.result_sha256) == (found, end, b"")
     assert [reason.rule for reason in item.decision.ruling.reasons] == [f"plan.{end}"]
     assert item.decision.decided_by == JUDGE
@@ -146,7 +155,7 @@ def test_the_audit_names_card_and_shared_state_where_there_are_any() -> None:
     assert [(entry.actor, entry.plan_id, entry.task_id) for entry in entries] == [
         ("policy", WAVE.plan_id, task_id) for task_id in (ONE, TWO, UUID(int=3))
     ]
-    common = {"attempt": 1, "policy_version": "p@v1", "result_sha256": "01"}
+    common = {"agent_id": f"ag_{AGENT.hex}", "attempt": 1, "policy_version": "p@v1", "result_sha256": "01"}
     why = [WHY.model_dump(mode="json")]
     assert [entry.facts for entry in entries] == [
         common

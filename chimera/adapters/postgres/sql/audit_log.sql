@@ -60,7 +60,9 @@ with doubtful as (
                      on c.task_id = d.task_id and d.verdict = 'approve'
                   where d.tenant_id = %(tenant)s and d.audit_seq > %(after)s) d on d.audit_seq = a.seq
      where (d.agrees and a.task_id = d.task_id and a.actor = d.decided_by and a.at = d.decided_at
-            and a.text = '{"attempt":' || d.attempt
+            -- Entries of earlier releases, and of tasks that never ran, name no agent.
+            and a.text = '{' || coalesce(substring(a.text from '^\{("agent_id":"ag_[0-9a-f]{32}",)'), '')
+                         || '"attempt":' || d.attempt
                          || case d.verdict when 'hitl' then ',"card_id":"' || substring(a.text from '"card_id":"([0-9a-f]{32})"') || '"'
                                            else '' end
                          || ',"committed":' || (d.verdict = 'approve') || ',"final":' || d.final

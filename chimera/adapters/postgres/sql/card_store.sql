@@ -11,7 +11,7 @@ select card_id from review_card where tenant_id = %(tenant)s and card_id = %(car
 
 -- name: card
 -- What deciding on the card needs. Read once the card is locked: what is joined is then of the same moment.
-select c.card_id, c.plan_id, c.task_id, c.attempt, c.status, c.version, c.decided_by, c.revision, c.approvals_needed,
+select c.card_id, c.plan_id, c.task_id, c.attempt, t.agent_id, c.status, c.version, c.decided_by, c.revision, c.approvals_needed,
        coalesce(v.sha256, c.result_sha256) as result_sha256, t.state_key, t.state_version,
        case when c.claim_expires_at > clock_timestamp() then c.claimed_by end as held_by, c.claim_expires_at,
        array(select a.approved_by from review_approval a
@@ -53,7 +53,7 @@ update review_card set claimed_by = null, claim_expires_at = null where tenant_i
 
 -- name: staged
 -- The result that the card was opened for, as the gate takes it.
-select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
+select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
        r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
   from review_card c
   join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id

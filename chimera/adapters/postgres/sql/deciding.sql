@@ -1,6 +1,6 @@
 -- name: plan
--- Whether the plan was stopped.
-select stop_state from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
+-- Whether the plan was stopped, and the trace of its request.
+select stop_state, trace_id from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
 
 -- name: send_back
 -- Staged tasks back to the queue by a ruling of the gate: to be done as they are, or as their planner says.
@@ -35,7 +35,11 @@ update task t
            and state in ('queued', 'running', 'staged', 'in_review')
          order by task_id for update) old
  where t.tenant_id = %(tenant)s and t.task_id = old.task_id
-returning t.task_id, t.attempt, old.state as found
+returning t.task_id, t.attempt, old.state as found,
+          -- While it waits in the queue, its row names who had it last, who may have given it back.
+          case when old.state <> 'queued' then t.agent_id else (
+              select r.agent_id from result r
+               where r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt) end as agent_id
 
 -- name: stop_cards
 -- Their cards, which nobody has to decide any more.

@@ -1,6 +1,6 @@
 -- name: staged
 -- What the wave has staged.
-select t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
+select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
        r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
   from task t
   join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
@@ -27,7 +27,10 @@ update wave
 -- name: without_result
 -- Its tasks whose last lease ran out, and will not be renewed any more; and queued ones that do not fit under
 -- a budget's limit, which is named.
-select task_id, attempt, over_budget as limit
+select task_id, attempt, over_budget as limit,
+       case when state = 'running' then agent_id else (
+           select r.agent_id from result r
+            where r.tenant_id = task.tenant_id and r.task_id = task.task_id and r.attempt = task.attempt) end as agent_id
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and ((state = 'running' and attempt >= max_attempts and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s))
@@ -35,14 +38,16 @@ select task_id, attempt, over_budget as limit
 
 -- name: given_up
 -- Its tasks that their planner gave up.
-select task_id, attempt, coalesce(feedback, '[]') as reasons, case when replan = 'failed' then replan_failure end as failure
+select task_id, attempt, coalesce(feedback, '[]') as reasons, case when replan = 'failed' then replan_failure end as failure,
+       (select r.agent_id from result r
+         where r.tenant_id = task.tenant_id and r.task_id = task.task_id and r.attempt = task.attempt) as agent_id
   from task
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'queued'
    and replan in ('given_up', 'failed')
 
--- name: has_replan
--- Whether the planner is asked about what the gate sends back.
-select has_replan from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
+-- name: plan
+-- Whether the planner is asked about what the gate sends back, and the trace of the plan's request.
+select has_replan, trace_id from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
 
 -- name: open_waves
 -- The waves of a stopping plan with an open task or card.

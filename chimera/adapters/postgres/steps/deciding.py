@@ -23,6 +23,7 @@ from chimera.models.gate.deciding import (
     JUDGE,
     NOTHING_DECIDED,
     Decided,
+    OpenTask,
     WaveDecision,
     decided_events,
     feedback_json,
@@ -115,10 +116,7 @@ class DecidingTransaction:
         ids = {"task_ids": [task["task_id"] for task in tasks]}
         self._connection.execute(_SQL["stop_cards"], self._scope | {"end": end} | ids)
         policy_version = version_in_force(self._connection, self._wave.tenant_id)
-        decisions = [
-            stop_decision(task["task_id"], task["attempt"], TaskState(task["found"]), end, policy_version)
-            for task in tasks
-        ]
+        decisions = [stop_decision(OpenTask.model_validate(task, strict=False), end, policy_version) for task in tasks]
         self._follow(decisions, may_settle)
         return self._record(decisions, stopping=True)
 
@@ -129,7 +127,7 @@ class DecidingTransaction:
             PlanStopped: as `_record`.
         """
         entries = ChainAppender(self._connection, self._wave.tenant_id).append(noted)
-        self._require_not_stopped(self._connection.execute(_SQL["plan"], self._scope))
+        self._not_stopped(self._connection.execute(_SQL["plan"], self._scope))
         if recorded is not None:
             recorded(entries)
 
@@ -239,8 +237,7 @@ class DecidingTransaction:
         asked = self._connection.execute(_SQL["plan"], self._scope)
         if self._sealing is not None:
             self._sealing.refuse_unsealed(self._connection, self._wave.tenant_id)
-        if not stopping:
-            self._require_not_stopped(asked)
+        plan = asked.fetchone() if stopping else self._not_stopped(asked)
         if gated and {item.decision.policy_version for item in decisions} != {
             version_in_force(self._connection, self._wave.tenant_id)
         }:
@@ -253,7 +250,9 @@ class DecidingTransaction:
         failpoint(Failpoint.JUDGE_DECISIONS_WRITTEN, self._wave.tenant_id)
         self._insert_commits(decisions, head)
         failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, self._wave.tenant_id)
-        return Decided(decisions=tuple(item.decision for item in decisions))
+        return Decided(
+            decisions=tuple(item.decision for item in decisions), trace_id=plan["trace_id"] if plan else None
+        )
 
     def _insert_decisions(self, decisions: Sequence[WaveDecision], entries: Sequence[AuditEntry]) -> None:
         """Each with its entry, which are the first."""
@@ -291,7 +290,8 @@ class DecidingTransaction:
             self._connection.execute(_SQL["insert_commits"], self._scope | arrays | {"at": head.at})
 
     @staticmethod
-    def _require_not_stopped(asked: psycopg.Cursor[DictRow]) -> None:
+    def _not_stopped(asked: psycopg.Cursor[DictRow]) -> DictRow:
         plan = asked.fetchone()
         if plan is None or plan["stop_state"] is not None:
             raise PlanStopped
+        return plan

@@ -240,6 +240,7 @@ class _DecidingCard(_Card):
         decision = Decision(
             task_id=row["task_id"],
             attempt=row["attempt"],
+            agent_id=row["agent_id"],
             ruling=ruling_of_person(approve=approve),
             result_sha256=row["result_sha256"],
             decided_by=who,

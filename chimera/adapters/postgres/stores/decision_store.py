@@ -35,14 +35,14 @@ class DecisionStore(port.DecisionStore):
             ended = connection.execute(
                 _SQL["without_result"], scope_of(wave) | {"lease_grace_seconds": LEASE_GRACE_SECONDS}
             )
-            plan = connection.execute(_SQL["has_replan"], scope_of(wave)).fetchone()
+            plan = connection.execute(_SQL["plan"], scope_of(wave)).fetchone()
             has_replan = plan is not None and plan["has_replan"]
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()
             without_result = ended.fetchall()
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
                 lost=tuple(
-                    LostTask(task_id=row["task_id"], attempt=row["attempt"])
+                    LostTask(task_id=row["task_id"], attempt=row["attempt"], agent_id=row["agent_id"])
                     for row in without_result
                     if row["limit"] is None
                 ),
@@ -50,6 +50,7 @@ class DecisionStore(port.DecisionStore):
                 policy=in_force(connection, wave.tenant_id),
                 given_up=tuple(GivenUpTask.model_validate(row, strict=False) for row in given_up),
                 has_replan=has_replan,
+                trace_id=plan["trace_id"] if plan else None,
             )
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:  # noqa: D102
