@@ -18,9 +18,11 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 
 
 class Record(BaseModel):
-    """A frozen, strict record: no unknown field, no silent conversion, JSON-compatible."""
+    """A frozen, strict record: no unknown field, no silent conversion, JSON-compatible (bytes as hex)."""
 
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_bytes="hex", val_json_bytes="hex"
+    )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """A copy with `update` in it; what was computed of the original once is computed of the copy anew."""

@@ -1,6 +1,7 @@
 """What the database itself refuses, whatever the code above it does: by direct SQL, with each role's own login."""
 
 from contextlib import suppress
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -366,6 +367,11 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
         ("tenant_of_owner", "*", "{chimera_owner}"),
         ("wave_for_sweep", "r", "{chimera_judge}"),
     ]
+
+
+def test_the_data_model_names_every_table() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data-model.md").read_text(encoding="utf-8")
+    assert {name for name in (*TABLES, *OF_ALL) if f"`{name}`" not in text} == set()
 
 
 def seen(connection: "Connection[TupleRow]", table: str) -> set[str]:
