@@ -1,17 +1,19 @@
 """The one place where services get their adapters: lazily, once per process, and never across a fork."""
 
 import os
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING
 
 from celery import Celery
 
 from chimera.adapters.celery.agents import Here, agents_step
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.adapters import INTERVALS_UNTIL_UNAVAILABLE, Adapters
 from chimera.bootstrap.auditing import Auditing
+from chimera.bootstrap.declaring import declare
 from chimera.bootstrap.governing import Governing
 from chimera.bootstrap.judging import Judging
 from chimera.bootstrap.reviewing import Reviewing
@@ -107,6 +109,7 @@ def celery_app() -> Celery:
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
     app.steps["worker"].add(agents_step(_here))
+    app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     process_id()
     return app
 

@@ -25,6 +25,7 @@ from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.session_store import SessionStore
+from chimera.adapters.postgres.stores.skill_store import SkillStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -52,6 +53,7 @@ from chimera.ports import (
     replan_store,
     review_store,
     session_store,
+    skill_store,
     state_store,
     sweep_store,
     task_store,
@@ -152,6 +154,11 @@ class Adapters:
     def ids(self) -> id_store.IdStore:
         """What short ids mean."""
         return IdStore(self._as_app)
+
+    @cached_property
+    def skills(self) -> skill_store.SkillStore:
+        """The skills and planners that workers have declared."""
+        return SkillStore(self._as_app)
 
     @cached_property
     def access(self) -> access_log.AccessLog:

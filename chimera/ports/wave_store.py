@@ -33,6 +33,10 @@ class WaveStore(Protocol):
         """
         ...
 
+    def max_batches(self, skills: Collection[str]) -> dict[str, int]:
+        """The `max_batch` of those of these skills that a worker has declared."""
+        ...
+
     def mark_published(self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()) -> None:
         """Notes that these waves, all of one tenant, were sent in this epoch of the broker.
 

@@ -1,26 +1,23 @@
 """Sending a tenant's next waves."""
 
-from collections.abc import Callable, Collection
-from itertools import groupby
+from collections.abc import Callable, Set
 from time import monotonic
 
 import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.work.cutting import Cutting
 from chimera.models.work.skill import Catalogue
-from chimera.models.work.wave import Batch, Dispatch, QueuedTask, WaveRef, batches
+from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
-from chimera.ports.wave_store import OutgoingWave, WaveStore
+from chimera.ports.wave_store import WaveStore
 
 log = structlog.get_logger(__name__)
 
 _WORKFORCE_KEPT_SECONDS = 2.0
-# An agent that lacks a skill takes a message and gives it back, faster than others can work: of a skill that not all
-# agents have, no more batches go out at a time than this for each agent that has it. The sweep sends the rest.
-_BATCHES_WHERE_OTHERS_LACK_IT = 16
 
 
 class Dispatcher:
@@ -49,16 +46,17 @@ class Dispatcher:
         if not outgoing:
             return 0
         failpoint(Failpoint.DISPATCH_TAKEN, tenant_id)
+        skills = {task.skill for wave in outgoing for task in wave.tasks}
+        max_batch = self._max_batch(skills)
         sent: list[WaveRef] = []
         waiting: set[WaveRef] = set()
         epoch = ""
         try:
             # Before anything is sent: if the broker forgets it now, it was sent in an epoch that is over.
             epoch = self._queue.epoch()
-            crews = self._known_workforce(tenant_id, {task.skill for wave in outgoing for task in wave.tasks})
-            room: dict[str, int] = {}
+            cutting = Cutting(tenant_id, self._known_workforce(tenant_id, skills), max_batch)
             for wave in outgoing:
-                cut, all_sent = self._cut(wave, crews, room)
+                cut, all_sent = cutting.cut(wave.tasks)
                 if cut:
                     self._queue.publish_wave(Dispatch(wave=wave.wave, batches=cut))
                 if wave.judge:
@@ -93,35 +91,16 @@ class Dispatcher:
         except QueueUnavailable:
             log.warning(event, **wave.model_dump(mode="json"))
 
-    def _cut(self, wave: OutgoingWave, workforce: Workforce, room: dict[str, int]) -> tuple[tuple[Batch, ...], bool]:
-        """The batches to send of a wave now, and whether those are all.
+    def _max_batch(self, skills: Set[str]) -> Callable[[str], int]:
+        """The batch sizes of skills: as this process declares them; else as a worker did; else 1."""
+        unknown = skills - self._catalogue.skills.keys()
+        declared = self._store.max_batches(unknown) if unknown else {}
+        return lambda skill: declared.get(skill) or self._catalogue.max_batch(skill)
 
-        `room` is what may still go out of each skill that not all agents have: filled and used up here.
-        """
-        tenant_id = wave.wave.tenant_id
-        agents = workforce.slots(tenant_id)
-        cut: list[Batch] = []
-        all_sent = True
-        for skill, tasks in groupby(sorted(wave.tasks, key=_skill), key=_skill):
-            able = workforce.slots(tenant_id, skill)
-            found = list(batches(tasks, able, self._catalogue.max_batch))
-            # Where there is no agent at all, messages wait for those to come.
-            if able < agents:
-                most = room.setdefault(skill, able * _BATCHES_WHERE_OTHERS_LACK_IT)
-                all_sent = all_sent and len(found) <= most
-                found = found[:most]
-                room[skill] -= len(found)
-            cut += found
-        return tuple(cut), all_sent
-
-    def _known_workforce(self, tenant_id: str, skills: Collection[str]) -> Workforce:
+    def _known_workforce(self, tenant_id: str, skills: Set[str]) -> Workforce:
         """As it was a moment ago; asked for anew where a skill was missing then."""
         known = self._workforce.skills(tenant_id)
         if monotonic() >= self._workforce_until or (known is not None and not known.issuperset(skills)):
             self._workforce = self._agents.workforce()
             self._workforce_until = monotonic() + _WORKFORCE_KEPT_SECONDS
         return self._workforce
-
-
-def _skill(task: QueuedTask) -> str:
-    return task.skill

@@ -78,6 +78,10 @@ ASK: dict[str, Callable[[World], object]] = {
     "cards.decide": lambda world: world.cards.decide(TENANT, CARD),
     "cards.to_edit": lambda world: world.cards.to_edit(TENANT, ID),
     "cards.edit": lambda world: world.cards.edit(TENANT, EDIT),
+    "waves.max_batches": lambda world: world.waves.max_batches(["echo"]),
+    "skills.declare": lambda world: world.skills.declare([], []),
+    "skills.skills": lambda world: world.skills.skills(),
+    "skills.planners": lambda world: world.skills.planners(),
     "decisions.leave": lambda world: world.decisions.leave(WAVE),
     "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
     "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
@@ -158,6 +162,7 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "access",
         "erasures",
         "budgets",
+        "skills",
     )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -19,6 +19,7 @@ from chimera.adapters.postgres.stores.policy_store import PolicyStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.session_store import SessionStore
+from chimera.adapters.postgres.stores.skill_store import SkillStore
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -43,6 +44,7 @@ from chimera.ports import (
     replan_store,
     review_store,
     session_store,
+    skill_store,
     state_store,
     sweep_store,
     task_store,
@@ -67,6 +69,7 @@ from tests.fakes import (
     FakeReplanStore,
     FakeReviewStore,
     FakeSessionStore,
+    FakeSkillStore,
     FakeStateStore,
     FakeSweepStore,
     FakeTaskStore,
@@ -105,6 +108,8 @@ class World(ABC):
     checkpoints: checkpoint_store.CheckpointStore
     budgets: budget_store.BudgetStore
     budget_changes: budget_store.BudgetStore
+    declaring: skill_store.SkillStore
+    skills: skill_store.SkillStore
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -157,6 +162,8 @@ class FakeWorld(World):
             checkpoints=FakeCheckpointStore(self.database),
             budgets=FakeBudgetStore(self.database),
             budget_changes=FakeBudgetStore(self.database),
+            declaring=FakeSkillStore(self.database),
+            skills=FakeSkillStore(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -235,6 +242,8 @@ class PostgresWorld(World):
             checkpoints=CheckpointStore(judge),
             budgets=BudgetStore(app),
             budget_changes=BudgetStore(owner),
+            declaring=SkillStore(worker),
+            skills=SkillStore(app),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

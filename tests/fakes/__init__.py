@@ -18,6 +18,7 @@ from tests.fakes.queue import FakeQueue
 from tests.fakes.replan_store import FakeReplanStore
 from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.session_store import FakeSessionStore
+from tests.fakes.skill_store import FakeSkillStore
 from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.task_store import FakeTaskStore
@@ -46,6 +47,7 @@ __all__ = [
     "FakeReplanStore",
     "FakeReviewStore",
     "FakeSessionStore",
+    "FakeSkillStore",
     "FakeStateStore",
     "FakeSweepStore",
     "FakeTaskStore",

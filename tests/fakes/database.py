@@ -15,6 +15,7 @@ from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.decision import Decision
+from chimera.models.work.declaration import StoredPlanner, StoredSkill
 from chimera.models.work.history import LateResult
 from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
 from chimera.models.work.result import Result
@@ -203,6 +204,10 @@ class FakeDatabase:
     refusals: dict[str, Refusals] = field(default_factory=dict)
     # Plans and tasks whose contents were erased.
     erased: dict[UUID, datetime] = field(default_factory=dict)
+
+    # What workers have declared, by name and fingerprint.
+    skills: dict[tuple[str, bytes], StoredSkill] = field(default_factory=dict)
+    planners: dict[tuple[str, bytes], StoredPlanner] = field(default_factory=dict)
 
     # By tenant, and day or plan.
     budgets: dict[tuple[str, date | UUID], BudgetRow] = field(default_factory=dict)

@@ -36,6 +36,10 @@ class FakeWaveStore(port.WaveStore):
                 row.budget_waits, row.published_at, row.touched_at = False, None, LONG_AGO
         return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
 
+    def max_batches(self, skills: Collection[str]) -> dict[str, int]:
+        declared = sorted(self._database.opened().skills.values(), key=lambda skill: skill.last_seen)
+        return {skill.name: skill.max_batch for skill in declared if skill.name in skills}
+
     def mark_published(self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()) -> None:
         database = self._database.opened()
         for wave in waves:

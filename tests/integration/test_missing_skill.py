@@ -105,3 +105,12 @@ def test_a_judge_that_lacks_a_skill_leaves_its_results_to_one_that_has_it(
     for handle in handles:
         plan = handle.wait(timeout=60)
         assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
+
+
+def test_a_worker_declares_what_it_has_when_it_starts(start: Start, services: Services, tenant: str) -> None:
+    start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
+    [shout] = services.adapters.skills.skills("next.shout")
+    assert (shout.description, shout.max_batch, shout.module) == ("Says it louder.", 1, next_skills.__name__)
+    assert shout.output_schema == {"type": "string"}
+    [shouts] = services.adapters.skills.planners("next.shouts")
+    assert set(shouts.input_schema["properties"]) == {"count", "seconds"}

@@ -1,7 +1,7 @@
 """Skills and planners that belong to one test, and are in no catalogue but the test's own."""
 
 from collections.abc import Callable, Iterable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from chimera.models.work.skill import Planner, Skill
 from chimera.models.work.task import TaskSpec
@@ -17,6 +17,7 @@ def as_skill(
     max_batch: int = 50,
     timeout_seconds: float = 10.0,
     max_attempts: int = 3,
+    **said: Any,
 ) -> Skill[P, R]:
     return Skill(
         function,
@@ -24,8 +25,9 @@ def as_skill(
         max_batch=max_batch,
         timeout_seconds=timeout_seconds,
         max_attempts=max_attempts,
+        **said,
     )
 
 
-def as_planner(function: Callable[P, Iterable[TaskSpec]], *, name: str | None = None) -> Planner[P]:
-    return Planner(function, name=name or function.__name__)
+def as_planner(function: Callable[P, Iterable[TaskSpec]], *, name: str | None = None, **said: Any) -> Planner[P]:
+    return Planner(function, name=name or function.__name__, **said)

@@ -54,6 +54,12 @@ def agents_step(here: Callable[[], Here]) -> type["Agents"]:
     return AgentsHere
 
 
+def runs_batches(worker: Any) -> bool:
+    """Whether a worker runs batches: it was started without -Q, or that names a tenant's queue."""
+    named = worker.app.amqp.queues._consume_from
+    return named is None or any(queue.startswith(TENANT_QUEUE_PREFIX) for queue in named)
+
+
 class Agents(bootsteps.StartStopStep):
     """Beats in a thread of its own: neither a busy event loop nor a child that holds its interpreter's lock delays it.
 
@@ -71,8 +77,7 @@ class Agents(bootsteps.StartStopStep):
 
     def include_if(self, worker: Any) -> bool:
         """Whether this worker runs batches: without -Q, or where it names a tenant's queue."""
-        named = worker.app.amqp.queues._consume_from
-        return named is None or any(queue.startswith(TENANT_QUEUE_PREFIX) for queue in named)
+        return runs_batches(worker)
 
     def start(self, worker: Any) -> None:
         """Begins to beat, at once and then every BEAT_SECONDS."""

@@ -77,6 +77,9 @@ class Skill(Generic[P, R]):
         max_batch: int,
         timeout_seconds: float,
         max_attempts: int,
+        description: str | None = None,
+        effects: Sequence[str] = (),
+        examples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         if max_batch < 1 or not 0 < timeout_seconds < math.inf or not 1 <= max_attempts <= 100:
             raise InvalidInput(
@@ -90,11 +93,17 @@ class Skill(Generic[P, R]):
         self.max_batch = max_batch
         self.timeout_seconds = timeout_seconds
         self.max_attempts = max_attempts
+        # What it does, for people: the first paragraph of its docstring where nothing else is said.
+        self.description = _description(function, description)
+        # What its results may do where they are committed, for people.
+        self.effects = tuple(effects)
         self.is_async = inspect.iscoroutinefunction(function)
         signature = inspect.signature(function)
         self._parameters = tuple(signature.parameters)
         self._input = _arguments(f"skill {name!r}", function, signature)
         self._output = _adapter(f"skill {name!r}: its output", _output_type(function))
+        # Arguments of calls, as JSON-compatible values.
+        self.examples = _examples(f"skill {name!r}", self._input, examples)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -168,18 +177,28 @@ class Planner(Generic[P]):
             says why.
     """
 
-    def __init__(self, function: Callable[P, Iterable[TaskSpec]], *, name: str) -> None:
+    def __init__(
+        self,
+        function: Callable[P, Iterable[TaskSpec]],
+        *,
+        name: str,
+        description: str | None = None,
+        examples: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
             raise InvalidInput(f"planner {name!r} must not be async: what it has to wait for, it waits for")
         if _hints(f"planner {name!r}", function).get("return") is NoneType:
             raise InvalidInput(f"planner {name!r} returns None: it yields skill.task(...), or returns a list of them")
         self.function = function
         self.name = name
+        self.description = _description(function, description)
         # What is asked about tasks whose result the gate sends back; None: they are done again as they are.
         self.replan_hook: ReplanHook | None = None
         signature = inspect.signature(function)
         self._wants_goal = "goal" in signature.parameters
         self._inputs = _arguments(f"planner {name!r}", function, signature, without=("goal",))
+        # Inputs of plans, as JSON-compatible values.
+        self.examples = _examples(f"planner {name!r}", self._inputs, examples)
         update_wrapper(self, function)
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Iterable[TaskSpec]:
@@ -344,6 +363,25 @@ def _arguments(
     arguments = make_typed_dict(function.__name__, keys)
     arguments.__pydantic_config__ = ConfigDict(extra="forbid")
     return _adapter(f"{owner}: its parameters", arguments)
+
+
+def _description(function: Callable[..., Any], said: str | None) -> str:
+    """What is said of a function: else the first paragraph of its docstring, on one line."""
+    text = (inspect.getdoc(function) or "").split("\n\n")[0] if said is None else said
+    return " ".join(text.split())
+
+
+def _examples(
+    owner: str, arguments: TypeAdapter[dict[str, Any]], examples: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, Any], ...]:
+    try:
+        return tuple(
+            arguments.dump_python(arguments.validate_python(dict(example)), mode="json", by_alias=True, round_trip=True)
+            for example in examples
+        )
+    except (ValidationError, TypeError, ValueError) as exc:
+        why = describe(exc) if isinstance(exc, ValidationError) else str(exc)
+        raise InvalidInput(f"{owner}: an example does not fit its parameters: {why}") from exc
 
 
 def _output_type(function: Callable[..., Any]) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimera.errors import InvalidInput
+from chimera.models.work.declaration import skill_declarations
 from chimera.models.work.skill import SkillFailed, Success, describe
 from chimera.models.work.task import TaskSpec
 from tests.unit.declared import as_planner, as_skill
@@ -388,3 +389,69 @@ def test_a_description_of_a_lone_value_calls_it_that() -> None:
     with pytest.raises(ValidationError) as caught:
         as_skill(classify).check_output(1)
     assert describe(caught.value).startswith("value: ")
+
+
+# What is said of them.
+
+
+def test_a_skill_is_described_by_the_first_paragraph_of_its_docstring() -> None:
+    def told() -> str:
+        """Says
+        something.
+
+        And more.
+        """
+        return ""
+
+    def untold() -> str:
+        return ""
+
+    assert as_skill(told).description == "Says something."
+    assert as_skill(untold).description == ""
+    assert as_skill(told, description="Better.\nMuch.").description == "Better. Much."
+    assert as_planner(told_planner).description == "Plans nothing."
+    assert as_planner(told_planner, description="").description == ""
+
+
+def told_planner(count: int) -> list[TaskSpec]:
+    """Plans nothing."""
+    return []
+
+
+def test_examples_are_arguments_as_json_has_them() -> None:
+    def paint(colour: Colour, at: datetime | None = None) -> str:
+        return ""
+
+    skill = as_skill(
+        paint, examples=[{"colour": Colour.RED}, {"colour": "red", "at": datetime(2026, 1, 2, tzinfo=UTC)}]
+    )
+    assert skill.examples == ({"colour": "red"}, {"colour": "red", "at": "2026-01-02T00:00:00Z"})
+    assert as_planner(told_planner, examples=[{"count": 3}]).examples == ({"count": 3},)
+    with pytest.raises(
+        InvalidInput, match=r"skill 'paint': an example does not fit its parameters: colour: Input should"
+    ):
+        as_skill(paint, examples=[{"colour": "blue"}])
+    with pytest.raises(
+        InvalidInput, match=r"planner 'told_planner': an example does not fit its parameters: size: Extra"
+    ):
+        as_planner(told_planner, examples=[{"count": 3, "size": 1}])
+
+
+def test_the_fingerprint_tells_apart_what_takes_or_answers_something_else() -> None:
+    def shout(text: str) -> str:
+        """Loud."""
+        return text
+
+    def louder(text: str) -> str:
+        """Louder."""
+        return text
+
+    def counted(text: str) -> int:
+        return len(text)
+
+    first, second, third = skill_declarations(
+        [as_skill(shout, name="a"), as_skill(louder, name="b"), as_skill(counted, name="c")]
+    )
+    assert len(first.fingerprint) == 32
+    assert first.model_copy(update={"max_batch": 1}).fingerprint == first.fingerprint
+    assert third.fingerprint not in {first.fingerprint, second.fingerprint}

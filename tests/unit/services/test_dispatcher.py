@@ -5,7 +5,9 @@ import math
 import pytest
 
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
+from chimera.models.work.declaration import skill_declarations
 from chimera.models.work.task import TaskSpec
+from tests.fakes import FakeSkillStore
 from tests.unit.services.house import TENANT, House
 
 
@@ -189,3 +191,14 @@ def test_without_the_registry_no_wave_counts_as_sent(house: House) -> None:
     house.agents.available = False
     assert house.dispatcher().dispatch(TENANT) == 0
     assert sent(house) == []
+
+
+def test_the_batches_of_a_skill_that_this_process_lacks_are_as_large_as_a_worker_has_declared(house: House) -> None:
+    stored(house, *(spec() for _ in range(3)))
+    stored(house, *(spec() for _ in range(3)))
+    declared = skill_declarations([house.catalogue.skills.pop("echo")])
+    dispatcher = house.dispatcher(window=1)
+    dispatcher.dispatch(TENANT)
+    FakeSkillStore(house.database).declare(declared, [])
+    house.dispatcher(window=2).dispatch(TENANT)
+    assert sizes(house) == [[1, 1, 1], [2, 1]]

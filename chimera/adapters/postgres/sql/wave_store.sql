@@ -54,6 +54,13 @@ select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds,
  where t.state = 'queued' and t.replan is null and t.over_budget is null
  order by t.plan_id, t.wave_no, t.ordinal
 
+-- name: max_batches
+-- The batch sizes of skills, as they were declared last.
+select distinct on (name) name, max_batch
+  from skill
+ where name = any (%(skills)s::text[])
+ order by name, last_seen desc, fingerprint
+
 -- name: mark_published
 -- These waves are sent, some of them without tasks whose skill too few agents have.
 update wave w

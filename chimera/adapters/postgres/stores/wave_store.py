@@ -44,6 +44,11 @@ class WaveStore(port.WaveStore):
                 waves[row["plan_id"], row["wave_no"]].append(row)
         return [_outgoing(tenant_id, place, rows) for place, rows in waves.items()]
 
+    def max_batches(self, skills: Collection[str]) -> dict[str, int]:  # noqa: D102
+        with self._database.transaction() as connection:
+            rows = connection.execute(_SQL["max_batches"], {"skills": list(skills)})
+            return {row["name"]: row["max_batch"] for row in rows}
+
     def mark_published(  # noqa: D102
         self, waves: Sequence[WaveRef], epoch: str, waiting: Collection[WaveRef] = ()
     ) -> None:
