@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from benchmarks.stack import servers
 from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, chain
-from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, UnsignedCheckpoint, sign
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.audit.proof import ChainWalk
 from chimera.models.audit.trust import TrustedKey, new_key
@@ -52,7 +52,7 @@ def main() -> None:
     count = parser.parse_args().n
     with servers() as variables:
         from chimera.bootstrap import services
-        from chimera.services.audit_proof import AuditProof, Kept
+        from chimera.services.audit_proof import AuditProof, KeptCheckpoints
 
         private = Ed25519PrivateKey.generate()
         began = perf_counter()
@@ -69,7 +69,7 @@ def main() -> None:
                 return all(chain_walk.take(rows) is None for rows in view.entries(0)) and chain_walk.seq == count
 
         def everything() -> bool:
-            kept = Kept(place="memory", checkpoints=checkpoints)
+            kept = KeptCheckpoints(place="memory", checkpoints=checkpoints)
             report = AuditProof(log, [trusted]).verify(TENANT, [kept], now)
             return report.ok and report.rows == report.sealed_seq == count
 
@@ -120,7 +120,7 @@ def _build(
         _copy(connection, entries)
         seq, previous = entries[-1].seq, entries[-1].hash
         if seq // SEAL_EVERY > len(checkpoints) or seq == count:
-            draft = Draft(
+            draft = UnsignedCheckpoint(
                 origin="bench",
                 tenant_id=TENANT,
                 number=len(checkpoints) + 1,

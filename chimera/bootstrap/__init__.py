@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from celery import Celery
 
-from chimera.adapters.celery.agents import Here, agents_step
+from chimera.adapters.celery.agents import WorkerProcess, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.tenants import TenantQueues
@@ -108,7 +108,7 @@ def celery_app() -> Celery:
     """
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
-    app.steps["worker"].add(agents_step(_here))
+    app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     process_id()
     return app
@@ -120,9 +120,9 @@ def services() -> Services:
     return Services(celery_app(), settings(), CATALOGUE, SystemClock())
 
 
-def _here() -> Here:
+def _worker_process() -> WorkerProcess:
     slots = services().working.agent_slots
-    return Here(
+    return WorkerProcess(
         process_id=process_id(),
         registry=services().adapters.agents,
         skills=lambda: tuple(sorted(CATALOGUE.skills)),

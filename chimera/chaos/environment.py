@@ -63,10 +63,6 @@ class Environment:
         settings = Settings.model_validate(variables)
         return Services(make_app(settings), settings, CATALOGUE, SystemClock())
 
-    def part_of(self, name: str) -> list[str]:
-        """The links of a process."""
-        return [link for link in self.links if link.startswith(f"{name}-")]
-
     def heal_all(self) -> None:
         """Lets everything pass again."""
         for link in self.links.values():

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 PLANNER = "tickets"
 SAMPLE = Path("examples", "tickets", "sample.csv")
 SETTLED_WITHIN_SECONDS = 300.0
-EXAMPLES_SHOWN = 3
 # What shells say of a program that SIGTERM ended.
 TERMINATED = 143
 _PAGE = 1000

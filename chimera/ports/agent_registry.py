@@ -9,7 +9,7 @@ from chimera.models.work.agent import Agent, AgentStatus, ProcessBeat
 from chimera.models.work.workforce import Workforce
 
 
-class Standing(Record):
+class AgentLiveness(Record):
     """Some agents, by what is known of them."""
 
     # May still run: known and not OFFLINE.
@@ -88,7 +88,7 @@ class AgentRegistry(Protocol):
         """The agents that live and do not drain, and what they can run."""
         ...
 
-    def standing(self, agent_ids: Collection[UUID]) -> Standing:
+    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:
         """Which of these agents may still run.
 
         That an agent is dead shows by the beats it misses while others beat: where no beat came at all for three

@@ -12,7 +12,7 @@ from chimera.models.work.task import TaskState
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class AccountStanding:
     """How an account stands, under the policy that is in force now."""
 
     day: date | None  # in UTC
@@ -27,8 +27,8 @@ class TenantBudget:
     """How a tenant's budget stands."""
 
     policy: PolicyInForce
-    today: Standing
-    plans: Sequence[Standing]
+    today: AccountStanding
+    plans: Sequence[AccountStanding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class BudgetStore(Protocol):
         """A plan's tasks after this wave number and ordinal, in the order of the waves."""
         ...
 
-    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:
+    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:
         """Raises the limit of today, or of a plan, by so much, and puts it on record. What waits for it goes on.
 
         Raises:

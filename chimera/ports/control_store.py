@@ -36,7 +36,7 @@ class Retried(Record):
     paused: bool = False  # its session was paused: it waits until that is resumed
 
 
-Draft = Callable[[Sequence[EndedTask]], RetryDraft]
+RetryDrafter = Callable[[Sequence[EndedTask]], RetryDraft]
 
 
 class ControlStore(Protocol):
@@ -108,7 +108,7 @@ class ControlStore(Protocol):
         """As `resume`, for paused plans."""
         ...
 
-    def retry(self, retry: Retry, draft: Draft) -> Retried:
+    def retry(self, retry: Retry, draft: RetryDrafter) -> Retried:
         """Makes the plan that tries again what the other's tasks (or planner) failed at, each task once.
 
         A task that an earlier call took is not taken again. So the same call twice is the same plan.

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from chimera.models.audit.checkpoint import Checkpoint, Draft
+from chimera.models.audit.checkpoint import Checkpoint, UnsignedCheckpoint
 from chimera.models.audit.trust import TrustedKey
 
 
@@ -17,7 +17,7 @@ class KeyRing(Protocol):
         """
         ...
 
-    def sign(self, draft: Draft) -> Checkpoint:
+    def sign(self, draft: UnsignedCheckpoint) -> Checkpoint:
         """The draft with time, key and signature.
 
         Raises:

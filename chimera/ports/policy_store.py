@@ -20,7 +20,7 @@ class PolicyVersion(Record):
     applied_by: str
 
 
-class Judged(Record):
+class JudgedResult(Record):
     """A result, and what the tenant's policy of the time said of it."""
 
     plan_id: UUID
@@ -57,6 +57,6 @@ class PolicyStore(Protocol):
 
     def judged(
         self, tenant_id: str, since: datetime | None, plan_id: UUID | None, after: tuple[UUID, int], limit: int
-    ) -> list[Judged]:
+    ) -> list[JudgedResult]:
         """Results that a policy has ruled on, of one plan or of all, by task and attempt after those given."""
         ...

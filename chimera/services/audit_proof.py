@@ -19,7 +19,7 @@ from chimera.ports.checkpoint_place import CheckpointPlace
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kept:
+class KeptCheckpoints:
     """A tenant's checkpoints as one place keeps them, in order; read as they are needed."""
 
     place: str
@@ -46,7 +46,7 @@ class SealedWalk:
     """Walks along a chain and the checkpoints of several places at once."""
 
     def __init__(
-        self, walk: ChainWalk, kept: Sequence[Kept], keys: Iterable[TrustedKey], *, after_seq: int = 0
+        self, walk: ChainWalk, kept: Sequence[KeptCheckpoints], keys: Iterable[TrustedKey], *, after_seq: int = 0
     ) -> None:
         """A walk that begins after an entry; what seals that one or an earlier one is not compared."""
         keys = tuple(keys)
@@ -60,12 +60,12 @@ class SealedWalk:
         """Takes the next rows; returns the first fault of the chain. That of a checkpoint is in `fault`."""
         fault = self.walk.take(rows)
         if rows:
-            by_seq = range(rows[0][0], self.walk.seq + 1)
+            by_seq = range(EntryRow._make(rows[0]).seq, self.walk.seq + 1)
             for reader in self._readers:
                 for checkpoint in reader.through(self.walk.seq):
                     if checkpoint.seq in by_seq:
-                        row = rows[checkpoint.seq - by_seq.start]
-                        self._note(reader, checkpoint, reader.chain.entry_fault(checkpoint, row[8], row[1]))
+                        row = EntryRow._make(rows[checkpoint.seq - by_seq.start])
+                        self._note(reader, checkpoint, reader.chain.entry_fault(checkpoint, row.hash, row.at))
         return fault
 
     def end(self, now: datetime) -> Fault | None:
@@ -91,7 +91,7 @@ class SealedWalk:
 class _Reader:
     """The checkpoints of one place, read as far as the walk has come."""
 
-    def __init__(self, tenant_id: str, kept: Kept, keys: tuple[TrustedKey, ...], after_seq: int) -> None:
+    def __init__(self, tenant_id: str, kept: KeptCheckpoints, keys: tuple[TrustedKey, ...], after_seq: int) -> None:
         self.place = kept.place
         self.chain = CheckpointChain(tenant_id, keys)
         self.fault: Fault | None = None
@@ -124,7 +124,9 @@ class AuditProof:
         self._log = log
         self._keys = keys if keys is None else tuple(keys)
 
-    def verify(self, tenant_id: str, kept: Sequence[Kept], now: datetime, since: datetime | None = None) -> Report:
+    def verify(
+        self, tenant_id: str, kept: Sequence[KeptCheckpoints], now: datetime, since: datetime | None = None
+    ) -> Report:
         """Verifies a tenant's audit.
 
         Args:
@@ -141,7 +143,7 @@ class AuditProof:
         with self._log.view(tenant_id) as view:
             start = view.entry_before(since) if since else NO_ENTRIES
             walk = ChainWalk(tenant_id, start.seq, start.hash)
-            own = [] if self._keys is None else [Kept(place="the database", checkpoints=view.checkpoints())]
+            own = [] if self._keys is None else [KeptCheckpoints(place="the database", checkpoints=view.checkpoints())]
             sealed = SealedWalk(walk, [*kept, *own], self._keys or (), after_seq=start.seq)
             broken = next(filter(None, map(sealed.take, view.entries(start.seq))), None)
             found = [broken, sealed.fault]
@@ -151,12 +153,12 @@ class AuditProof:
         return report(sealed, tuple(dict.fromkeys(filter(None, found))))
 
 
-def kept_by(place: CheckpointPlace, tenant_id: str) -> Kept:
+def kept_by(place: CheckpointPlace, tenant_id: str) -> KeptCheckpoints:
     """What a place keeps by now."""
     last = place.last(tenant_id)
     number = last.number if last else 0
     coming = takewhile(lambda checkpoint: checkpoint.number <= number, place.read(tenant_id))
-    return Kept(place=place.name, checkpoints=coming)
+    return KeptCheckpoints(place=place.name, checkpoints=coming)
 
 
 def report(sealed: SealedWalk, faults: Sequence[Fault]) -> Report:
@@ -202,7 +204,7 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
         )
     believed = header.keys if keys is None else tuple(keys)
     walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash))
-    kept = Kept(place=export.name, checkpoints=export.checkpoints())
+    kept = KeptCheckpoints(place=export.name, checkpoints=export.checkpoints())
     sealed = SealedWalk(walk, [kept], believed, after_seq=header.after_seq)
     broken = next(filter(None, map(sealed.take, export.entries())), None)
     found = [broken, sealed.fault]

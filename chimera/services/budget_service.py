@@ -8,7 +8,7 @@ from chimera.errors import InvalidInput
 from chimera.models.budget.budget import Account, Sum, with_allowed
 from chimera.models.budget.estimate import Estimate, estimate
 from chimera.models.gate.policy import Amount, Budget
-from chimera.ports.budget_store import BudgetStore, Standing, TaskCost, TenantBudget
+from chimera.ports.budget_store import AccountStanding, BudgetStore, TaskCost, TenantBudget
 from chimera.services.planner import PlannerService
 
 _PAGE = 1000
@@ -53,7 +53,7 @@ class BudgetService:
         return standing, estimate(policy, standing.today.account, plan, tasks)
 
 
-def allow(store: BudgetStore, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:
+def allow(store: BudgetStore, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:
     """Raises today's limit, or a plan's, by so much; what was paused for it goes on with the next sweep.
 
     Args:

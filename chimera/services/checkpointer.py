@@ -6,7 +6,7 @@ import structlog
 
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict
 from chimera.models.audit.audit import ChainHead
-from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, CheckpointChain, Draft
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, CheckpointChain, UnsignedCheckpoint
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.ports.checkpoint_store import CheckpointStore
 from chimera.ports.clock import Clock
@@ -149,8 +149,8 @@ class Checkpointer:
                     ) from exc
         self._store.mark_kept(tenant_id, number)
 
-    def _draft(self, tenant_id: str, head: ChainHead, last: Checkpoint | None) -> Draft:
-        return Draft(
+    def _draft(self, tenant_id: str, head: ChainHead, last: Checkpoint | None) -> UnsignedCheckpoint:
+        return UnsignedCheckpoint(
             origin=self._origin,
             tenant_id=tenant_id,
             number=last.number + 1 if last else 1,

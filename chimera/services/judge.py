@@ -8,7 +8,7 @@ import structlog
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
 from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
-from chimera.models.gate.gate import Staged, gate, lease_lost, state_conflict
+from chimera.models.gate.gate import Staged, gate, lease_lost, schema_fault, state_conflict
 from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, PolicyInForce
 from chimera.models.work.decision import Decision, Ruling, Verdict
@@ -117,7 +117,7 @@ class Judge:
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
         for staged in filter(self._can_judge, waiting.staged):
-            ruling = gate(staged, policy.policy, self._output_fault(staged), self._clock.draw())
+            ruling = gate(staged, policy.policy, schema_fault(staged, self._catalogue), self._clock.draw())
             if model is not None and _is_asked_about(model, staged, ruling):
                 to_ask.append((staged, ruling))
             else:
@@ -161,12 +161,6 @@ class Judge:
     def _can_judge(self, staged: Staged) -> bool:
         """Whether this process has what judging the result needs: the schema of its output, where it has one."""
         return staged.skill in self._catalogue.skills or not isinstance(staged.outcome, SuccessOutcome)
-
-    def _output_fault(self, staged: Staged) -> str | None:
-        """Why the output does not fit the skill's schema, or None where it does."""
-        if not isinstance(staged.outcome, SuccessOutcome):
-            return None
-        return self._catalogue.output_fault(staged.skill, staged.outcome.output)
 
 
 class _Asking:

@@ -47,7 +47,7 @@ class PlanRejected(Exception):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Draft:
+class UnplacedTask:
     """A yielded task, checked, before it has its place in a wave."""
 
     task_id: UUID
@@ -57,7 +57,7 @@ class Draft:
     input: str
     label: str | None
     # The tasks it depends on, and how many waves must come before its own for them.
-    before: tuple["Draft", ...]
+    before: tuple["UnplacedTask", ...]
     depth: int
 
     def task(self, tenant_id: str, plan_id: UUID, wave_no: int, priority: int) -> Task:
@@ -151,16 +151,16 @@ class PlannerService:
             raise InvalidInput(f"planner {planner!r}: {exc.failure.code}: {exc.failure.message}") from exc
         return [PlannedTask(draft.spec.skill, draft.spec.max_attempts or draft.skill.max_attempts) for draft in drafts]
 
-    def _drafts_in_time(self, job: PlanningJob, lease: Lease | None) -> list[Draft]:
+    def _drafts_in_time(self, job: PlanningJob, lease: Lease | None) -> list[UnplacedTask]:
         if job.attempt > MAX_PLANNER_ATTEMPTS:
             message = f"the planner was started {MAX_PLANNER_ATTEMPTS} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
         return in_time(lambda: self._drafts(job), self._timeout_seconds, lease)
 
-    def _drafts(self, job: PlanningJob) -> list[Draft]:
+    def _drafts(self, job: PlanningJob) -> list[UnplacedTask]:
         """The tasks in the planner's order."""
-        drafts: list[Draft] = []
-        by_spec: dict[int, Draft] = {}  # by id() of the spec, which its draft keeps alive
+        drafts: list[UnplacedTask] = []
+        by_spec: dict[int, UnplacedTask] = {}  # by id() of the spec, which its draft keeps alive
         for spec in self._specs(job):
             ordinal = len(drafts)
             if ordinal >= self._max_tasks:
@@ -196,13 +196,13 @@ class PlannerService:
             message = f"{what or describe_exception(exc)} ({_line(planner, exc)})"
             raise PlanRejected("planner_raised", message) from exc
 
-    def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[Draft, ...]) -> Draft:
+    def _draft(self, ordinal: int, spec: TaskSpec, before: tuple[UnplacedTask, ...]) -> UnplacedTask:
         skill, arguments = checked_call(self._catalogue, spec, self._max_input_bytes, f"task {ordinal}")
         try:
             label = None if spec.label is None else canonical_json(spec.label)
         except (TypeError, ValueError) as exc:
             raise PlanRejected("invalid_task", f"task {ordinal} ({spec.skill}): {exc}") from exc
-        return Draft(
+        return UnplacedTask(
             task_id=self._clock.new_id(),
             ordinal=ordinal,
             spec=spec,

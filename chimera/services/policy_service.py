@@ -6,19 +6,18 @@ from datetime import datetime
 from uuid import UUID
 
 from chimera.errors import UnknownSkill
-from chimera.models.gate.gate import Staged, gate
+from chimera.models.gate.gate import Staged, gate, schema_fault
 from chimera.models.gate.policy import Expected, Policy, PolicyInForce
 from chimera.models.gate.policy_case import expected, expected_of
 from chimera.models.record import Record
-from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.skill import Catalogue
-from chimera.ports.policy_store import Judged, PolicyStore, PolicyVersion
+from chimera.ports.policy_store import JudgedResult, PolicyStore, PolicyVersion
 
 _PAGE = 1000
 _NO_TASK = UUID(int=0)
 
 
-class Change(Record):
+class RulingChange(Record):
     """A result that another policy would rule on otherwise."""
 
     plan_id: UUID
@@ -35,7 +34,7 @@ class Simulation(Record):
     results: int
     before: dict[Expected, int]
     after: dict[Expected, int]
-    changes: tuple[Change, ...]  # the first ones, as many as asked for
+    changes: tuple[RulingChange, ...]  # the first ones, as many as asked for
     changed: int
     # Those by rule that the changed policy names for its verdict.
     by_rule: dict[str, int]
@@ -65,13 +64,13 @@ class PolicyService:
         before: Counter[Expected] = Counter()
         after: Counter[Expected] = Counter()
         by_rule: Counter[str] = Counter()
-        changes: list[Change] = []
+        changes: list[RulingChange] = []
         erased = changed = 0
         for judged in self._judged(tenant_id, since, plan_id):
             if judged.staged is None:
                 erased += 1
                 continue
-            ruling = gate(judged.staged, policy, self._output_fault(judged.staged))
+            ruling = gate(judged.staged, policy, self._schema_fault(judged.staged))
             was, would = expected(judged.verdict, final=judged.final), expected_of(ruling)
             before[was] += 1
             after[would] += 1
@@ -83,7 +82,9 @@ class PolicyService:
             if len(changes) < show:
                 task_id, skill = judged.staged.task_id, judged.staged.skill
                 changes.append(
-                    Change(plan_id=judged.plan_id, task_id=task_id, skill=skill, before=was, after=would, rules=rules)
+                    RulingChange(
+                        plan_id=judged.plan_id, task_id=task_id, skill=skill, before=was, after=would, rules=rules
+                    )
                 )
         return Simulation(
             results=sum(before.values()),
@@ -95,16 +96,14 @@ class PolicyService:
             erased=erased,
         )
 
-    def _judged(self, tenant_id: str, since: datetime | None, plan_id: UUID | None) -> Iterator[Judged]:
+    def _judged(self, tenant_id: str, since: datetime | None, plan_id: UUID | None) -> Iterator[JudgedResult]:
         after = (_NO_TASK, 0)
         while page := self._store.judged(tenant_id, since, plan_id, after, _PAGE):
             yield from page
             after = (page[-1].task_id, page[-1].attempt)
 
-    def _output_fault(self, staged: Staged) -> str | None:
-        if not isinstance(staged.outcome, SuccessOutcome):
-            return None
+    def _schema_fault(self, staged: Staged) -> str | None:
         try:
-            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
+            return schema_fault(staged, self._catalogue)
         except UnknownSkill:
             return None  # simulated where the skill's code is not: its own schema is left out

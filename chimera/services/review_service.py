@@ -7,11 +7,10 @@ from uuid import UUID
 from chimera.errors import EditRefused, InvalidInput, NoCardWaits, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
-from chimera.models.gate.gate import Staged
+from chimera.models.gate.gate import Staged, schema_fault
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.models.work.decision import Ruling, Verdict
-from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.skill import Catalogue
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
@@ -182,19 +181,15 @@ class ReviewService:
         return new
 
     def _gated(self, staged: Staged, policy: Policy) -> Ruling:
-        ruling = gate_edit(staged, policy, self._output_fault(staged))
+        try:
+            fault = schema_fault(staged, self._catalogue)
+        except UnknownSkill:
+            fault = f"the skill {staged.skill} is not known here: edit where its code is"
+        ruling = gate_edit(staged, policy, fault)
         if ruling.verdict is Verdict.DENY:
             reasons = "; ".join(map(str, ruling.reasons))
             raise EditRefused(f"nothing was changed: the policy in force does not allow this output: {reasons}")
         return ruling
-
-    def _output_fault(self, staged: Staged) -> str | None:
-        """Why the output does not fit the skill's schema, or None where it does."""
-        assert isinstance(staged.outcome, SuccessOutcome)
-        try:
-            return self._catalogue.output_fault(staged.skill, staged.outcome.output)
-        except UnknownSkill:
-            return f"the skill {staged.skill} is not known here: edit where its code is"
 
     def _decide(self, card: ReviewCard, *, approve: bool, decided_by: str, note: str | None) -> ReviewCard:
         decision = CardDecision(

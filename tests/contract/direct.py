@@ -11,7 +11,7 @@ from psycopg.rows import TupleRow
 
 from chimera.errors import PlanNotFound
 from chimera.models.audit.audit import AuditEvent, chain
-from chimera.models.audit.checkpoint import NO_CHECKPOINT, Draft, sign
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, UnsignedCheckpoint, sign
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Sum
 from chimera.models.gate.deciding import WaveDecision
@@ -65,7 +65,7 @@ def live(scene: Scene) -> History:
     with suppress(PlanNotFound):
         scene.world.plans.get(scene.tenant_id, scene.world.clock.new_id())
     head = scene.entries()[-1]
-    draft = Draft(
+    draft = UnsignedCheckpoint(
         origin="tests", tenant_id=scene.tenant_id, number=1, seq=head.seq, hash=head.hash.hex(), previous=NO_CHECKPOINT
     )
     assert scene.world.checkpoints.add(sign(draft, Ed25519PrivateKey.generate(), head.at))

@@ -19,7 +19,7 @@ from chimera.adapters.postgres.stores.card_store import CardStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import AuditContradicted, AuditUnavailable, CheckpointConflict, Conflict
-from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, UnsignedCheckpoint
 from chimera.models.audit.trust import roots
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.services.checkpointer import Checkpointer
@@ -110,9 +110,11 @@ def checkpointer(world: World, place: CheckpointPlace, ring: KeyRing) -> Checkpo
     return Checkpointer(store, [place], ring, world.clock, origin="tests", interval_seconds=3600.0)
 
 
-def drafted(tenant_id: str = "acme", number: int = 1, previous: Checkpoint | None = None) -> Draft:
+def drafted(tenant_id: str = "acme", number: int = 1, previous: Checkpoint | None = None) -> UnsignedCheckpoint:
     before = previous.digest if previous else NO_CHECKPOINT
-    return Draft(origin="tests", tenant_id=tenant_id, number=number, seq=number, hash=f"{number:064x}", previous=before)
+    return UnsignedCheckpoint(
+        origin="tests", tenant_id=tenant_id, number=number, seq=number, hash=f"{number:064x}", previous=before
+    )
 
 
 class TestPlaces:
@@ -237,7 +239,7 @@ class TestSealing:
         sealer.seal(scene.tenant_id)
         last = place.last(scene.tenant_id)
         assert last is not None
-        draft = Draft(
+        draft = UnsignedCheckpoint(
             origin="tests", tenant_id=scene.tenant_id, number=2, seq=last.seq + 5, hash="00" * 32, previous=last.digest
         )
         place.append(ring.sign(draft))

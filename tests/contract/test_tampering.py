@@ -21,11 +21,11 @@ from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.audit.audit import chained
-from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, Draft, sign
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, Checkpoint, UnsignedCheckpoint, sign
 from chimera.models.audit.trust import TrustedKey
 from chimera.models.record import canonical_json, sha256
 from chimera.ports import audit_log as port
-from chimera.services.audit_proof import AuditProof, Kept, Report
+from chimera.services.audit_proof import AuditProof, KeptCheckpoints, Report
 from chimera.services.checkpointer import Checkpointer
 from tests.conftest import new_tenant_id
 from tests.contract.scene import Scene, approve, deny, retry, success
@@ -59,8 +59,8 @@ class Log:
     def rows(self, statement: str, **values: Any) -> list[DictRow]:
         return self.connection.execute(statement.encode(), {"tenant": self.tenant_id} | values).fetchall()
 
-    def verify(self, *kept: Kept) -> Report:
-        places = kept or (Kept(place="outside", checkpoints=self.checkpoints),)
+    def verify(self, *kept: KeptCheckpoints) -> Report:
+        places = kept or (KeptCheckpoints(place="outside", checkpoints=self.checkpoints),)
         return AuditProof(Here(self.connection), self.keys).verify(
             self.tenant_id, places, datetime.now(UTC) + timedelta(hours=1)
         )
@@ -164,7 +164,7 @@ def test_a_clean_log_is_clean(log: Log) -> None:
 
 
 def test_only_the_newest_is_believed_too(log: Log) -> None:
-    report = log.verify(Kept(place="outside", checkpoints=log.checkpoints[-1:]))
+    report = log.verify(KeptCheckpoints(place="outside", checkpoints=log.checkpoints[-1:]))
     assert report.ok
 
 
@@ -577,7 +577,7 @@ def forged(log: Log, whole: bool) -> Iterator[Checkpoint]:
         if genuine.key_id == second_key.key_id and not whole:
             return
         [row] = log.rows("select hash from audit where tenant_id = %(tenant)s and seq = %(seq)s", seq=genuine.seq)
-        draft = Draft(
+        draft = UnsignedCheckpoint(
             origin=genuine.origin,
             tenant_id=log.tenant_id,
             number=number,
@@ -598,7 +598,9 @@ def test_a_retired_key_vouches_for_nothing_new(log: Log, kind: str, some: Some) 
             false = tuple(forged(log, whole=kind == "all"))
             if kind == "the old ones":  # and the genuine ones of the present key after them
                 false += log.checkpoints[len(false) :]
-            outside = Kept(place="outside", checkpoints=log.checkpoints if kind == "the database's" else false)
+            outside = KeptCheckpoints(
+                place="outside", checkpoints=log.checkpoints if kind == "the database's" else false
+            )
             log.run("delete from audit_checkpoint where tenant_id = %(tenant)s")
             for checkpoint in false:
                 log.run(

@@ -17,7 +17,7 @@ from chimera.models.work.agent import (
 )
 from chimera.models.work.workforce import Crew, Workforce
 from chimera.ports import agent_registry as port
-from chimera.ports.agent_registry import Standing
+from chimera.ports.agent_registry import AgentLiveness
 from tests.fakes.clock import FakeClock
 
 
@@ -99,7 +99,7 @@ class FakeAgentRegistry(port.AgentRegistry):
                 crews[known.beat.crew] += sum(slot.status is not AgentStatus.OFFLINE for slot in known.beat.slots)
         return Workforce(crews=tuple((crew, count) for crew, count in crews.items() if count))
 
-    def standing(self, agent_ids: Collection[UUID]) -> Standing:
+    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:
         self._check()
         asked = frozenset(agent_ids)
         gone = frozenset(
@@ -116,7 +116,7 @@ class FakeAgentRegistry(port.AgentRegistry):
             and self._late(self._since)
         ):
             alive &= {agent.agent_id for agent in self._agents() if agent.status is not AgentStatus.OFFLINE}
-        return Standing(alive=alive, gone=gone & asked, silent=asked - gone - alive)
+        return AgentLiveness(alive=alive, gone=gone & asked, silent=asked - gone - alive)
 
     def _beat(self, beat: ProcessBeat, *, draining: bool) -> None:
         self._check()

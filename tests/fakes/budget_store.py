@@ -8,7 +8,7 @@ from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import NOTHING, Sum, day_account, plan_account
 from chimera.ports import budget_store as port
-from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
+from chimera.ports.budget_store import AccountStanding, TaskCost, TenantBudget
 from tests.fakes import budgeting
 from tests.fakes.database import BudgetRow, FakeDatabase
 
@@ -47,7 +47,7 @@ class FakeBudgetStore(port.BudgetStore):
         ]
         return sorted(found, key=lambda cost: (cost.wave_no, cost.ordinal))[:limit]
 
-    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:
+    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:
         database = self._database.opened()
         if tenant_id not in database.tenants:
             raise UnknownTenant
@@ -66,9 +66,9 @@ class FakeBudgetStore(port.BudgetStore):
         )
         return self._standing(tenant_id, key)
 
-    def _standing(self, tenant_id: str, key: date | UUID) -> Standing:
+    def _standing(self, tenant_id: str, key: date | UUID) -> AccountStanding:
         row = self._database.budgets.get((tenant_id, key), BudgetRow())
-        return Standing(
+        return AccountStanding(
             day=None if isinstance(key, UUID) else key,
             plan_id=key if isinstance(key, UUID) else None,
             account=budgeting.account(self._database, tenant_id, key),

@@ -12,7 +12,7 @@ from chimera.models.work.session import SessionState
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports import control_store as port
-from chimera.ports.control_store import Draft, Retried, Retry
+from chimera.ports.control_store import Retried, Retry, RetryDrafter
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, TaskRow, WaveRow
 
 
@@ -94,7 +94,7 @@ class FakeControlStore(port.ControlStore):
             self._resume(row, actor)
         return [_change(row) for row in rows]
 
-    def retry(self, retry: Retry, draft: Draft) -> Retried:
+    def retry(self, retry: Retry, draft: RetryDrafter) -> Retried:
         row = self._database.opened().asked_plan(retry.tenant_id, retry.plan_id, "retry", retry.actor)
         if row.state not in ENDED | {PlanState.IN_REVIEW} or row.plan_id in self._database.erased:
             raise Conflict

@@ -8,7 +8,7 @@ from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Policy, PolicyInForce
 from chimera.ports import policy_store as port
-from chimera.ports.policy_store import Judged, PolicyVersion
+from chimera.ports.policy_store import JudgedResult, PolicyVersion
 from tests.fakes.database import AppliedPolicy, FakeDatabase
 from tests.fakes.deciding import staged
 
@@ -54,7 +54,7 @@ class FakePolicyStore(port.PolicyStore):
 
     def judged(
         self, tenant_id: str, since: datetime | None, plan_id: UUID | None, after: tuple[UUID, int], limit: int
-    ) -> list[Judged]:
+    ) -> list[JudgedResult]:
         database = self._database.opened()
         found = []
         for wave, decision in database.decided:
@@ -67,7 +67,7 @@ class FakePolicyStore(port.PolicyStore):
                 continue
             row = database.tasks[tenant_id, decision.task_id]
             found.append(
-                Judged(
+                JudgedResult(
                     plan_id=wave.plan_id,
                     task_id=decision.task_id,
                     attempt=decision.attempt,

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
-class Here:
+class WorkerProcess:
     """What the bootstep needs of its process; asked for when the worker starts."""
 
     # The worker's main process.
@@ -42,16 +42,16 @@ class Here:
     begun: Callable[[], Mapping[UUID, int]]
 
 
-def agents_step(here: Callable[[], Here]) -> type["Agents"]:
+def agents_step(process: Callable[[], WorkerProcess]) -> type["Agents"]:
     """The bootstep for the workers of this process."""
 
-    class AgentsHere(Agents):
+    class AgentsOfProcess(Agents):
         """Beats for the agents of a worker of this process."""
 
-        def _here(self) -> Here:
-            return here()
+        def _process(self) -> WorkerProcess:
+            return process()
 
-    return AgentsHere
+    return AgentsOfProcess
 
 
 def runs_batches(worker: Any) -> bool:
@@ -81,7 +81,7 @@ class Agents(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begins to beat, at once and then every BEAT_SECONDS."""
-        self._beats = Beats(worker, self._here())
+        self._beats = Beats(worker, self._process())
         self._beats.start()
         signals.worker_shutdown.connect(self._goodbye, sender=worker, weak=False)
 
@@ -94,7 +94,7 @@ class Agents(bootsteps.StartStopStep):
         """Says goodbye: what runs now is killed."""
         self._goodbye(worker)
 
-    def _here(self) -> Here:
+    def _process(self) -> WorkerProcess:
         raise NotImplementedError
 
     def _goodbye(self, sender: Any, **_: Any) -> None:
@@ -107,10 +107,10 @@ class Agents(bootsteps.StartStopStep):
 class Beats(Thread):
     """Tells the registry every BEAT_SECONDS what the worker's agents do."""
 
-    def __init__(self, worker: Any, here: Here) -> None:
+    def __init__(self, worker: Any, process: WorkerProcess) -> None:
         super().__init__(name="chimera-agents", daemon=True)
         self._worker = worker
-        self._here = here
+        self._process = process
         self._watch = AgentWatch()
         self._started_at = datetime.now(UTC)
         named = worker.app.amqp.queues._consume_from
@@ -120,7 +120,9 @@ class Beats(Thread):
         self._finishing = Event()
         self._ended = Event()
         self._heard = True
-        self._sights = _of_children(worker, here) if isinstance(worker.pool, Prefork) else _of_threads(worker, here)
+        self._sights = (
+            _of_children(worker, process) if isinstance(worker.pool, Prefork) else _of_threads(worker, process)
+        )
 
     def run(self) -> None:
         """Beats until the end, whatever becomes of one beat."""
@@ -138,7 +140,7 @@ class Beats(Thread):
         self._ended.set()
         self.join(2 * BEAT_SECONDS)
         try:
-            self._here.registry.leave(self._here.process_id)
+            self._process.registry.leave(self._process.process_id)
         except QueueUnavailable as exc:
             log.warning("agents_left_unheard", error=str(exc))
 
@@ -160,18 +162,18 @@ class Beats(Thread):
     def _tell(self) -> None:
         drain, finishing = self._worker.drain, self._finishing.is_set()
         beat = ProcessBeat(
-            process_id=self._here.process_id,
+            process_id=self._process.process_id,
             node=self._worker.hostname,
             tenants=self._tenants,
-            skills=self._here.skills(),
-            planners=self._here.planners(),
+            skills=self._process.skills(),
+            planners=self._process.planners(),
             started_at=self._started_at,
             draining=drain.is_set() or finishing,
             slots=self._watch.look(self._sights(), monotonic()),
         )
         if finishing:
-            self._here.registry.register(beat)
-        elif self._here.registry.heartbeat(beat) != drain.is_set():
+            self._process.registry.register(beat)
+        elif self._process.registry.heartbeat(beat) != drain.is_set():
             (drain.clear if drain.is_set() else drain.set)()
             log.info("agents_drain" if drain.is_set() else "agents_work_again", node=beat.node)
 
@@ -179,20 +181,20 @@ class Beats(Thread):
 Sights = Callable[[], Iterator[Sight]]
 
 
-def _of_threads(worker: Any, here: Here) -> Sights:
+def _of_threads(worker: Any, process: WorkerProcess) -> Sights:
     """The agents of a pool that executes in this process: threads, solo, gevent."""
     pid = os.getpid()
 
     def sights() -> Iterator[Sight]:
-        running, begun = here.running(), here.begun()
+        running, begun = process.running(), process.begun()
         for slot in range(worker.pool.num_processes):
-            agent = agent_id(here.process_id, pid, slot)
+            agent = agent_id(process.process_id, pid, slot)
             yield Sight(agent, pid, running.get(agent), begun.get(agent, 0))
 
     return sights
 
 
-def _of_children(worker: Any, here: Here) -> Sights:
+def _of_children(worker: Any, process: WorkerProcess) -> Sights:
     """The agents of a prefork pool: one for each child that is there."""
     # By child: its latest batch, with what is said of it, and how many it has begun.
     accepted: dict[int, tuple[Request, AgentWork | None]] = {}
@@ -219,7 +221,7 @@ def _of_children(worker: Any, here: Here) -> Sights:
         for pid in children:
             request, work = accepted.get(pid, (None, None))
             runs = request is not None and request in active_requests
-            yield Sight(agent_id(here.process_id, pid, 0), pid, work if runs else None, begun.get(pid, 0))
+            yield Sight(agent_id(process.process_id, pid, 0), pid, work if runs else None, begun.get(pid, 0))
 
     return sights
 

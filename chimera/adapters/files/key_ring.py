@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chimera.adapters.files.durable import locked, replace
 from chimera.errors import AuditUnavailable, Conflict, InvalidInput
-from chimera.models.audit.checkpoint import Checkpoint, Draft, sign
+from chimera.models.audit.checkpoint import Checkpoint, UnsignedCheckpoint, sign
 from chimera.models.audit.trust import TrustedKey, key_id_of, new_key, trust_fault
 from chimera.ports import key_ring as port
 from chimera.ports.clock import Clock
@@ -39,7 +39,7 @@ class KeyRing(port.KeyRing):
         except ValueError as exc:
             raise AuditUnavailable(f"{path} is not a list of public keys: bring the file back ({exc})") from None
 
-    def sign(self, draft: Draft) -> Checkpoint:  # noqa: D102
+    def sign(self, draft: UnsignedCheckpoint) -> Checkpoint:  # noqa: D102
         self.trusted()  # says what is wrong with the file, if anything is
         # Whoever rotates waits for what is being signed, and the time is read with the lock held.
         with locked(self._path(PUBLIC_KEYS), os.O_RDONLY, shared=True):

@@ -21,7 +21,7 @@ from chimera.models.work.agent import (
 )
 from chimera.models.work.workforce import Crew, Workforce
 from chimera.ports import agent_registry as port
-from chimera.ports.agent_registry import Standing
+from chimera.ports.agent_registry import AgentLiveness
 
 # See lua/beat.lua for the keys below it. The braces keep them in one slot of a cluster.
 PREFIX = "chimera:{agents}:"
@@ -95,13 +95,13 @@ class AgentRegistry(port.AgentRegistry):
             crews=tuple((Crew.model_validate_json(crew), int(count)) for crew, count in zip(found, found, strict=True))
         )
 
-    def standing(self, agent_ids: Collection[UUID]) -> Standing:  # noqa: D102
+    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:  # noqa: D102
         asked = list(agent_ids)
         answers = self._run("standing", _OFFLINE_MS, *(agent_id.hex for agent_id in asked)) if asked else []
-        found: dict[str, set[UUID]] = {name: set() for name in Standing.model_fields}
+        found: dict[str, set[UUID]] = {name: set() for name in AgentLiveness.model_fields}
         for agent_id, name in zip(asked, answers, strict=True):
             found[name].add(agent_id)
-        return Standing(**{name: frozenset(ids) for name, ids in found.items()})
+        return AgentLiveness(**{name: frozenset(ids) for name, ids in found.items()})
 
     def _beat(self, beat: ProcessBeat, *, anew: bool) -> bool:
         drains = self._run("beat", *beat_arguments(beat, anew=anew))

@@ -13,7 +13,7 @@ from chimera.errors import InvalidInput, UnknownTenant
 
 if TYPE_CHECKING:
     from chimera.models.audit.trust import TrustedKey
-    from chimera.services.audit_proof import Kept, Report
+    from chimera.services.audit_proof import KeptCheckpoints, Report
 
 Keys = Annotated[
     Path | None,
@@ -94,13 +94,13 @@ def _tenants() -> list[str]:
     return sorted(tenants.union(*(place.tenants() for place in known.adapters.checkpoint_places)))
 
 
-def _kept(tenant_id: str, checkpoint: Path | None) -> "list[Kept]":
+def _kept(tenant_id: str, checkpoint: Path | None) -> "list[KeptCheckpoints]":
     from chimera.adapters.files.checkpoint_place import read_checkpoints
-    from chimera.services.audit_proof import Kept, kept_by
+    from chimera.services.audit_proof import KeptCheckpoints, kept_by
 
     kept = [kept_by(place, tenant_id) for place in services().adapters.checkpoint_places]
     if checkpoint is not None:
-        kept.append(Kept(place=str(checkpoint), checkpoints=list(read_checkpoints(checkpoint))))
+        kept.append(KeptCheckpoints(place=str(checkpoint), checkpoints=list(read_checkpoints(checkpoint))))
     return kept
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chimera.models.budget.budget import Sum
     from chimera.models.budget.estimate import Estimate, OverLimit
     from chimera.models.gate.policy import Amount
-    from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
+    from chimera.ports.budget_store import AccountStanding, TaskCost, TenantBudget
 
 
 def tenant_json(tenant: str, found: "TenantBudget") -> dict[str, Any]:
@@ -65,7 +65,7 @@ def show_estimate(tenant: str, standing: "TenantBudget", found: "Estimate", outp
     say("nothing was stored")
 
 
-def plan_budget(standing: "Standing") -> str:
+def plan_budget(standing: "AccountStanding") -> str:
     """`$0.15 spent, $0.05 reserved, $0.80 left`; nothing where there is no budget."""
     account = standing.account
     limited = account.limit.cost_usd is not None or account.limit.tokens is not None
@@ -75,12 +75,12 @@ def plan_budget(standing: "Standing") -> str:
     return f"{said(account.spent)} spent{reserved}" + (f", {_left(account.left)} left" if limited else "")
 
 
-def plan_budget_json(standing: "Standing") -> dict[str, Any]:
+def plan_budget_json(standing: "AccountStanding") -> dict[str, Any]:
     """What is reserved and spent of a plan's limit, and what is left."""
     return {name: value for name, value in standing_json(standing).items() if name not in {"day", "plan_id"}}
 
 
-def rows_of(tenant: str, standings: "Iterable[Standing]", *, every: bool = False) -> list[list[str]]:
+def rows_of(tenant: str, standings: "Iterable[AccountStanding]", *, every: bool = False) -> list[list[str]]:
     """A row for money and one for tokens, each where it is limited or used."""
     rows = []
     for each in standings:
@@ -133,7 +133,7 @@ def _over_text(each: "OverLimit") -> str:
     return f"{which} ({each.skill}) would not fit under {each.limit}: {becomes[each.becomes]}"
 
 
-def standing_json(each: "Standing") -> dict[str, Any]:
+def standing_json(each: "AccountStanding") -> dict[str, Any]:
     """An account; money as text, so that no digit is lost."""
     account = each.account
     return {

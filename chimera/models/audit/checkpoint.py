@@ -18,7 +18,7 @@ CLOCK_SKEW = timedelta(minutes=5)
 ROTATION_GRACE = timedelta(minutes=15)
 
 
-class Draft(Record):
+class UnsignedCheckpoint(Record):
     """A checkpoint before a key has signed it."""
 
     # Names the deployment, so that a checkpoint of another one with the same tenants is told apart.
@@ -33,7 +33,7 @@ class Draft(Record):
     previous: Hex32
 
 
-class Checkpoint(Draft):
+class Checkpoint(UnsignedCheckpoint):
     """A signed statement of a tenant's audit."""
 
     at: Instant
@@ -65,7 +65,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     return Checkpoint.model_validate_json(text)
 
 
-def sign(draft: Draft, key: Ed25519PrivateKey, at: datetime) -> Checkpoint:
+def sign(draft: UnsignedCheckpoint, key: Ed25519PrivateKey, at: datetime) -> Checkpoint:
     """The draft, signed."""
     public_key = key.public_key().public_bytes_raw().hex()
     unsigned = Checkpoint(**draft.model_dump(), at=at, key_id=key_id_of(public_key), signature="0" * 128)

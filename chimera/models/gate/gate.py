@@ -12,6 +12,7 @@ from chimera.models.gate.rules import Then
 from chimera.models.record import Record
 from chimera.models.work.decision import Reason, Ruling, Verdict
 from chimera.models.work.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskState
 
 
@@ -43,6 +44,17 @@ Finding = tuple[Then, Reason]
 
 # A draw that no sample takes: draws are from 0 to below 1.
 NEVER_SAMPLED = 1.0
+
+
+def schema_fault(staged: Staged, catalogue: Catalogue) -> str | None:
+    """Why a result's output does not fit its skill's own schema; None where it does, and for failures.
+
+    Raises:
+        UnknownSkill: the catalogue does not have the skill.
+    """
+    if isinstance(staged.outcome, FailureOutcome):
+        return None
+    return catalogue.output_fault(staged.skill, staged.outcome.output)
 
 
 def gate(staged: Staged, policy: Policy, output_fault: str | None, draw: float = NEVER_SAMPLED) -> Ruling:

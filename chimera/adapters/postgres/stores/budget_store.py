@@ -22,7 +22,7 @@ from chimera.models.gate.policy import Budget
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.task import TaskState
 from chimera.ports import budget_store as port
-from chimera.ports.budget_store import Standing, TaskCost, TenantBudget
+from chimera.ports.budget_store import AccountStanding, TaskCost, TenantBudget
 
 _SQL = statements("budget_store")
 
@@ -57,7 +57,7 @@ class BudgetStore(port.BudgetStore):
         with self._database.transaction(tenant_id) as connection:
             return [_cost(row) for row in connection.execute(_SQL["costs"], values)]
 
-    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> Standing:  # noqa: D102
+    def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:  # noqa: D102
         with self._asked(tenant_id, plan_id, "allow", actor) as connection:
             budget = in_force(connection, tenant_id).policy.budget or Budget()
             today = reservations.today(connection)
@@ -89,18 +89,20 @@ def _check_plan(connection: Connection, tenant_id: str, plan_id: UUID) -> None:
         raise not_found(tenant_id, plan_id)
 
 
-def _read(connection: Connection, scope: dict[str, Any], budget: Budget, today: date, plan_id: UUID | None) -> Standing:
+def _read(
+    connection: Connection, scope: dict[str, Any], budget: Budget, today: date, plan_id: UUID | None
+) -> AccountStanding:
     account = account_name(today, plan_id)
     row = connection.execute(_SQL["account"], scope | {"account": account}).fetchone()
     if row is not None:
         return _standing(row, budget, today)
     limit = with_allowed(budget.limit_of(plan_id), Sum())
-    return Standing(today if plan_id is None else None, plan_id, Account(limit=limit), Sum())
+    return AccountStanding(today if plan_id is None else None, plan_id, Account(limit=limit), Sum())
 
 
-def _standing(row: DictRow, budget: Budget, today: date) -> Standing:
+def _standing(row: DictRow, budget: Budget, today: date) -> AccountStanding:
     plan_id: UUID | None = row["plan_id"]
-    return Standing(
+    return AccountStanding(
         day=today if plan_id is None else None,
         plan_id=plan_id,
         account=reservations.account_of(row, budget.limit_of(plan_id)),

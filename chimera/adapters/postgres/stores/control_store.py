@@ -31,7 +31,7 @@ from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
 from chimera.models.work.session import SessionState
 from chimera.ports import control_store as port
-from chimera.ports.control_store import Draft, Retried, Retry
+from chimera.ports.control_store import Retried, Retry, RetryDrafter
 
 _SQL = statements("control_store")
 
@@ -107,7 +107,7 @@ class ControlStore(port.ControlStore):
         with self._database.transaction(tenant_id) as connection:
             return _resume(connection, scope, actor) if is_held(connection, tenant_id, session_id, only_if) else []
 
-    def retry(self, retry: Retry, draft: Draft) -> Retried:  # noqa: D102
+    def retry(self, retry: Retry, draft: RetryDrafter) -> Retried:  # noqa: D102
         scope = {"tenant": retry.tenant_id, "plan": retry.plan_id, "task": retry.task_id}
         states = [str(state) for state in task_states(retry.kinds)]
         with self._changing(retry.tenant_id, retry.plan_id, "retry", retry.actor) as connection:

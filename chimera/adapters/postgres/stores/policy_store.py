@@ -14,7 +14,7 @@ from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Policy, PolicyInForce, version_name
 from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
-from chimera.ports.policy_store import Judged, PolicyVersion
+from chimera.ports.policy_store import JudgedResult, PolicyVersion
 
 _SQL = statements("policy_store")
 _EVERYBODY = "*"
@@ -81,16 +81,16 @@ class PolicyStore(port.PolicyStore):
 
     def judged(  # noqa: D102
         self, tenant_id: str, since: datetime | None, plan_id: UUID | None, after: tuple[UUID, int], limit: int
-    ) -> list[Judged]:
+    ) -> list[JudgedResult]:
         values = {"tenant": tenant_id, "since": since, "plan": plan_id, "limit": limit}
         values |= {"task": after[0], "attempt": after[1]}
         with self._database.transaction(tenant_id) as connection:
             return [_judged(row) for row in connection.execute(_SQL["judged"], values)]
 
 
-def _judged(row: DictRow) -> Judged:
+def _judged(row: DictRow) -> JudgedResult:
     ruling = {name: row.pop(name) for name in ("plan_id", "verdict", "final")}
-    return Judged(
+    return JudgedResult(
         plan_id=ruling["plan_id"],
         task_id=row["task_id"],
         attempt=row["attempt"],
