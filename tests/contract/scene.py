@@ -28,7 +28,7 @@ from tests.contract.worlds import World
 
 EPOCH = "run/key"
 # Those that the tests' tasks have.
-SKILLS = ("echo", "shout")
+SKILLS = ("cheap", "echo", "shout")
 POLICY = BUILT_IN.version
 
 Says = Callable[[Staged], WaveDecision]
