@@ -95,6 +95,9 @@ class Settings(BaseSettings):
     max_tasks_per_plan: int = Field(default=1_000_000, ge=1)
     # Memory for the data of each child of a prefork pool, in bytes: a skill that needs more gets a MemoryError.
     max_child_memory_bytes: int | None = Field(default=None, ge=128 * 1024 * 1024)
+    # Calls of skills that overran and that nothing can end, in a worker of the threads pool: with one more the worker
+    # hands over what it has not started, and ends, for its supervisor to start it again.
+    max_calls_left_behind: int = Field(default=32, ge=1)
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
 

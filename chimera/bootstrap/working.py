@@ -4,9 +4,11 @@ import os
 from functools import cache, cached_property
 from uuid import UUID
 
+from chimera.adapters.celery.children import end_worker
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.calls import Calls, LeftBehind
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.planner import PlannerService
@@ -55,6 +57,7 @@ class Working(Group):
             self._catalogue,
             self._clock,
             self.agent_slots,
+            Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker)),
             max_output_bytes=self._settings.max_output_bytes,
         )
 

@@ -1,15 +1,14 @@
-"""Running one skill once: within its timeout, whatever it does, to an outcome that can be staged."""
+"""Running one skill, or several async ones at once: within their time, to outcomes that can be staged."""
 
-import asyncio
-import inspect
-import threading
-from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
-from contextlib import AbstractContextManager, nullcontext
-from contextvars import copy_context
-from functools import cache
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any
 
+import structlog
 from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
@@ -21,42 +20,129 @@ from chimera.models.work.result import (
     reported_confidence,
 )
 from chimera.models.work.skill import Skill, SkillFailed, Success, describe
-from chimera.services.time_limit import TimeIsUp, alarm
+from chimera.services.calls import AsyncCall, Calls, EndingWith, never
+from chimera.services.time_limit import TimeIsUp
+from chimera.services.traces import trace
+
+log = structlog.get_logger(__name__)
 
 # A message is for people; the whole of an exception that quotes its input is of no use to them.
 MAX_MESSAGE_CHARACTERS = 2000
 
 
-# What `Lease.ending_with` is: while inside, the callable given to it ends the call from another thread.
-EndingWith = Callable[[Callable[[], None]], AbstractContextManager[None]]
+# A code is logged where it is a name, and not a text.
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+# An outcome as canonical JSON, and what it cost.
+Outcome = tuple[str, Usage]
 
 
-def _never(_end: Callable[[], None]) -> AbstractContextManager[None]:
-    return nullcontext()
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a skill."""
+
+    skill: Skill[..., Any]
+    # JSON text of the arguments.
+    input: str
+    timeout_seconds: float
+    # Where the skill finds its task, and the log its ids.
+    context: Context
 
 
-def execute(
-    skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int, ending_with: EndingWith = _never
-) -> tuple[str, Usage]:
-    """Runs a skill on the JSON text of its arguments; returns its outcome as canonical JSON, and what it cost.
+class Execution:
+    """Runs skills. Never raises for what a skill does.
 
-    Never raises for what the skill does: an exception, an overrun, an output of the wrong type or size
-    become a failure outcome. A call that is ended from outside looks like an overrun.
+    An exception, an overrun, an output of the wrong type or size become a failure outcome. A call that is ended
+    from outside looks like an overrun. Failures are logged, without what they say.
     """
+
+    def __init__(self, calls: Calls, max_output_bytes: int) -> None:
+        self._calls = calls
+        self._max_output_bytes = max_output_bytes
+
+    def run(self, call: Call, ending_with: EndingWith = never) -> Outcome:
+        """Runs a skill that is no async function."""
+        return call.context.run(self._run, call, ending_with)
+
+    def run_together(self, calls: Sequence[Call], ending_with: EndingWith = never) -> Iterator[tuple[int, Outcome]]:
+        """Runs async skills at the same time; yields place and outcome of each as they come.
+
+        Each has its own time. Where all are ended from outside, those that are not over yet yield nothing.
+        """
+        over: SimpleQueue[int | None] = SimpleQueue()
+        running: dict[int, AsyncCall] = {}
+        until: dict[int, float] = {}
+        with ending_with(lambda: over.put(None)):
+            try:
+                for place, call in enumerate(calls):
+                    begun = call.context.run(self._begin, call)
+                    if isinstance(begun, AsyncCall):
+                        running[place], until[place] = begun, monotonic() + call.timeout_seconds
+                        begun.when_over(_teller(over, place))
+                    else:
+                        yield place, begun
+                while running:
+                    first = min(until[place] for place in running)
+                    try:
+                        ended = over.get(timeout=max(0.0, first - monotonic()))
+                    except Empty:
+                        ended = min(running, key=until.__getitem__)
+                        self._calls.end(running[ended])
+                    if ended is None:
+                        return
+                    if (done := running.pop(ended, None)) is not None:
+                        call = calls[ended]
+                        in_time = monotonic() < until[ended]
+                        yield ended, call.context.run(self._outcome, call, done.answer if in_time else _overrun)
+            finally:
+                for left in running.values():
+                    left.cancel()
+
+    def _begin(self, call: Call) -> AsyncCall | Outcome:
+        arguments = _arguments(call)
+        if isinstance(arguments, str):
+            return arguments, NO_USAGE
+        return self._calls.begin(call.skill.function(**arguments))
+
+    def _run(self, call: Call, ending_with: EndingWith) -> Outcome:
+        arguments = _arguments(call)
+        if isinstance(arguments, str):
+            return arguments, NO_USAGE
+
+        def answer() -> Any:
+            return self._calls.call(lambda: call.skill.function(**arguments), call.timeout_seconds, ending_with)
+
+        return self._outcome(call, answer)
+
+    def _outcome(self, call: Call, answer: Callable[[], Any]) -> Outcome:
+        """What comes of an answer, or of what is raised in its place."""
+        try:
+            answered = answer()
+        except TimeIsUp as exc:
+            return _failure("timeout", f"ran longer than {call.timeout_seconds:g} s", retryable=True, exc=exc), NO_USAGE
+        except SkillFailed as exc:
+            return _told_failure(exc, self._max_output_bytes), _usage(exc.usage)
+        except BaseException as exc:  # noqa: BLE001  whatever a skill raises is its outcome, SystemExit too
+            code = "timeout" if isinstance(exc, TimeoutError) else "skill_raised"
+            return _failure(code, describe_exception(exc), retryable=True, exc=exc), NO_USAGE
+        success = answered if isinstance(answered, Success) else Success(answered)
+        return _success(call.skill, success, self._max_output_bytes)
+
+
+def _teller(over: SimpleQueue[int | None], place: int) -> Callable[[], None]:
+    return lambda: over.put(place)
+
+
+def _overrun() -> Any:
+    raise TimeIsUp
+
+
+def _arguments(call: Call) -> dict[str, Any] | str:
+    """The arguments, or the failure that there are none."""
     try:
-        arguments = skill.load_input(text)
+        return call.skill.load_input(call.input)
     except ValidationError as exc:
-        return _failure("invalid_input", describe(exc), retryable=False), NO_USAGE
-    try:
-        answer = _call(skill, arguments, timeout_seconds, ending_with)
-    except TimeIsUp:
-        return _failure("timeout", f"ran longer than {timeout_seconds:g} s", retryable=True), NO_USAGE
-    except SkillFailed as exc:
-        return _told_failure(exc, max_output_bytes), _usage(exc.usage)
-    except BaseException as exc:  # noqa: BLE001  whatever a skill raises is its outcome, SystemExit too
-        code = "timeout" if isinstance(exc, TimeoutError) else "skill_raised"
-        return _failure(code, describe_exception(exc), retryable=True), NO_USAGE
-    return _success(skill, answer if isinstance(answer, Success) else Success(answer), max_output_bytes)
+        return _failure("invalid_input", describe(exc), retryable=False)
 
 
 def describe_exception(exc: BaseException) -> str:
@@ -81,12 +167,12 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
         )
         text = canonical_json(outcome.model_dump(mode="python"))
     except ValidationError as exc:
-        return _failure("wrong_type", describe(exc), retryable=False), usage
+        return _failure("wrong_type", describe(exc), retryable=False, exc=exc), usage
     except (TypeError, ValueError, RecursionError) as exc:
         message = f"the output cannot be written as JSON: {describe_exception(exc)}"
-        return _failure("not_json", message, retryable=False), usage
+        return _failure("not_json", message, retryable=False, exc=exc), usage
     except Exception as exc:  # noqa: BLE001  validators and iterators of the output are user code as well
-        return _failure("wrong_type", describe_exception(exc), retryable=False), usage
+        return _failure("wrong_type", describe_exception(exc), retryable=False, exc=exc), usage
     try:
         skill.check_output(outcome.output)  # as the Judge will: what it could not read is a failure here
     except ValidationError as exc:
@@ -117,84 +203,22 @@ def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
         text = ""
     if not text or len(text) > max_output_bytes:
         text = canonical_json(FailureOutcome.model_validate(told).model_dump(mode="json"))
+    _log(str(told["code"]), exc)
     return text
 
 
-def _failure(code: str, message: str, *, retryable: bool) -> str:
+def _failure(code: str, message: str, *, retryable: bool, exc: BaseException | None = None) -> str:
+    _log(code, exc)
     outcome = FailureOutcome(code=code, message=readable(message), retryable=retryable)
     return canonical_json(outcome.model_dump(mode="json"))
+
+
+def _log(code: str, exc: BaseException | None) -> None:
+    """What failed where. Not what it says: that may quote what the task handles."""
+    named = code if _CODE.fullmatch(code) else "(no name)"
+    log.warning("skill_failed", code=named, **({} if exc is None else {"trace": trace(exc)}))
 
 
 def readable(message: str) -> str:
     """A message that can be stored: not too long, without half characters."""
     return message[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
-
-
-def _call(skill: Skill[..., Any], arguments: dict[str, Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
-    if skill.is_async:
-        return _on_event_loop(skill.function(**arguments), timeout_seconds, ending_with)
-    if threading.current_thread() is threading.main_thread():
-        with alarm(timeout_seconds) as ring, ending_with(ring):
-            return _resolved(skill.function(**arguments), timeout_seconds)
-    return _in_thread(lambda: _resolved(skill.function(**arguments), timeout_seconds), timeout_seconds, ending_with)
-
-
-def _resolved(answer: Any, timeout_seconds: float) -> Any:
-    """The answer of a plain function, or of the coroutine that a wrapped async function returned."""
-    return _on_event_loop(answer, timeout_seconds, _never) if inspect.iscoroutine(answer) else answer
-
-
-def _in_thread(call: Callable[[], Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
-    """Calls in a thread that is left alone after the timeout: the threads pool has no way to end a call.
-
-    A daemon, so that a call which never ends does not keep the process from ending.
-    """
-    future: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as exc:  # noqa: BLE001  it is raised again where the answer is waited for
-            future.set_exception(exc)
-
-    # With the context of this thread: it is where the skill asks for its task.
-    context = copy_context()
-    threading.Thread(target=context.run, args=(run,), name="chimera-skill", daemon=True).start()
-    if not _is_done_in_time(future, timeout_seconds, ending_with):
-        raise TimeIsUp
-    return future.result()
-
-
-def _is_done_in_time(future: Future[Any], timeout_seconds: float, ending_with: EndingWith) -> bool:
-    over = threading.Event()
-    future.add_done_callback(lambda _: over.set())
-    with ending_with(over.set):
-        over.wait(timeout_seconds)
-    return future.done()
-
-
-@cache
-def _event_loop() -> asyncio.AbstractEventLoop:
-    """The one event loop of this process, in a thread of its own: async clients can be kept between tasks."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="chimera-async-skills", daemon=True).start()
-    return loop
-
-
-async def _kept_in(coroutine: Coroutine[Any, Any, Any]) -> tuple[Any, BaseException | None]:
-    """The coroutine's answer, or what would have ended the event loop's thread for all that come later."""
-    try:
-        return await coroutine, None
-    except (SystemExit, KeyboardInterrupt) as exc:
-        return None, exc
-
-
-def _on_event_loop(coroutine: Coroutine[Any, Any, Any], timeout_seconds: float, ending_with: EndingWith) -> Any:
-    future = asyncio.run_coroutine_threadsafe(_kept_in(coroutine), _event_loop())
-    if not _is_done_in_time(future, timeout_seconds, ending_with):
-        future.cancel()
-        raise TimeIsUp
-    answer, left_with = future.result()
-    if left_with is not None:
-        raise left_with
-    return answer

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from time import monotonic
 
 import structlog
@@ -24,6 +25,8 @@ class Lease:
         self._state = Renewal(held=True, may_start=True)
         self._over = False
         self._ring: Callable[[], None] | None = None
+        # Whose ids the log has to name.
+        self._context = copy_context()
         self._ringing = threading.Lock()
 
     @property
@@ -49,6 +52,10 @@ class Lease:
             with self._ringing:
                 self._ring = None
 
+    def say(self, method: Callable[[str], object], event: str) -> None:
+        """Logs an event with the ids of what it is kept for."""
+        self._context.run(method, event)
+
     def end(self) -> None:
         """Notes that what it was for has ended."""
         self._over = True
@@ -66,7 +73,7 @@ class Lease:
             return  # what it was for has ended meanwhile, so there was nothing left to renew
         self._state = state
         if not state.held:
-            log.warning("lease_lost")
+            self.say(log.warning, "lease_lost")
             with self._ringing:
                 if self._ring is not None:
                     self._ring()
@@ -111,6 +118,6 @@ class LeaseKeeper:
                 try:
                     lease.renew()
                 except StoreUnavailable:
-                    log.warning("lease_not_renewed")
-                except Exception:  # one bad lease must not cost all others theirs
-                    log.exception("lease_not_renewed")
+                    lease.say(log.warning, "lease_not_renewed")
+                except Exception:  # noqa: BLE001  one bad lease must not cost all others theirs
+                    lease.say(log.exception, "lease_not_renewed")

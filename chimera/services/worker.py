@@ -1,22 +1,21 @@
 """Running a batch: claim, run, stage."""
 
-import json
 import threading
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_exponential
 
 from chimera.errors import QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.record import canonical_json, sha256
+from chimera.models.ids import IdKind, format_id
 from chimera.models.work.agent import AgentWork
-from chimera.models.work.context import REASONS, TaskContext
-from chimera.models.work.result import NO_USAGE, FailureOutcome, Result, Usage
+from chimera.models.work.result import Result
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
@@ -25,9 +24,9 @@ from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
 from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots
-from chimera.services.execution import execute
+from chimera.services.calls import Calls
 from chimera.services.lease_keeper import Lease, LeaseKeeper
-from chimera.services.task_context import running
+from chimera.services.task_runner import TaskRunner
 
 log = structlog.get_logger(__name__)
 
@@ -50,6 +49,7 @@ class WorkerService:
         catalogue: Catalogue,
         clock: Clock,
         slots: AgentSlots,
+        calls: Calls,
         *,
         max_output_bytes: int,
         stage_for_seconds: float = STAGE_FOR_SECONDS,
@@ -60,7 +60,7 @@ class WorkerService:
         self._catalogue = catalogue
         self._clock = clock
         self._slots = slots
-        self._max_output_bytes = max_output_bytes
+        self._runner = TaskRunner(catalogue, clock, calls, max_output_bytes)
         self._draining = threading.Event()
         self._staging = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),
@@ -85,7 +85,7 @@ class WorkerService:
             return 0
         failpoint(Failpoint.WORK_RECEIVED, wave.tenant_id)
         work = AgentWork(**dict(wave), tasks=len(task_ids), since=self._clock.now())
-        with self._slots.taken(work) as agent_id:
+        with self._slots.taken(work) as agent_id, bound_contextvars(agent_id=format_id(IdKind.AGENT, agent_id)):
             return self._run_batch(agent_id, wave, task_ids, timeout_seconds)
 
     def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
@@ -122,22 +122,29 @@ class WorkerService:
     def _work_off(
         self, agent_id: UUID, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
     ) -> tuple[int, Sequence[ClaimedTask]]:
-        """Runs task after task; returns how many results are staged, and the tasks that were not started."""
-        staged, started = 0, 0
-        ready: list[Result] = []
-        for task in claimed:
+        """Runs the tasks; returns how many results are staged, and the tasks that were not started."""
+        started: set[UUID] = set()
+
+        def may_start(task: ClaimedTask) -> bool:
             if self._draining.is_set() or not lease.may_start:
-                break
-            started += 1
-            result = self._run(wave, task, lease)
-            if not lease.held:
-                break  # the call was ended because nobody wants its result any more
-            ready.append(result)
-            failpoint(Failpoint.WORK_RAN_ONE, wave.tenant_id)
-            if result.finished_at - ready[0].started_at >= STAGE_AFTER:
-                staged += self._stage(agent_id, wave, token, ready)
-                ready = []
-        return staged + (self._stage(agent_id, wave, token, ready) if ready else 0), claimed[started:]
+                return False
+            started.add(task.task_id)
+            return True
+
+        staged = 0
+        ready: list[Result] = []
+        staged_at = self._clock.now()
+        with closing(self._runner.run(wave, claimed, may_start, lease.ending_with)) as results:
+            for result in results:
+                if not lease.held:
+                    break  # the call was ended because nobody wants its result any more
+                ready.append(result)
+                failpoint(Failpoint.WORK_RAN_ONE, wave.tenant_id)
+                if result.finished_at - staged_at >= STAGE_AFTER:
+                    staged += self._stage(agent_id, wave, token, ready)
+                    ready, staged_at = [], self._clock.now()
+        staged += self._stage(agent_id, wave, token, ready) if ready else 0
+        return staged, [task for task in claimed if task.task_id not in started]
 
     def _stage(self, agent_id: UUID, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:
         failpoint(Failpoint.WORK_RAN, wave.tenant_id)
@@ -145,43 +152,3 @@ class WorkerService:
         if staged < len(results):
             log.warning("stale_results_refused", refused=len(results) - staged)
         return staged
-
-    def _run(self, wave: WaveRef, task: ClaimedTask, lease: Lease) -> Result:
-        started_at = self._clock.now()
-        outcome, usage = self._outcome(wave, task, lease)
-        return Result(
-            task_id=task.task_id,
-            attempt=task.attempt,
-            outcome=outcome,
-            sha256=sha256(outcome),
-            usage=usage,
-            started_at=started_at,
-            finished_at=self._clock.now(),
-        )
-
-    def _outcome(self, wave: WaveRef, task: ClaimedTask, lease: Lease) -> tuple[str, Usage]:
-        if task.unmet_dependencies:
-            count = len(task.unmet_dependencies)
-            return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
-        skill = self._catalogue.skill(task.skill)
-        with running(_context(wave, task)):
-            return execute(skill, task.input, task.timeout_seconds, self._max_output_bytes, lease.ending_with)
-
-
-def _context(wave: WaveRef, task: ClaimedTask) -> TaskContext:
-    return TaskContext(
-        tenant_id=wave.tenant_id,
-        plan_id=wave.plan_id,
-        task_id=task.task_id,
-        attempt=task.attempt,
-        max_attempts=task.max_attempts,
-        feedback=() if task.feedback is None else REASONS.validate_json(task.feedback, strict=False),
-        state_key=task.state_key,
-        state_value=None if task.state_value is None else json.loads(task.state_value),
-        state_version=task.state_version,
-    )
-
-
-def _refusal(code: str, message: str) -> tuple[str, Usage]:
-    outcome = FailureOutcome(code=code, message=message, retryable=False)
-    return canonical_json(outcome.model_dump(mode="json")), NO_USAGE

@@ -8,14 +8,14 @@ from chimera.adapters.celery import messages
 from chimera.bootstrap import services
 from chimera.errors import AuditUnavailable
 from chimera.models.work.wave import WaveRef
-from chimera.tasks.base import ChimeraTask, app
+from chimera.tasks.base import ChimeraTask, about, app
 
 
 # While the audit cannot be sealed results stay staged, and the sweep has the wave judged later.
 @app.task(name=messages.JUDGE.task, base=ChimeraTask, throws=(AuditUnavailable,))
 def judge(tenant_id: str, plan_id: str, wave_no: int) -> int:
     """Gates what the wave has staged; returns how many results it decided on."""
-    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id, wave_no=wave_no):
+    with about(tenant_id, UUID(plan_id), wave_no=wave_no):
         return services().judging.judge.judge_wave(WaveRef(tenant_id=tenant_id, plan_id=UUID(plan_id), wave_no=wave_no))
 
 
@@ -29,5 +29,5 @@ def dispatch(tenant_id: str) -> int:
 @app.task(name=messages.STOP.task, base=ChimeraTask, throws=(AuditUnavailable,))
 def stop(tenant_id: str, plan_id: str) -> None:
     """Ends the open tasks and cards of a plan that stops."""
-    with bound_contextvars(tenant_id=tenant_id, plan_id=plan_id):
+    with about(tenant_id, UUID(plan_id)):
         services().judging.judge.stop_plan(tenant_id, UUID(plan_id))

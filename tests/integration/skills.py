@@ -1,10 +1,12 @@
 """Skills and planners that do what users' code does, right and wrong."""
 
 import asyncio
+import logging
 import math
 import os
 import signal
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from decimal import Decimal
@@ -278,3 +280,55 @@ def poison(how: str) -> Success[str]:
 def poisoned(hows: list[str]) -> Iterator[TaskSpec]:
     for how in hows:
         yield poison.task(how)
+
+
+@skill(name="test.talks", max_batch=10, max_attempts=1)
+def talks(text: str) -> Success[str]:
+    """Prints, logs, and prints a traceback, as users' skills do."""
+    print(f"working on {text}")  # noqa: T201
+    logging.getLogger("some.library").warning("slow answer to %s", text)
+    try:
+        {"known": text}["unknown"]
+    except KeyError:
+        traceback.print_exc()
+    if text == "fails":
+        raise RuntimeError(f"{CANARY} {text}")
+    return Success(text, confidence=1.0)
+
+
+@planner(name="test.talks")
+def all_talk(texts: list[str]) -> Iterator[TaskSpec]:
+    print(f"planning {len(texts)}")  # noqa: T201
+    for text in texts:
+        yield talks.task(text)
+
+
+@skill(name="test.meets", max_batch=10, timeout_seconds=20.0, max_attempts=1)
+async def meets(folder: str, name: str, together: int) -> Success[str]:
+    """Ends when so many of these run at the same time, and no sooner."""
+    (Path(folder) / name).touch()
+    while len(list(Path(folder).iterdir())) < together:
+        await asyncio.sleep(0.02)
+    return Success(name, confidence=1.0)
+
+
+@planner(name="test.meets")
+def all_meet(folder: str, count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield meets.task(folder, str(number), count // 2)
+
+
+@skill(name="test.hangs", max_batch=1, timeout_seconds=0.3, max_attempts=1)
+def hangs(how: str) -> Success[str]:
+    """Overruns: by computing, which can be ended in a thread, or by waiting, which cannot."""
+    if how == "waits":
+        time.sleep(600)
+    while how == "computes":
+        pass
+    return Success(how, confidence=1.0)
+
+
+@planner(name="test.hangs")
+def all_hang(hows: list[str]) -> Iterator[TaskSpec]:
+    for how in hows:
+        yield hangs.task(how)

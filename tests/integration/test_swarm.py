@@ -217,7 +217,7 @@ def test_logs_are_json_with_the_ids(run: Run, celery_worker_cluster: CeleryWorke
             for line in judge.logs().splitlines(keepends=True)
             if line.startswith("{") and line.endswith("\n")
         ]
-        return [line for line in logged if (line.get("plan_id"), line["event"]) == (handle.plan_id.hex, "wave_judged")]
+        return [line for line in logged if (line.get("plan_id"), line["event"]) == (handle.id, "wave_judged")]
 
     eventually(lines)  # it is said after it is done
     [judged] = lines()

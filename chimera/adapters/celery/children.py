@@ -1,15 +1,26 @@
-"""What a pool's children are told: when to hand over what they have not started, and how much memory they may use."""
+"""What a pool's children are told: when to hand over what they have not started, and how much memory they may use;
+and how the worker itself is ended.
+"""
 
 import os
 import resource
 import signal
 from collections.abc import Callable
 
-from billiard.process import active_children
+from billiard.process import active_children, current_process
 from celery.signals import worker_process_init, worker_shutting_down
 
 # Celery ends its children's tasks with SIGUSR1; nothing of it uses this one.
 DRAIN = signal.SIGUSR2
+
+
+def end_worker() -> None:
+    """Has this process end as a worker does that is told to: it finishes what runs, and hands over the rest.
+
+    In a pool child nothing happens: it is replaced by `worker_max_tasks_per_child`, and by its time limits.
+    """
+    if getattr(current_process(), "_parent_pid", None) is None:
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:

@@ -14,6 +14,7 @@ from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports.llm import Llm
 from chimera.ports.plan_store import TaskResult
 from chimera.services.agent_slots import AgentSlots
+from chimera.services.calls import Calls, LeftBehind
 from chimera.services.control import PlanControl
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
@@ -62,6 +63,7 @@ class House:
         self.work = FakeWorkStore(self.database)
         self.decisions = FakeDecisionStore(self.database)
         self.keeper = LeaseKeeper()
+        self.calls = Calls(LeftBehind(100, lambda: None))
         self.tenants.add(TENANT, "tests")
 
     # The services, with limits as small as tests need them.
@@ -125,6 +127,7 @@ class House:
             self.catalogue,
             self.clock,
             slots,
+            self.calls,
             max_output_bytes=max_output_bytes,
             stage_for_seconds=0.5,
         )

@@ -2,14 +2,13 @@
 
 import asyncio
 import functools
-import gc
 import json
 import math
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextvars import copy_context
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,15 +20,29 @@ from chimera.models.gate.gate import Staged, gate
 from chimera.models.gate.policy import Policy
 from chimera.models.record import canonical_json
 from chimera.models.work.result import NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
-from chimera.models.work.skill import SkillFailed, Success
-from chimera.services import execution
-from chimera.services.execution import MAX_MESSAGE_CHARACTERS, execute
+from chimera.models.work.skill import Skill, SkillFailed, Success
+from chimera.services.calls import Calls, LeftBehind
+from chimera.services.execution import MAX_MESSAGE_CHARACTERS, Call, Execution
 from tests.unit.declared import as_skill
 
 MAX_BYTES = 1_000_000
 SOON = 0.05
 
 Run = Callable[..., SuccessOutcome | FailureOutcome]
+
+
+CALLS = Calls(LeftBehind(1000, lambda: None))
+
+
+def execute(
+    skill: Skill[..., Any], text: str, timeout_seconds: float, max_output_bytes: int, calls: Calls = CALLS
+) -> tuple[str, Usage]:
+    execution, call = Execution(calls, max_output_bytes), Call(skill, text, timeout_seconds, copy_context())
+    if not skill.is_async:
+        return execution.run(call)
+    [(place, outcome)] = execution.run_together([call])
+    assert place == 0
+    return outcome
 
 
 def executed(
@@ -256,38 +269,15 @@ def test_an_async_exception_is_a_failure_as_any_other(run: Run) -> None:
     assert run(broken) == FailureOutcome(code="skill_raised", message="ValueError: no such row", retryable=True)
 
 
-@contextmanager
-def own_event_loop(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An event loop for one test, which may ruin it."""
-    make = functools.cache(execution._event_loop.__wrapped__)
-    monkeypatch.setattr(execution, "_event_loop", make)
-    before = set(threading.enumerate())
-    try:
-        yield
-    finally:
-        loop = make()
-        loop.call_soon_threadsafe(loop.stop)
-        for thread in set(threading.enumerate()) - before:
-            thread.join(5)
-        loop.close()
-        gc.collect()  # what the loop has to complain of is this test's, and no later one's
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_an_async_skill_that_wants_to_end_the_process_harms_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_async_skill_that_wants_to_end_the_process_harms_no_later_one() -> None:
     async def leave() -> str:
         raise SystemExit("now")
 
-    loops = []
-
     async def fine() -> str:
-        loops.append(asyncio.get_running_loop())
         return "fine"
 
-    with own_event_loop(monkeypatch):
-        gone = failed(leave, timeout_seconds=0.5)
-        assert succeeded(fine, timeout_seconds=0.5).output == "fine"
+    gone = failed(leave)
+    assert succeeded(fine).output == "fine"
     # As it is told of a skill that is not async.
     assert gone == FailureOutcome(code="skill_raised", message="SystemExit: now", retryable=True)
 
@@ -555,3 +545,61 @@ def test_an_overrun_in_a_thread_does_not_hold_the_next(never: threading.Event) -
 
     with ThreadPoolExecutor(max_workers=1) as executor:
         assert executor.submit(both).result() == ("timeout", "fine")
+
+
+# What is left of a call that overran, where no signal can end it.
+
+
+def alive() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "chimera-skill"]
+
+
+def overrun_in_a_thread(function: Callable[..., Any], calls: Calls) -> FailureOutcome:
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        text, _ = executor.submit(execute, as_skill(function), "{}", SOON, MAX_BYTES, calls).result()
+    outcome = OUTCOME.validate_python(json.loads(text), strict=False)
+    assert isinstance(outcome, FailureOutcome)
+    return outcome
+
+
+def test_a_call_that_computes_is_ended_and_leaves_no_thread(never: threading.Event) -> None:
+    before = alive()
+    left = LeftBehind(0, lambda: pytest.fail("nothing is left behind"))
+
+    def compute() -> None:
+        number = 0
+        while not never.is_set():
+            number += 1
+
+    assert overrun_in_a_thread(compute, Calls(left)).code == "timeout"
+    for thread in set(alive()) - set(before):
+        thread.join(10)
+    assert set(alive()) <= set(before)
+
+
+def test_calls_that_cannot_be_ended_are_counted_and_the_process_is_replaced_once(never: threading.Event) -> None:
+    recycled: list[int] = []
+    calls = Calls(LeftBehind(2, lambda: recycled.append(1)))
+
+    def wait() -> None:
+        never.wait(60)
+
+    for expected in ([], [], [1], [1]):
+        assert overrun_in_a_thread(wait, calls).code == "timeout"
+        assert recycled == expected
+
+
+def test_those_that_end_later_count_no_more(never: threading.Event) -> None:
+    calls = Calls(LeftBehind(1, lambda: pytest.fail("there is only one at a time")))
+    gate = threading.Event()
+
+    def wait() -> None:
+        gate.wait(60)
+
+    for _ in range(3):
+        before = alive()
+        overrun_in_a_thread(wait, calls)
+        gate.set()
+        for thread in set(alive()) - set(before):
+            thread.join(10)
+        gate.clear()

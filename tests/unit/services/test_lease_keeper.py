@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
+import structlog
 
 from chimera.errors import StoreUnavailable
 from chimera.models.work.lease import Renewal
@@ -114,3 +115,14 @@ def test_a_lease_whose_work_ended_while_it_was_renewed_is_not_lost() -> None:
     go_on.set()
     time.sleep(0.05)
     assert lease.held
+
+
+def test_what_is_logged_of_a_lease_names_what_it_is_kept_for() -> None:
+    with (
+        structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as lines,
+        structlog.contextvars.bound_contextvars(plan_id="pl_1"),
+        LeaseKeeper().keeping(lambda: LOST, 60) as lease,
+    ):
+        until(lambda: not lease.held)
+        until(lambda: bool(lines))
+    assert lines == [{"event": "lease_lost", "log_level": "warning", "plan_id": "pl_1"}]

@@ -1,0 +1,143 @@
+"""Running the tasks of a batch: each with its own context, to results that can be staged."""
+
+import json
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from contextvars import Context, copy_context
+from datetime import datetime
+from itertools import groupby, takewhile
+from typing import Any
+
+from structlog.contextvars import bound_contextvars
+
+from chimera.models.ids import IdKind, format_id
+from chimera.models.record import canonical_json, sha256
+from chimera.models.work.context import REASONS, TaskContext
+from chimera.models.work.result import NO_USAGE, FailureOutcome, Result
+from chimera.models.work.skill import Catalogue, Skill
+from chimera.models.work.task import ClaimedTask
+from chimera.models.work.wave import WaveRef
+from chimera.ports.clock import Clock
+from chimera.services.calls import Calls, EndingWith
+from chimera.services.execution import Call, Execution, Outcome
+from chimera.services.printed import printed
+from chimera.services.task_context import running
+
+MayStart = Callable[[ClaimedTask], bool]
+
+
+class TaskRunner:
+    """Runs tasks one after the other, and those whose skill is async at the same time."""
+
+    def __init__(self, catalogue: Catalogue, clock: Clock, calls: Calls, max_output_bytes: int) -> None:
+        self._catalogue = catalogue
+        self._clock = clock
+        self._execution = Execution(calls, max_output_bytes)
+
+    def run(
+        self, wave: WaveRef, tasks: Sequence[ClaimedTask], may_start: MayStart, ending_with: EndingWith
+    ) -> Generator[Result]:
+        """Yields results as they come.
+
+        Args:
+            wave: the wave that the tasks are of.
+            tasks: in the order in which they start.
+            may_start: asked of each before it starts; after a no nothing more starts.
+            ending_with: see `calls.EndingWith`. What is ended so yields a failure, or nothing.
+        """
+        for together, some in groupby(tasks, key=self._runs_together):
+            some_tasks = list(some)
+            startable = takewhile(may_start, some_tasks)
+            if together:
+                started = list(startable)
+                yield from self._run_together(wave, started, ending_with)
+            else:
+                started = []
+                for task in startable:
+                    started.append(task)
+                    yield self._run(wave, task, ending_with)
+            if len(started) < len(some_tasks):
+                return
+
+    def _run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Result:
+        started_at = self._clock.now()
+        with _context_of(wave, task) as context:
+            skill = self._skill(task)
+            outcome = (
+                self._execution.run(Call(skill, task.input, task.timeout_seconds, context), ending_with)
+                if isinstance(skill, Skill)
+                else skill
+            )
+        return self._result(task, outcome, started_at)
+
+    def _run_together(self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith) -> Iterator[Result]:
+        started_at = self._clock.now()
+        with ExitStack() as stack:
+            contexts = [stack.enter_context(_context_of(wave, task)) for task in tasks]
+            calls = [
+                Call(self._catalogue.skill(task.skill), task.input, task.timeout_seconds, context)
+                for task, context in zip(tasks, contexts, strict=True)
+            ]
+            for place, outcome in self._execution.run_together(calls, ending_with):
+                yield self._result(tasks[place], outcome, started_at)
+
+    def _result(self, task: ClaimedTask, outcome: Outcome, started_at: datetime) -> Result:
+        text, usage = outcome
+        return Result(
+            task_id=task.task_id,
+            attempt=task.attempt,
+            outcome=text,
+            sha256=sha256(text),
+            usage=usage,
+            started_at=started_at,
+            finished_at=self._clock.now(),
+        )
+
+    def _runs_together(self, task: ClaimedTask) -> bool:
+        skill = self._skill(task)
+        return isinstance(skill, Skill) and skill.is_async
+
+    def _skill(self, task: ClaimedTask) -> Skill[..., Any] | Outcome:
+        """The task's skill, or why it is not to run."""
+        if task.unmet_dependencies:
+            count = len(task.unmet_dependencies)
+            return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
+        return self._catalogue.skill(task.skill)
+
+
+@contextmanager
+def _context_of(wave: WaveRef, task: ClaimedTask) -> Iterator[Context]:
+    """A context in which this task runs: for `current_task`, for the log, and for what the skill prints."""
+    context = copy_context()
+    inside = ExitStack()
+    context.run(_enter, inside, wave, task)
+    try:
+        yield context
+    finally:
+        context.run(inside.close)
+
+
+def _enter(inside: ExitStack, wave: WaveRef, task: ClaimedTask) -> None:
+    ids = {"task_id": format_id(IdKind.TASK, task.task_id), "attempt": task.attempt, "skill": task.skill}
+    inside.enter_context(bound_contextvars(**ids))
+    inside.enter_context(running(_task_context(wave, task)))
+    inside.enter_context(printed())
+
+
+def _task_context(wave: WaveRef, task: ClaimedTask) -> TaskContext:
+    return TaskContext(
+        tenant_id=wave.tenant_id,
+        plan_id=wave.plan_id,
+        task_id=task.task_id,
+        attempt=task.attempt,
+        max_attempts=task.max_attempts,
+        feedback=() if task.feedback is None else REASONS.validate_json(task.feedback, strict=False),
+        state_key=task.state_key,
+        state_value=None if task.state_value is None else json.loads(task.state_value),
+        state_version=task.state_version,
+    )
+
+
+def _refusal(code: str, message: str) -> Outcome:
+    outcome = FailureOutcome(code=code, message=message, retryable=False)
+    return canonical_json(outcome.model_dump(mode="json")), NO_USAGE
