@@ -21,6 +21,7 @@ from chimera.cli.judge import judge
 from chimera.cli.output import harmless_streams, say
 from chimera.cli.plan import plan
 from chimera.cli.review import review
+from chimera.cli.skill import planner, skill
 from chimera.cli.stack import stack
 from chimera.cli.task import task
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
@@ -53,6 +54,8 @@ app.add_typer(state.app, name="state")
 app.add_typer(judge.app, name="judge")
 app.add_typer(budget.app, name="budget")
 app.add_typer(agents.app, name="agents")
+app.add_typer(skill.app, name="skill")
+app.add_typer(planner.app, name="planner")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")
 app.add_typer(chaos.app, name="chaos")

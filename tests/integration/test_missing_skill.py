@@ -1,5 +1,9 @@
 """Workers and Judges one deploy apart: what one of them does not know is left to those that do."""
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -107,10 +111,18 @@ def test_a_judge_that_lacks_a_skill_leaves_its_results_to_one_that_has_it(
         assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
 
 
-def test_a_worker_declares_what_it_has_when_it_starts(start: Start, services: Services, tenant: str) -> None:
+def test_a_worker_declares_what_it_has_when_it_starts(
+    start: Start, services: Services, tenant: str, servers: dict[str, str], tmp_path: Path
+) -> None:
     start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
     [shout] = services.adapters.skills.skills("next.shout")
     assert (shout.description, shout.max_batch, shout.module) == ("Says it louder.", 1, next_skills.__name__)
     assert shout.output_schema == {"type": "string"}
     [shouts] = services.adapters.skills.planners("next.shouts")
     assert set(shouts.input_schema["properties"]) == {"count", "seconds"}
+
+    # In a folder without the project's code.
+    shown = [sys.executable, "-m", "chimera.cli.main", "skill", "show", "next.shout", "-o", "json"]
+    ran = subprocess.run(shown, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=True)
+    said = json.loads(ran.stdout)
+    assert (said["description"], said["workers"]) == ("Says it louder.", ["next@test"])

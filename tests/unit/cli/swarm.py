@@ -25,6 +25,7 @@ from tests.fakes import (
     FakeReplanStore,
     FakeReviewStore,
     FakeSessionStore,
+    FakeSkillStore,
     FakeStateStore,
     FakeTaskStore,
     FakeTenantStore,
@@ -142,6 +143,10 @@ class FakeAdapters(Adapters):
     @cached_property
     def verdicts(self) -> FakeVerdictStore:
         return FakeVerdictStore(self.database)
+
+    @cached_property
+    def skills(self) -> FakeSkillStore:
+        return FakeSkillStore(self.database)
 
     @cached_property
     def access(self) -> FakeAccessLog:

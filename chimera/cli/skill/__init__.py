@@ -1,0 +1,1 @@
+"""`chimera skill` and `chimera planner`."""

@@ -1,0 +1,141 @@
+"""`chimera skill` and `chimera planner`, over the swarm in memory: the catalogue of this process is not asked."""
+
+from typing import Any
+
+import pytest
+
+from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
+from chimera.models.work.declaration import planner_declarations, skill_declarations
+from chimera.models.work.skill import Catalogue
+from tests.unit.cli.conftest import Run
+from tests.unit.cli.swarm import FakeServices
+from tests.unit.declared import as_planner, as_skill
+
+
+def shout(text: str) -> str:
+    """Says it louder.
+
+    By a lot.
+    """
+    return text
+
+
+def shouts(texts: list[str], goal: str) -> list[Any]:
+    """Many of them."""
+    return []
+
+
+@pytest.fixture
+def catalogue() -> Catalogue:
+    """Of a folder without the project's code."""
+    return Catalogue()
+
+
+@pytest.fixture
+def declared(services: FakeServices) -> None:
+    skill = as_skill(
+        shout, timeout_seconds=90, max_batch=7, effects=["email.send"], examples=[{"text": "h\u00e9\x1b[31m"}]
+    )
+    planner = as_planner(shouts, examples=[{"texts": ["a"]}])
+    services.adapters.skills.declare(skill_declarations([skill]), planner_declarations([planner]))
+
+
+def beat(services: FakeServices, node: str, *skills: str, planners: tuple[str, ...] = ()) -> ProcessBeat:
+    clock = services.clock
+    slots = tuple(AgentSlot(agent_id=clock.new_id(), pid=1, status=AgentStatus.IDLE) for _ in range(2))
+    return ProcessBeat(
+        process_id=clock.new_id(), node=node, started_at=clock.now(), skills=skills, planners=planners, slots=slots
+    )
+
+
+@pytest.fixture
+def workers(services: FakeServices) -> None:
+    for each in (
+        beat(services, "new@b", "shout", planners=("shouts",)),
+        beat(services, "new@a", "shout"),
+        beat(services, "old@a", "echo"),
+    ):
+        services.adapters.agents.register(each)
+    gone = beat(services, "gone@a", "shout", planners=("shouts",))
+    services.adapters.agents.register(gone)
+    services.adapters.agents.leave(gone.process_id)
+
+
+def test_skills_and_planners_are_listed_with_the_workers_that_have_them_now(
+    run: Run, declared: None, workers: None
+) -> None:
+    [head, row] = run("skill", "list").out.splitlines()
+    assert head.split() == ["SKILL", "WORKERS", "BATCH", "ATTEMPTS", "TIMEOUT", "DOES"]
+    assert row.split(maxsplit=5) == ["shout", "2", "7", "3", "1m30s", "Says it louder."]
+    [head, row] = run("planner", "list").out.splitlines()
+    assert head.split() == ["PLANNER", "WORKERS", "INPUTS", "DOES"]
+    assert row.split(maxsplit=3) == ["shouts", "1", "texts", "Many of them."]
+
+
+def test_a_skill_is_shown_with_all_that_was_declared(run: Run, declared: None, workers: None) -> None:
+    ran = run("skill", "show", "shout")
+    for part in (
+        "Says it louder.",
+        "1m30s",
+        "email.send",
+        "2: new@a, new@b",
+        __name__,
+        "input schema",
+        '"additionalProperties": false',
+        "output schema",
+        '"type": "string"',
+        "example",
+        "h\u00e9",
+    ):
+        assert part in ran.out
+    assert "\x1b" not in ran.out
+    assert "versions" not in ran.out
+    shown = run("planner", "show", "shouts")
+    assert "1: new@b" in shown.out
+    assert '"texts"' in shown.out
+
+
+def test_json_has_all_of_it(run: Run, declared: None, workers: None) -> None:
+    shown = run("skill", "show", "shout", "-o", "json").json
+    assert run("skill", "list", "-o", "json").json == [shown]
+    assert shown["workers"] == ["new@a", "new@b"]
+    assert shown["input_schema"]["properties"] == {"text": {"title": "Text", "type": "string"}}
+    assert shown["output_schema"] == {"type": "string"}
+    assert (shown["max_batch"], shown["timeout_seconds"], shown["effects"]) == (7, 90.0, ["email.send"])
+    assert len(shown["fingerprint"]) == 64
+    planner = run("planner", "show", "shouts", "-o", "json").json
+    assert run("planner", "list", "-o", "json").json == [planner]
+    assert (planner["workers"], planner["has_replan"], planner["examples"]) == (["new@b"], False, [{"texts": ["a"]}])
+
+
+def test_what_no_worker_has_now_says_so(run: Run, declared: None) -> None:
+    assert run("skill", "list").out.splitlines()[1].split()[:2] == ["shout", "0"]
+    assert "workers      none" in run("skill", "show", "shout").out
+
+
+def test_without_the_broker_all_but_the_workers_is_shown(run: Run, declared: None, services: FakeServices) -> None:
+    services.adapters.agents.available = False
+    assert run("skill", "list").out.splitlines()[1].split()[:2] == ["shout", "?"]
+    assert "the broker does not answer" in run("skill", "show", "shout").out
+    assert run("planner", "show", "shouts", "-o", "json").json["workers"] is None
+
+
+def test_of_several_versions_the_one_declared_last_is_shown(run: Run, declared: None, services: FakeServices) -> None:
+    def counted(text: str) -> int:
+        return len(text)
+
+    services.clock.advance(1)
+    services.adapters.skills.declare(skill_declarations([as_skill(counted, name="shout")]), [])
+    assert [each["output_schema"] for each in run("skill", "list", "-o", "json").json] == [{"type": "integer"}]
+    assert "2, of which this was declared last" in run("skill", "show", "shout").out
+
+
+@pytest.mark.parametrize("kind", ["skill", "planner"])
+def test_what_nobody_declared_is_not_found(run: Run, kind: str, services: FakeServices) -> None:
+    ran = run(kind, "show", "shouted")
+    assert (ran.code, ran.out) == (3, "")
+    assert f"no worker has declared a {kind} named 'shouted'; declared: none" in ran.err
+    ran = run(kind, "list")
+    assert (ran.code, ran.out) == (0, "")
+    assert f"no worker has declared a {kind} yet" in ran.err
+    assert run(kind, "list", "-o", "json").json == []
