@@ -231,22 +231,20 @@ class Chimera:
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
             SessionStopped: the session takes no plan any more.
+            DeadlinePassed: the deadline is not in the future.
             StoreUnavailable: PostgreSQL does not answer.
         """
-        try:
-            request = PlanRequest(
-                tenant_id=tenant,
-                session_id=session_id,
-                planner=planner.name if isinstance(planner, Planner) else planner,
-                goal=goal,
-                inputs=dict(inputs or {}),
-                deadline=deadline,
-                priority=priority,
-                idempotency_key=idempotency_key,
-                trace_id=trace_id or uuid4().hex,
-            )
-        except ValidationError as exc:
-            raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
+        request = plan_request(
+            tenant_id=tenant,
+            session_id=session_id,
+            planner=planner.name if isinstance(planner, Planner) else planner,
+            goal=goal,
+            inputs=dict(inputs or {}),
+            deadline=deadline,
+            priority=priority,
+            idempotency_key=idempotency_key,
+            trace_id=trace_id or uuid4().hex,
+        )
         self._services.find_planner(request.planner)
         submitted = self._services.submitting.orchestrator.submit(request)
         return PlanHandle(self._services, tenant, submitted.plan_id, created=submitted.created)
@@ -357,6 +355,18 @@ class Chimera:
         kinds = kinds_of(failed=failed, denied=denied, stopped=stopped)
         retried = self._services.submitting.control.retry_ended(tenant, session_id, kinds, actor, deadline)
         return [PlanHandle(self._services, tenant, plan.plan_id, created=plan.created) for plan in retried]
+
+
+def plan_request(**fields: Any) -> PlanRequest:
+    """The request of these fields.
+
+    Raises:
+        InvalidInput: one of them is not valid.
+    """
+    try:
+        return PlanRequest(**fields)
+    except ValidationError as exc:
+        raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
 
 
 _EVENT_FIELDS = {"seq", "at", "kind", "actor", "task_id"}

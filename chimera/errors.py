@@ -30,6 +30,10 @@ class SettingsMissing(ChimeraError):
     exit_code = 2
 
 
+class DeadlinePassed(InvalidInput):
+    """The deadline has passed."""
+
+
 class UnknownSkill(InvalidInput):
     """No such skill is registered."""
 

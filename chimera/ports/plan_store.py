@@ -71,7 +71,12 @@ class PlanStore(Protocol):
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
             SessionStopped: its session takes no plan any more.
+            DeadlinePassed: its deadline is not in the future.
         """
+        ...
+
+    def check(self, request: PlanRequest) -> None:
+        """Raises what `submit` would, and stores nothing."""
         ...
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:

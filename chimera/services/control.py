@@ -10,7 +10,7 @@ import structlog
 from chimera.errors import Conflict, NotFound, QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.history import TaskStanding
-from chimera.models.work.plan import PlanChange, PlanState
+from chimera.models.work.plan import PlanChange, PlanState, require_future
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
 from chimera.models.work.session import SessionState
 from chimera.ports.clock import Clock
@@ -113,6 +113,7 @@ class PlanControl:
             PlanNotFound: the tenant has no such plan.
             Conflict: tasks of the plan are still open.
             NothingToRetry: it has no such task, or only such as depend on what is not tried again.
+            DeadlinePassed: the deadline is not in the future.
         """
         asked = frozenset(kinds)
         return self._retry(Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=asked, actor=actor, deadline=deadline))
@@ -161,6 +162,7 @@ class PlanControl:
         return retried
 
     def _retry(self, retry: Retry) -> Retried:
+        require_future(retry.deadline, self._clock.now())
         retried = self._store.retry(retry, self._draft)
         if retried.created and not retried.paused:
             self._wake(retry.tenant_id, [PlanChange(plan_id=retried.plan_id, state=retried.state)])

@@ -38,6 +38,7 @@ class Orchestrator:
             UnknownTenant: there is no such tenant.
             IdempotencyConflict: the key was used with another request.
             SessionStopped: its session takes no plan any more.
+            DeadlinePassed: its deadline is not in the future.
             StoreUnavailable: PostgreSQL does not answer; nothing is stored.
         """
         self._check(request)
@@ -53,6 +54,11 @@ class Orchestrator:
                 # The plan is stored: the sweep publishes it, or publishes it again.
                 log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
         return submitted
+
+    def check(self, request: PlanRequest) -> None:
+        """Raises what `submit` would, and stores nothing."""
+        self._check(request)
+        self._store.check(request)
 
     def _check(self, request: PlanRequest) -> None:
         try:

@@ -3,12 +3,14 @@
 import csv
 import functools
 import io
+import json
 import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, ValidationInfo
 
 from chimera import SkillFailed, Success, TaskSpec, planner, skill
 from chimera.errors import InvalidInput
@@ -54,18 +56,38 @@ def triage(text: str) -> Success[Triage]:
     )
 
 
+Row = dict[str, JsonValue]
+
+
+def each_has_a_text(rows: list[Row], info: ValidationInfo) -> list[Row]:
+    """The rows, if each has a text: so a blank one is refused when the plan is submitted."""
+    column = info.data.get("text_column", "text")
+    for number, row in enumerate(rows, start=1):
+        if not as_text(row.get(column)).strip():
+            raise ValueError(f"row {number} has no text in column {column!r}; its columns: {', '.join(sorted(row))}")
+    return rows
+
+
+# The rows come last: what they are checked by is read before them.
 @planner(name="tickets")
 def tickets(
-    rows: list[dict[str, str]], text_column: str = "text", label_column: str = "category"
+    *,
+    text_column: str = "text",
+    label_column: str = "category",
+    rows: Annotated[list[Row], AfterValidator(each_has_a_text)],
 ) -> Iterator[TaskSpec]:
     """Makes a task of each row; a row's label, where it has one, is kept for the score."""
-    for number, row in enumerate(rows, start=1):
-        if not row.get(text_column, "").strip():
-            columns = ", ".join(row)
-            raise InvalidInput(f"row {number} has no text in column {text_column!r}; its columns: {columns}")
-        task = triage.task(text=row[text_column])
-        label = row.get(label_column)
+    for row in rows:
+        task = triage.task(text=as_text(row[text_column]))
+        label = as_text(row.get(label_column))
         yield task.options(label={"category": label}) if label else task
+
+
+def as_text(value: JsonValue) -> str:
+    """A text as it is, nothing for null, and JSON for all else: rows of JSON Lines have numbers, too."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
 def model() -> Model:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from chimera.errors import IdempotencyConflict, PlanNotFound, UnknownTenant
+from chimera.errors import DeadlinePassed, IdempotencyConflict, PlanNotFound, UnknownTenant
 from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.work.plan import PlanFailure, PlanState
@@ -190,6 +190,33 @@ def test_a_failed_plan_is_not_planned_again(scene: Scene) -> None:
     scene.world.plans.fail_plan(scene.tenant_id, plan_id, token, FAILURE)
     assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60) is None
     assert not scene.world.plans.fail_plan(scene.tenant_id, plan_id, token, FAILURE)
+
+
+@pytest.mark.parametrize("seconds", [-3600, 0])
+def test_a_deadline_that_has_passed_is_refused_unless_its_key_has_made_the_plan(scene: Scene, seconds: int) -> None:
+    late = now_of(scene.world) + timedelta(seconds=seconds)
+    with pytest.raises(DeadlinePassed, match="has passed"):
+        scene.submit(deadline=late)
+    assert scene.world.plans.list_plans(scene.tenant_id, 10) == []
+    soon = now_of(scene.world) + timedelta(seconds=1)
+    first = scene.submit(deadline=soon, idempotency_key="k")
+    scene.pass_time(7200)
+    again = scene.submitted(deadline=soon, idempotency_key="k")
+    assert (again.plan_id, again.created) == (first, False)
+
+
+def test_a_submission_can_be_checked_without_storing_anything(scene: Scene) -> None:
+    scene.submit(idempotency_key="k", session_id="s")
+    before, plans = scene.entries(), scene.world.plans.list_plans(scene.tenant_id, 10)
+    scene.world.plans.check(scene.request(session_id="new"))
+    scene.world.plans.check(scene.request(idempotency_key="k", session_id="s"))
+    with pytest.raises(IdempotencyConflict):
+        scene.world.plans.check(scene.request(idempotency_key="k", goal="another"))
+    with pytest.raises(DeadlinePassed):
+        scene.world.plans.check(scene.request(deadline=now_of(scene.world) - timedelta(seconds=1)))
+    with pytest.raises(UnknownTenant):
+        scene.world.plans.check(scene.request().model_copy(update={"tenant_id": "nobody"}))
+    assert (scene.entries(), scene.world.plans.list_plans(scene.tenant_id, 10)) == (before, plans)
 
 
 def test_a_plan_past_its_deadline_is_not_planned(scene: Scene) -> None:

@@ -12,7 +12,7 @@ from chimera.models.audit.entry_filter import EVERY_ENTRY, EntryFilter
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
-from chimera.models.work.plan import OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.plan import OPEN, Plan, PlanCounts, PlanFailure, PlanRequest, PlanState, require_future
 from chimera.models.work.result import OUTCOME
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.wave import Wave, WaveRef
@@ -27,12 +27,7 @@ class FakePlanStore(port.PlanStore):
 
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
         database = self._database.opened()
-        if request.tenant_id not in database.tenants:
-            raise UnknownTenant
-        identity = request.sha256()
-        if earlier := self._of_key(request):
-            if earlier.request.sha256() != identity:
-                raise IdempotencyConflict
+        if earlier := self._earlier(request):
             return Submitted(plan_id=earlier.plan_id, created=False)
         session = database.enter(request.tenant_id, request.session_id, "app")
         row = database.plans[request.tenant_id, plan_id] = PlanRow(
@@ -43,6 +38,22 @@ class FakePlanStore(port.PlanStore):
         )
         self._record(request.tenant_id, plan_id, "app", AuditKind.PLAN_SUBMITTED)
         return Submitted(plan_id=plan_id, created=True, paused=database.hold_back(row, session))
+
+    def check(self, request: PlanRequest) -> None:
+        database = self._database.opened()
+        if self._earlier(request) is None and (request.tenant_id, request.session_id) in database.sessions:
+            database.enter(request.tenant_id, request.session_id, "app")
+
+    def _earlier(self, request: PlanRequest) -> PlanRow | None:
+        """The plan that its key has made, unless the request is refused."""
+        if request.tenant_id not in self._database.tenants:
+            raise UnknownTenant
+        if earlier := self._of_key(request):
+            if earlier.request.sha256() != request.sha256():
+                raise IdempotencyConflict
+            return earlier
+        require_future(request.deadline, self._database.now())
+        return None
 
     def mark_published(self, tenant_id: str, plan_id: UUID, epoch: str) -> None:
         database = self._database.opened()

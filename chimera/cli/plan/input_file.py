@@ -90,6 +90,38 @@ def read_json(name: str, text: str) -> dict[str, Any]:
     return _object(name, text, one_line=False)
 
 
+def rename_columns(inputs: dict[str, Any], pairs: Sequence[str]) -> dict[str, Any]:
+    """The inputs with columns of their rows under the names that `NAME=COLUMN` options give them.
+
+    What had such a name before is left out. A row without the column is as it was.
+
+    Raises:
+        InvalidInput: an option has no `=`, names come twice, there are no rows, or none of them has the column.
+    """
+    names: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        if not name or not equals or not column:
+            raise InvalidInput(f"--column {pair}: it must be NAME=COLUMN, as in text=body")
+        if name in names.values() or column in names:
+            raise InvalidInput(f"--column {pair}: {name if name in names.values() else column} is named twice")
+        names[column] = name
+    if not names:
+        return inputs
+    rows = inputs.get("rows")
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InvalidInput("--column: the file's inputs have no rows, which is what columns are of")
+    there = dict.fromkeys(column for row in rows for column in row)
+    if rows and (missing := [column for column in names if column not in there]):
+        raise InvalidInput(f"--column {names[missing[0]]}={missing[0]}: no such column; there are {', '.join(there)}")
+    return inputs | {"rows": [_renamed(row, names) for row in rows]}
+
+
+def _renamed(row: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:
+    given = {names[column] for column in row if column in names}
+    return {names.get(column, column): value for column, value in row.items() if column in names or column not in given}
+
+
 def parse_set(pairs: Sequence[str]) -> dict[str, Any]:
     """The inputs in `key=value` options: a value is JSON if it can be read as such, else text.
 

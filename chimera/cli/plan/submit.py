@@ -8,7 +8,7 @@ import typer
 
 from chimera.cli.context import Tenant, command, load_user_code, services
 from chimera.cli.output import Format, Output, document, say, tell
-from chimera.cli.plan.input_file import parse_set, read_inputs
+from chimera.cli.plan.input_file import parse_set, read_inputs, rename_columns
 from chimera.cli.plan.view import Timeout, end_with, next_step, plan_json, show_plan
 from chimera.errors import InvalidInput
 
@@ -48,6 +48,14 @@ def submit(
         typer.Option("--deadline", metavar="WHEN", help="2026-11-20T18:00Z, or +30m (s, m, h, d)."),
     ] = None,
     session: Annotated[str | None, typer.Option("--session", help="Groups plans.")] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--column",
+            metavar="NAME=COLUMN",
+            help="The planner's column NAME is the file's COLUMN: --column text=body. May be repeated.",
+        ),
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow it until it is settled.")] = False,
     dry_run: Annotated[
         bool,
@@ -62,26 +70,27 @@ def submit(
     if timeout is not None and not watch:
         raise InvalidInput("--timeout is for --watch")
     until = parse_deadline(deadline, datetime.now(UTC)) if deadline else None
-    inputs = _inputs(source, settings or [])
+    inputs = _inputs(source, settings or [], columns or [])
     load_user_code()
+    from chimera.client import Chimera, plan_request
+
+    request: dict[str, Any] = {
+        "goal": goal,
+        "inputs": inputs,
+        "session_id": session,
+        "deadline": until,
+        "priority": priority,
+        "idempotency_key": key,
+    }
     if dry_run:
         from chimera.cli.budget.view import show_estimate
 
+        services().submitting.orchestrator.check(
+            plan_request(tenant_id=tenant, planner=planner, trace_id="dry-run", **request)
+        )
         show_estimate(tenant, *services().governing.budgets.estimate(tenant, planner, goal, inputs), output)
         return
-
-    from chimera.client import Chimera
-
-    handle = Chimera(services()).submit(
-        planner,
-        tenant=tenant,
-        goal=goal,
-        inputs=inputs,
-        session_id=session,
-        deadline=until,
-        priority=priority,
-        idempotency_key=key,
-    )
+    handle = Chimera(services()).submit(planner, tenant=tenant, **request)
     if output is Format.TABLE:
         tell(f"{handle.id}  {'submitted' if handle.created else f'already submitted (key {key})'}")
         if handle.created and inputs.get("rows") == []:
@@ -114,12 +123,14 @@ def parse_deadline(text: str, now: datetime) -> datetime:
     return deadline
 
 
-def _inputs(source: str | None, pairs: list[str]) -> dict[str, Any]:
+def _inputs(source: str | None, pairs: list[str], columns: list[str]) -> dict[str, Any]:
     inputs: dict[str, Any] = {}
+    if columns and source is None:
+        raise InvalidInput("--column is for the rows of --input FILE")
     if source is not None:
         from chimera.settings import settings
 
-        inputs = read_inputs(source, settings().max_inputs_bytes)
+        inputs = rename_columns(read_inputs(source, settings().max_inputs_bytes), columns)
     more = parse_set(pairs)
     if twice := sorted(inputs.keys() & more.keys()):
         raise InvalidInput(f"--set {twice[0]}: {source} has it already")

@@ -1,11 +1,13 @@
 """A plan: what a tenant asks for, and what became of it."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
 
+from chimera.errors import DeadlinePassed
 from chimera.models.record import Instant, Record, TenantId, Text, canonical_json, sha256
 
 
@@ -44,6 +46,18 @@ class PlanRequest(Record):
     def sha256(self) -> bytes:
         """The request's identity behind an idempotency key; two requests may differ in trace_id only."""
         return sha256(canonical_json(self.model_dump(mode="json", exclude={"trace_id", "idempotency_key"})))
+
+
+def require_future(deadline: datetime | None, now: datetime) -> None:
+    """Lets no plan be made that would end at once.
+
+    Raises:
+        DeadlinePassed: there is a deadline, and it is not in the future.
+    """
+    if deadline is not None and deadline <= now:
+        raise DeadlinePassed(
+            f"the deadline {deadline.isoformat()} has passed: it is {now.isoformat(timespec='seconds')}"
+        )
 
 
 class PlanFailure(Record):

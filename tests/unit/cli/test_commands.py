@@ -68,6 +68,45 @@ class TestPlan:
         assert ran.out == ""
         assert ran.err.startswith(f"error: {said}")
 
+    def test_columns_of_other_names(self, run: Run, tmp_path: Path) -> None:
+        (tmp_path / "m.csv").write_text("body,confidence\nhi,0.9\n")
+        submit = ("plan", "submit", "echoes", *TENANT, "-i", str(tmp_path / "m.csv"))
+        ran = run(*submit, "--column", "text=body", "--watch", *JSON)
+        assert (ran.code, ran.json["counts"]["committed"]) == (0, 1)
+        assert run(*submit, "--column", "text=no").code == 2
+        assert "for the rows of --input" in run("plan", "submit", "echoes", *TENANT, "--column", "text=body").err
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "said"),
+        [
+            (["nobody-knows-it", *TENANT, "--set", "rows=[]"], 2, "no planner named 'nobody-knows-it'"),
+            (["echoes", "-t", "globex", "--set", "rows=[]"], 3, "There is no such tenant"),
+            (["echoes", *TENANT, "--set", "rows=1"], 2, "planner 'echoes': inputs do not fit: rows:"),
+            (["echoes", *TENANT, "--set", "rows=[]", "--deadline", "2026-01-01T00:00Z"], 2, "the deadline 2026-01-01T"),
+            (["echoes", *TENANT, "--set", "rows=[]", "--session", "ended"], 5, ""),
+            (["echoes", *TENANT, "--set", "rows=[]", "--key", "k"], 5, "This idempotency key"),
+            (["echoes", *TENANT, "--set", "rows=[]", "--goal", "g" * 10_001], 2, "the request is not valid: goal"),
+        ],
+    )
+    def test_a_dry_run_refuses_what_submit_refuses(
+        self, arguments: list[str], code: int, said: str, run: Run, services: FakeServices
+    ) -> None:
+        run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", "--key", "k", "--goal", "another")
+        run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", "--session", "ended")
+        assert run("session", "stop", "ended", *TENANT).code == 0
+        before = len(services.adapters.plans.list_plans("acme", 100))
+        for dry in ((), ("--dry-run",)):
+            ran = run("plan", "submit", *arguments, *dry)
+            assert (ran.code, ran.out) == (code, "")
+            assert ran.err.startswith(f"error: {said}"), ran.err
+        assert len(services.adapters.plans.list_plans("acme", 100)) == before
+
+    def test_a_dry_run_stores_nothing(self, run: Run, services: FakeServices) -> None:
+        entries = len(services.adapters.plans.last_entries("acme", 100))
+        ran = run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", "--session", "new", "--dry-run")
+        assert ran.code == 0
+        assert len(services.adapters.plans.last_entries("acme", 100)) == entries
+
     def test_a_key_in_the_file_and_on_the_line(self, run: Run, tmp_path: Path) -> None:
         (tmp_path / "m.csv").write_text("text,confidence\n")
         ran = run("plan", "submit", "echoes", *TENANT, "-i", str(tmp_path / "m.csv"), "--set", "rows=[]")

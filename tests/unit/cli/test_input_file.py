@@ -2,10 +2,11 @@ import io
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 
-from chimera.cli.plan.input_file import parse_set, read_csv, read_inputs, read_json, read_jsonl
+from chimera.cli.plan.input_file import parse_set, read_csv, read_inputs, read_json, read_jsonl, rename_columns
 from chimera.errors import InvalidInput
 
 PLENTY = 1_000_000
@@ -224,3 +225,34 @@ class TestSet:
     def test_a_key_given_twice(self) -> None:
         with pytest.raises(InvalidInput, match="--set n: given twice"):
             parse_set(["n=1", "n=2"])
+
+
+class TestColumns:
+    ROWS: ClassVar[dict[str, Any]] = {"rows": [{"body": "a", "text": "old", "n": 1}, {"body": "b"}, {"n": 2}]}
+
+    def test_they_get_the_planner_s_names(self) -> None:
+        assert rename_columns(self.ROWS, ["text=body", "number=n"]) == {
+            "rows": [{"text": "a", "number": 1}, {"text": "b"}, {"number": 2}]
+        }
+        assert rename_columns(self.ROWS, []) is self.ROWS
+        assert rename_columns({"rows": []}, ["text=body"]) == {"rows": []}
+
+    def test_two_may_be_exchanged(self) -> None:
+        assert rename_columns({"rows": [{"a": 1, "b": 2}]}, ["a=b", "b=a"]) == {"rows": [{"b": 1, "a": 2}]}
+
+    @pytest.mark.parametrize(
+        ("inputs", "pairs", "said"),
+        [
+            (ROWS, ["body"], "--column body: it must be NAME=COLUMN"),
+            (ROWS, ["=body"], "--column =body: it must be"),
+            (ROWS, ["text="], "--column text=: it must be"),
+            (ROWS, ["text=boddy"], "--column text=boddy: no such column; there are body, text, n"),
+            (ROWS, ["text=body", "text=n"], "--column text=n: text is named twice"),
+            (ROWS, ["text=body", "label=body"], "--column label=body: body is named twice"),
+            ({"n": 1}, ["text=body"], "--column: the file's inputs have no rows"),
+        ],
+    )
+    def test_what_cannot_be_renamed(self, inputs: dict[str, Any], pairs: list[str], said: str) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            rename_columns(inputs, pairs)
+        assert str(caught.value).startswith(said)

@@ -1,5 +1,6 @@
 """The sample job's skill and planner."""
 
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -73,7 +74,7 @@ def test_a_bad_training_file_fails_the_task_for_good(training: Path) -> None:
 
 
 def test_each_row_becomes_a_task_with_its_label_kept_apart() -> None:
-    first, second = tasks.tickets([{"text": "where is it", "category": "delivery"}, {"text": "thanks"}])
+    first, second = tasks.tickets(rows=[{"text": "where is it", "category": "delivery"}, {"text": "thanks"}])
     assert first.skill == "tickets.triage"
     assert first.input == {"text": "where is it"}
     assert first.label == {"category": "delivery"}
@@ -82,21 +83,33 @@ def test_each_row_becomes_a_task_with_its_label_kept_apart() -> None:
 
 
 def test_an_empty_label_is_no_label() -> None:
-    (task,) = tasks.tickets([{"text": "thanks", "category": ""}])
+    (task,) = tasks.tickets(rows=[{"text": "thanks", "category": ""}])
     assert task.label is None
 
 
 def test_the_columns_may_have_other_names() -> None:
-    (task,) = tasks.tickets([{"body": "hello", "topic": "praise"}], text_column="body", label_column="topic")
+    (task,) = tasks.tickets(rows=[{"body": "hello", "topic": "praise"}], text_column="body", label_column="topic")
     assert task.input == {"text": "hello"}
     assert task.label == {"category": "praise"}
 
 
-@pytest.mark.parametrize("row", [{"body": "hello", "category": "praise"}, {"text": " \n", "category": "praise"}])
+@pytest.mark.parametrize(
+    "row", [{"body": "hello", "category": "praise"}, {"text": " \n", "category": "praise"}, {"text": None}]
+)
 def test_a_row_without_text_is_refused_by_its_number(row: dict[str, str]) -> None:
     with pytest.raises(InvalidInput) as caught:
-        list(tasks.tickets([{"text": "fine", "category": "praise"}, row]))
-    assert str(caught.value) == f"row 2 has no text in column 'text'; its columns: {', '.join(row)}"
+        tasks.tickets.check_inputs({"rows": [{"text": "fine", "category": "praise"}, row]})
+    assert f"row 2 has no text in column 'text'; its columns: {', '.join(sorted(row))}" in str(caught.value)
+    named = {"rows": [{"other": "fine"}, row], "text_column": "other"}
+    with pytest.raises(InvalidInput, match="row 2 has no text in column 'other'"):
+        tasks.tickets.check_inputs(named)
+
+
+def test_rows_may_hold_any_json() -> None:
+    rows = [{"text": "hello", "id": 7, "urgent": True, "tags": ["a"], "of": None}, {"text": 4711, "category": 5}]
+    first, second = tasks.tickets.specs("", json.dumps({"rows": rows}))
+    assert (first.input, first.label) == ({"text": "hello"}, None)
+    assert (second.input, second.label) == ({"text": "4711"}, {"category": "5"})
 
 
 def test_threads_that_need_the_model_at_once_fit_it_once(training: Path, monkeypatch: pytest.MonkeyPatch) -> None:

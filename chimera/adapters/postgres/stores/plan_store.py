@@ -1,8 +1,9 @@
 """Plans as their submitters see them, in PostgreSQL."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 from psycopg.rows import DictRow
@@ -26,7 +27,7 @@ from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json
 from chimera.models.work.lease import Renewal
-from chimera.models.work.plan import Plan, PlanCounts, PlanFailure, PlanRequest, PlanState
+from chimera.models.work.plan import Plan, PlanCounts, PlanFailure, PlanRequest, PlanState, require_future
 from chimera.models.work.task import Task
 from chimera.models.work.wave import Wave
 from chimera.ports import plan_store as port
@@ -39,6 +40,10 @@ _PLANNER = "planner"
 _COUNTS = frozenset(PlanCounts.model_fields)
 
 
+class _Checked(Exception):
+    """A submission would have been taken."""
+
+
 class PlanStore(port.PlanStore):
     """In the role `app`."""
 
@@ -46,32 +51,42 @@ class PlanStore(port.PlanStore):
         self._database = database
 
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:  # noqa: D102  see the port
+        with self._database.transaction(request.tenant_id) as connection:
+            return self._submit(connection, plan_id, request)
+
+    def check(self, request: PlanRequest) -> None:  # noqa: D102
+        # The very submission, rolled back: so nothing that it refuses is forgotten here.
+        with suppress(_Checked), self._database.transaction(request.tenant_id) as connection:
+            self._submit(connection, uuid4(), request)
+            raise _Checked
+
+    def _submit(self, connection: psycopg.Connection[DictRow], plan_id: UUID, request: PlanRequest) -> Submitted:
         tenant_id = request.tenant_id
-        with self._database.transaction(tenant_id) as connection:
-            # The head first: it says whether there is such a tenant before anything refers to it, and two
-            # requests with one idempotency key come one after the other. So the key can be looked up; an
-            # ON CONFLICT would wait for whoever is changing the plan just now, and that may wait for the head.
-            head = ChainAppender(connection, tenant_id)
-            if (earlier := self._earlier(connection, tenant_id, request)) is not None:
-                return earlier
-            session = enter(connection, tenant_id, request.session_id, _SUBMITTER)
-            head.append(opened_event(session, _SUBMITTER))
-            values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
-            values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
-            values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
-            values |= {"paused_by": session and session.pauses}
-            connection.execute(_SQL["insert_plan"], values)
-            event = AuditEvent(
-                kind=AuditKind.PLAN_SUBMITTED,
-                actor=_SUBMITTER,
-                plan_id=plan_id,
-                facts={
-                    "planner": request.planner,
-                    "trace_id": request.trace_id,
-                    "request_sha256": request.sha256().hex(),
-                },
-            )
-            head.append([event, *held_event(session, plan_id)])
+        # The head first: it says whether there is such a tenant before anything refers to it, and two
+        # requests with one idempotency key come one after the other. So the key can be looked up; an
+        # ON CONFLICT would wait for whoever is changing the plan just now, and that may wait for the head.
+        head = ChainAppender(connection, tenant_id)
+        if (earlier := self._earlier(connection, tenant_id, request)) is not None:
+            return earlier
+        require_future(request.deadline, head.at)
+        session = enter(connection, tenant_id, request.session_id, _SUBMITTER)
+        head.append(opened_event(session, _SUBMITTER))
+        values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
+        values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
+        values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
+        values |= {"paused_by": session and session.pauses}
+        connection.execute(_SQL["insert_plan"], values)
+        event = AuditEvent(
+            kind=AuditKind.PLAN_SUBMITTED,
+            actor=_SUBMITTER,
+            plan_id=plan_id,
+            facts={
+                "planner": request.planner,
+                "trace_id": request.trace_id,
+                "request_sha256": request.sha256().hex(),
+            },
+        )
+        head.append([event, *held_event(session, plan_id)])
         paused = session is not None and session.pauses is not None
         return Submitted(plan_id=plan_id, created=True, paused=paused)
 
