@@ -20,7 +20,6 @@ class OverdueWave(Record):
 
     wave: WaveRef
     judge: bool  # it has staged results, or a task whose last lease ran out
-    publish: bool  # tasks wait in it whose message must have been lost: its tenant is among waiting_tenants
 
 
 class SweepStore(Protocol):
@@ -71,6 +70,8 @@ class SweepStore(Protocol):
         skills: Collection[str] | None = None,
     ) -> OverdueWave | None:
         """Takes back leases that ran out or whose agent does not live, and says what the wave needs.
+
+        Where tasks wait in it whose message must have been lost it counts as unsent: `waiting_tenants` has its tenant.
 
         None where another sweep has it, or it was touched meanwhile.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEntry
@@ -65,6 +65,13 @@ class Claim:
     @property
     def ids(self) -> list[UUID]:
         return [task.task_id for task in self.tasks]
+
+
+class Look(NamedTuple):
+    """What the sweep found a wave to need."""
+
+    judge: bool
+    again: bool  # it is sent again
 
 
 class Scene:
@@ -178,6 +185,19 @@ class Scene:
         if waves:
             self.world.waves.mark_published(waves, EPOCH)
         return waves
+
+    def look_at(
+        self,
+        wave: WaveRef,
+        gone: Sequence[UUID] = (),
+        silent: Sequence[UUID] = (),
+        *,
+        queue_is_empty: bool = True,
+        skills: Sequence[str] | None = None,
+    ) -> Look | None:
+        """What a sweep does about a wave; None where it leaves it alone."""
+        found = self.world.sweep.look_at(wave, gone, silent, queue_is_empty=queue_is_empty, skills=skills)
+        return None if found is None else Look(judge=found.judge, again=not self.world.is_sent(wave))
 
     def claim(
         self, wave: WaveRef, task_ids: Sequence[UUID], lease_seconds: float = 60.0, skills: Sequence[str] = SKILLS

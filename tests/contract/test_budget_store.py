@@ -173,9 +173,9 @@ def test_the_sweep_finds_what_is_to_be_denied(scene: Scene, purse: Purse) -> Non
     planned = scene.plan(2)
     purse.send()
     scene.pass_time(2)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
-    assert (needs.judge, needs.publish) == (True, False)
+    assert (needs.judge, needs.again) == (True, False)
     purse.judge(planned.wave)
     assert scene.states(planned.plan_id) == [TaskState.DENIED] * 2
 
@@ -186,9 +186,9 @@ def test_what_waits_for_others_is_not_sent_over_and_over(scene: Scene, purse: Pu
     purse.send()
     claim = purse.claim(planned)
     scene.pass_time(20)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
-    assert not needs.publish
+    assert not needs.again
     purse.stage(claim, 1)
 
 
@@ -197,9 +197,9 @@ def test_a_message_that_was_lost_is_sent_again_with_what_is_set_aside(scene: Sce
     planned = scene.plan(3)
     purse.send()
     scene.pass_time(20)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
-    assert needs.publish
+    assert needs.again
     assert [task.task_id for task in purse.send()[planned.wave].tasks] == planned.ids[:1]
     assert purse.day() == (cents(5), cents(0))
 
@@ -492,9 +492,9 @@ def test_a_budget_that_begins_stops_what_was_sent_without(scene: Scene, purse: P
     purse.budget(day=usd(5))
     assert purse.claim(planned).ids == []
     scene.pass_time(20)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
-    assert needs.publish
+    assert needs.again
     assert len(purse.send()[planned.wave].tasks) == 1
 
 

@@ -210,9 +210,9 @@ def test_the_sweep_judges_a_paused_plan_s_wave_and_sends_nothing_of_it(scene: Sc
     for _ in range(2):  # looked at once, it is looked at again
         scene.pass_time(120)
         assert planned.wave in scene.world.sweep.untouched_waves()
-        overdue = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+        overdue = scene.look_at(planned.wave)
         assert overdue is not None
-        assert (overdue.judge, overdue.publish) == (True, False)
+        assert (overdue.judge, overdue.again) == (True, False)
     assert scene.states(planned.plan_id) == [TaskState.STAGED, TaskState.QUEUED, TaskState.QUEUED]
     scene.resume(planned.plan_id)
     assert scene.send() == [planned.wave]

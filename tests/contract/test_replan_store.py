@@ -337,18 +337,18 @@ def test_a_lost_message_to_the_judge_of_what_was_given_up_is_sent_again(scene: S
     _, token = begun(scene, planned.wave)
     scene.world.replans.give_up(planned.wave, planned.ids[0], token, None)
     scene.pass_time(3)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
     assert needs.judge
-    assert not needs.publish
+    assert not needs.again
 
 
 def test_what_waits_for_its_planner_is_not_sent_to_agents_over_and_over(scene: Scene) -> None:
     planned = scene.asked()
     scene.pass_time(64)
-    needs = scene.world.sweep.look_at(planned.wave, (), (), queue_is_empty=True)
+    needs = scene.look_at(planned.wave)
     assert needs is not None
-    assert (needs.judge, needs.publish) == (False, False)
+    assert (needs.judge, needs.again) == (False, False)
 
 
 def test_a_retry_of_the_plan_asks_the_planner_too(scene: Scene) -> None:

@@ -6,19 +6,19 @@ from uuid import UUID
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
-from chimera.ports.sweep_store import OverdueWave, PlanRef
-from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, retry
+from chimera.ports.sweep_store import PlanRef
+from tests.contract.scene import EPOCH, Look, Scene, approve, failure, now_of, retry
 
 
 def own(scene: Scene, plans: list[PlanRef]) -> list[UUID]:
     return [plan.plan_id for plan in plans if plan.tenant_id == scene.tenant_id]
 
 
-def overdue(scene: Scene, *silent: UUID, gone: UUID | None = None, queue_is_empty: bool = False) -> list[OverdueWave]:
+def overdue(scene: Scene, *silent: UUID, gone: UUID | None = None, queue_is_empty: bool = False) -> list[Look]:
     sweep = scene.world.sweep
     waves = [wave for wave in sweep.untouched_waves() if wave.tenant_id == scene.tenant_id]
-    looked_at = [sweep.look_at(wave, [gone] if gone else [], silent, queue_is_empty=queue_is_empty) for wave in waves]
-    return [wave for wave in looked_at if wave is not None]
+    looks = [scene.look_at(wave, [gone] if gone else [], silent, queue_is_empty=queue_is_empty) for wave in waves]
+    return [look for look in looks if look is not None]
 
 
 def is_waiting(scene: Scene) -> bool:
@@ -115,7 +115,7 @@ def test_a_wave_in_good_time_is_left_alone(scene: Scene) -> None:
     assert overdue(scene) == []
     scene.claim(planned.wave, planned.ids)
     scene.pass_time(3)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene) == [Look(judge=False, again=False)]
     assert overdue(scene) == []  # it was just looked at
 
 
@@ -124,7 +124,7 @@ def test_a_wave_with_staged_results_needs_the_judge(scene: Scene) -> None:
     scene.send()
     scene.stage(scene.claim(planned.wave, planned.ids[:1]))
     scene.pass_time(3)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+    assert overdue(scene) == [Look(judge=True, again=False)]
 
 
 def test_a_task_whose_lease_ran_out_goes_back_to_the_queue_and_its_wave_out_again(scene: Scene) -> None:
@@ -133,7 +133,7 @@ def test_a_task_whose_lease_ran_out_goes_back_to_the_queue_and_its_wave_out_agai
     scene.claim(planned.wave, planned.ids[:1], lease_seconds=60)
     scene.claim(planned.wave, planned.ids[1:], lease_seconds=600)
     scene.pass_time(64)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert overdue(scene) == [Look(judge=False, again=True)]
     assert scene.states(planned.plan_id) == [TaskState.QUEUED, TaskState.RUNNING]
     assert is_waiting(scene)
     [outgoing] = scene.world.waves.take_next(scene.tenant_id, 8)
@@ -155,7 +155,7 @@ def test_a_task_whose_last_lease_ran_out_is_for_the_judge(scene: Scene) -> None:
     scene.send()
     scene.claim(planned.wave, planned.ids, lease_seconds=60)
     scene.pass_time(64)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+    assert overdue(scene) == [Look(judge=True, again=False)]
     assert scene.states(planned.plan_id) == [TaskState.RUNNING]
     scene.judge(planned.wave, approve)
     assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
@@ -165,23 +165,23 @@ def test_a_wave_that_nobody_claims_goes_out_again_ever_more_rarely(scene: Scene)
     planned = scene.plan(1)
     scene.send()
     scene.pass_time(3)
-    assert [wave.publish for wave in overdue(scene)] == [False]
+    assert [look.again for look in overdue(scene)] == [False]
     scene.pass_time(8)
-    assert [wave.publish for wave in overdue(scene)] == [True]
+    assert [look.again for look in overdue(scene)] == [True]
     assert scene.send() == [planned.wave]
     scene.pass_time(11)
-    assert [wave.publish for wave in overdue(scene)] == [False]
+    assert [look.again for look in overdue(scene)] == [False]
     scene.pass_time(10)
-    assert [wave.publish for wave in overdue(scene)] == [True]
+    assert [look.again for look in overdue(scene)] == [True]
 
 
 def test_a_wave_whose_message_is_not_in_the_queue_goes_out_again_soon(scene: Scene) -> None:
     planned = scene.plan(1)
     scene.send()
     scene.pass_time(2.5)
-    assert [wave.publish for wave in overdue(scene, queue_is_empty=True)] == [False]
+    assert [look.again for look in overdue(scene, queue_is_empty=True)] == [False]
     scene.pass_time(2.5)
-    assert [wave.publish for wave in overdue(scene, queue_is_empty=True)] == [True]
+    assert [look.again for look in overdue(scene, queue_is_empty=True)] == [True]
     assert scene.send() == [planned.wave]
 
 
@@ -190,10 +190,10 @@ def test_a_lease_that_has_just_run_out_may_still_be_renewed(scene: Scene) -> Non
     scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
     scene.pass_time(17)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene) == [Look(judge=False, again=False)]
     assert scene.world.work.renew(planned.wave, claim.token, 15).held
     scene.pass_time(14)
-    assert [wave.publish for wave in overdue(scene)] == [False]
+    assert [look.again for look in overdue(scene)] == [False]
     assert scene.stage(claim) == 1
 
 
@@ -215,9 +215,9 @@ def test_what_a_dead_agent_ran_goes_back_to_the_queue_at_once(scene: Scene) -> N
     scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
     scene.pass_time(3)
-    assert overdue(scene, scene.world.clock.new_id()) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene, scene.world.clock.new_id()) == [Look(judge=False, again=False)]
     scene.pass_time(2.5)
-    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert overdue(scene, scene.agent_id) == [Look(judge=False, again=True)]
     assert scene.states(planned.plan_id) == [TaskState.QUEUED] * 2
     assert scene.stage(claim) == 0
 
@@ -228,7 +228,7 @@ def test_what_an_agent_ran_whose_own_process_says_that_it_is_gone_does_not_wait(
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
     scene.pass_time(3)
     scene.world.work.renew(planned.wave, claim.token, 15)
-    assert overdue(scene, gone=scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=True)]
+    assert overdue(scene, gone=scene.agent_id) == [Look(judge=False, again=True)]
     assert scene.stage(claim) == 0
 
 
@@ -238,7 +238,7 @@ def test_what_was_renewed_lately_is_left_to_its_agent_whatever_the_registry_says
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=15)
     scene.pass_time(3)
     scene.world.work.renew(planned.wave, claim.token, 15)
-    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene, scene.agent_id) == [Look(judge=False, again=False)]
     assert scene.stage(claim) == 1
 
 
@@ -247,7 +247,7 @@ def test_what_a_dead_agent_ran_at_its_last_attempt_is_for_the_judge(scene: Scene
     scene.send()
     scene.claim(planned.wave, planned.ids, lease_seconds=15)
     scene.pass_time(3)
-    assert overdue(scene, scene.agent_id) == [OverdueWave(wave=planned.wave, judge=True, publish=False)]
+    assert overdue(scene, scene.agent_id) == [Look(judge=True, again=False)]
     scene.judge(planned.wave, approve)
     assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
 
@@ -324,16 +324,16 @@ def test_a_wave_whose_tasks_run_long_is_looked_at_without_harm(scene: Scene) -> 
     scene.send()
     claim = scene.claim(planned.wave, planned.ids, lease_seconds=3600)
     scene.pass_time(600)
-    assert overdue(scene) == [OverdueWave(wave=planned.wave, judge=False, publish=False)]
+    assert overdue(scene) == [Look(judge=False, again=False)]
     assert scene.stage(claim) == 1
 
 
 # What waits for a skill.
 
 
-def looked_at(scene: Scene, wave: WaveRef, *skills: str, queue_is_empty: bool = True) -> OverdueWave | None:
+def looked_at(scene: Scene, wave: WaveRef, *skills: str, queue_is_empty: bool = True) -> Look | None:
     """What the sweep finds where agents have these skills."""
-    return scene.world.sweep.look_at(wave, (), (), queue_is_empty=queue_is_empty, skills=skills)
+    return scene.look_at(wave, queue_is_empty=queue_is_empty, skills=skills)
 
 
 def test_a_wave_that_was_given_back_goes_out_again_after_a_pause(scene: Scene) -> None:
@@ -342,7 +342,7 @@ def test_a_wave_that_was_given_back_goes_out_again_after_a_pause(scene: Scene) -
     scene.give_back(planned, [])
     assert looked_at(scene, planned.wave, "echo") is None
     scene.pass_time(1.6)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=True)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=False, again=True)
     assert scene.send() == [planned.wave]
 
 
@@ -353,21 +353,21 @@ def test_a_wave_that_was_given_back_goes_out_again_while_the_queue_holds_other_m
     for _ in range(3):
         scene.pass_time(2)
         found = looked_at(scene, planned.wave, "echo", queue_is_empty=False)
-        assert found == OverdueWave(wave=planned.wave, judge=False, publish=False)
+        assert found == Look(judge=False, again=False)
     scene.pass_time(5)
     found = looked_at(scene, planned.wave, "echo", queue_is_empty=False)
-    assert found == OverdueWave(wave=planned.wave, judge=False, publish=True)
+    assert found == Look(judge=False, again=True)
 
 
 def test_a_wave_whose_skill_no_agent_has_stays_and_is_looked_at_less_often(scene: Scene) -> None:
     planned = scene.plan(1)
     scene.send()
     scene.pass_time(60)
-    assert looked_at(scene, planned.wave, "shout") == OverdueWave(wave=planned.wave, judge=False, publish=False)
+    assert looked_at(scene, planned.wave, "shout") == Look(judge=False, again=False)
     scene.pass_time(2)
     assert looked_at(scene, planned.wave, "shout") is None
     scene.pass_time(1.1)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=True)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=False, again=True)
 
 
 def test_a_wave_that_no_task_waits_in_waits_for_no_skill(scene: Scene) -> None:
@@ -377,12 +377,12 @@ def test_a_wave_that_no_task_waits_in_waits_for_no_skill(scene: Scene) -> None:
     scene.claim(planned.wave, planned.ids)
     for _ in range(2):
         scene.pass_time(2)
-        assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=False, publish=False)
+        assert looked_at(scene, planned.wave, "echo") == Look(judge=False, again=False)
 
 
 # Results that wait for a Judge that has their skill.
 
-NOTHING = {"judge": False, "publish": False}
+NOTHING = Look(judge=False, again=False)
 
 
 def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scene: Scene) -> None:
@@ -392,15 +392,15 @@ def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scen
     scene.world.decisions.leave(planned.wave)
     assert looked_at(scene, planned.wave, "echo") is None
     scene.pass_time(1.6)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
     scene.pass_time(8)
     scene.world.decisions.leave(planned.wave)
     scene.pass_time(8)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, **NOTHING)
+    assert looked_at(scene, planned.wave, "echo") == NOTHING
     scene.pass_time(2)
     assert looked_at(scene, planned.wave, "echo") is None, "it is looked at less often"
     scene.pass_time(1.1)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
 def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> None:
@@ -412,7 +412,7 @@ def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> No
         scene.pass_time(3600)
     scene.world.decisions.leave(planned.wave)
     scene.pass_time(15.1)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
 def test_what_else_a_wave_needs_of_a_judge_does_not_wait_for_results_that_one_left(scene: Scene) -> None:
@@ -424,7 +424,7 @@ def test_what_else_a_wave_needs_of_a_judge_does_not_wait_for_results_that_one_le
     for _ in range(2):
         scene.world.decisions.leave(planned.wave)
     scene.pass_time(2)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
     scene.judge(planned.wave, approve)
     assert scene.states(planned.plan_id) == [TaskState.APPROVED, TaskState.EXHAUSTED]
 
@@ -437,7 +437,7 @@ def test_a_wave_that_was_decided_on_waits_for_no_judge(scene: Scene) -> None:
     scene.judge(planned.wave, approve)
     scene.stage(scene.claim(planned.wave, planned.ids[1:]))
     scene.pass_time(1.6)
-    assert looked_at(scene, planned.wave, "echo") == OverdueWave(wave=planned.wave, judge=True, publish=False)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
 # Tenants with something to send.

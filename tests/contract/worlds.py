@@ -29,6 +29,7 @@ from chimera.adapters.postgres.stores.wave_store import WaveStore
 from chimera.adapters.postgres.stores.work_store import WorkStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.models.work.decision import Verdict
+from chimera.models.work.wave import WaveRef
 from chimera.ports import (
     access_log,
     budget_store,
@@ -124,6 +125,10 @@ class World(ABC):
         """An entry of shared state: value and version."""
 
     @abstractmethod
+    def is_sent(self, wave: WaveRef) -> bool:
+        """Whether the wave's messages count as sent."""
+
+    @abstractmethod
     def committed(self, tenant_id: str) -> set[UUID]:
         """The tasks whose result is committed."""
 
@@ -175,6 +180,9 @@ class FakeWorld(World):
     def shared_state(self, tenant_id: str, key: str) -> tuple[Any, int] | None:
         shared = self.database.shared(tenant_id, key)
         return (shared.value, shared.version) if shared else None
+
+    def is_sent(self, wave: WaveRef) -> bool:
+        return self.database.waves[wave].published_at is not None
 
     def committed(self, tenant_id: str) -> set[UUID]:
         final = self.database.final.items()
@@ -260,6 +268,13 @@ class PostgresWorld(World):
         with self._owner.transaction(tenant_id) as connection:
             row = connection.execute("select value, version from state where key = %s", [key]).fetchone()
         return (row["value"], row["version"]) if row else None
+
+    def is_sent(self, wave: WaveRef) -> bool:
+        with self._owner.transaction(wave.tenant_id) as connection:
+            sql = "select published_at from wave where plan_id = %s and wave_no = %s"
+            row = connection.execute(sql, [wave.plan_id, wave.wave_no]).fetchone()
+        assert row is not None
+        return row["published_at"] is not None
 
     def committed(self, tenant_id: str) -> set[UUID]:
         with self._owner.transaction(tenant_id) as connection:

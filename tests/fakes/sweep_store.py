@@ -205,7 +205,7 @@ class FakeSweepStore(port.SweepStore):
             row.skill_waits_since = None
         if publish:
             row.published_at = None
-        return OverdueWave(wave=row.ref, judge=judge, publish=publish)
+        return OverdueWave(wave=row.ref, judge=judge)
 
 
 def _ref(row: PlanRow) -> PlanRef:
