@@ -1,11 +1,19 @@
 """Where `celery -A chimera ...` finds the app."""
 
+import atexit
+import gc
+
+# What loads here stays until the end: to look for garbage in it while it loads, in each pool child and once more when
+# the process ends takes half a second of computing.
+gc.disable()
+atexit.register(gc.freeze)
+
 from traceback import print_exception
 
 from celery.signals import setup_logging
 
 from chimera import logs
-from chimera.adapters.celery import children, flower
+from chimera.adapters.celery import children, flower, waking
 from chimera.bootstrap import celery_app, services
 from chimera.errors import ChimeraError
 from chimera.settings import settings
@@ -15,6 +23,7 @@ try:
     flower.connect()
     drain = lambda: services().working.drain()  # noqa: E731, PLW0108  a pool's child has services of its own
     children.connect(drain, settings().max_child_memory_bytes)
+    waking.connect()
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
 except ImportError as exc:
@@ -23,6 +32,9 @@ except ImportError as exc:
     raise SystemExit(f"chimera: what celeryconfig imports cannot be imported: {exc}") from exc
 
 import chimera.tasks  # noqa: F401  its tasks register with the app
+
+gc.freeze()
+gc.enable()
 
 
 @setup_logging.connect

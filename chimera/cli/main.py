@@ -1,5 +1,7 @@
 """The entry point: the commands, and the one place where errors become messages and exit codes."""
 
+import atexit
+import gc
 import json
 import os
 import signal
@@ -25,6 +27,9 @@ from chimera.cli.skill import planner, skill
 from chimera.cli.stack import stack
 from chimera.cli.task import task
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
+
+# A command that ends need not look for garbage in all that it has loaded: it takes a fifth of a second.
+atexit.register(gc.freeze)
 
 INTERRUPTED = 130
 

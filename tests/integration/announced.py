@@ -1,15 +1,20 @@
-"""Has a worker and beat log that they have started. Their banners are printed, and stay in a buffer for as long as
-Python pleases; a line of the log is there when it is written.
+"""Has a worker and beat log that they have started, and a worker's children that they end. Their banners are printed,
+and stay in a buffer for as long as Python pleases; a line of the log is there when it is written.
 """
 
 import logging
 
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_process_shutdown, worker_ready
 
-STARTED = "has_started"
+STARTED, CHILD_ENDS = "has_started", "child_ends"
 
 
 @worker_ready.connect
 @beat_init.connect
 def _announce(**_: object) -> None:
     logging.getLogger(__name__).warning(STARTED)
+
+
+@worker_process_shutdown.connect
+def _announce_end(**_: object) -> None:
+    logging.getLogger(__name__).warning(CHILD_ENDS)

@@ -11,6 +11,7 @@ from chimera import Chimera, PlanHandle, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.models.work.agent import AgentStatus
+from tests.integration.announced import CHILD_ENDS
 from tests.integration.conftest import OwnWorker
 from tests.integration.test_swarm import eventually
 
@@ -41,6 +42,12 @@ def test_a_worker_that_is_told_to_end_hands_over_what_it_has_not_started(
     plan = handle.wait(timeout=90)
     assert plan.counts.committed == 40
     assert attempts(handle) == {1}, "what was handed over had not been started"
+
+
+def test_the_children_of_a_worker_that_ends_do_first_what_user_code_asks_for(own_worker: OwnWorker) -> None:
+    worker = own_worker("leaving", "-P", "prefork", "-c", "2")
+    worker.kill(signal.SIGTERM)
+    assert worker.logs().count(CHILD_ENDS) == 2
 
 
 def test_a_task_of_a_cancelled_plan_is_ended_while_it_runs(

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 
 from billiard.process import active_children, current_process
-from celery.signals import worker_process_init, worker_shutting_down
+from celery.signals import worker_process_init, worker_process_shutdown, worker_shutting_down
 
 # Celery ends its children's tasks with SIGUSR1; nothing of it uses this one.
 DRAIN = signal.SIGUSR2
@@ -30,11 +30,25 @@ def connect(drain: Callable[[], None], max_memory_bytes: int | None) -> None:
         drain: may be called in a signal handler, more than once, and where no batch runs.
         max_memory_bytes: of data in each child of a prefork pool; what asks for more gets a MemoryError.
     """
+    told_to_end = False
+
+    def told(*_: object) -> None:
+        nonlocal told_to_end
+        told_to_end = True
+        drain()
 
     def started(**_: object) -> None:
-        signal.signal(DRAIN, lambda *_: drain())
+        signal.signal(DRAIN, told)
+        # After what user code has connected.
+        worker_process_shutdown.connect(ended, weak=False)
         if max_memory_bytes is not None:
             resource.setrlimit(resource.RLIMIT_DATA, (max_memory_bytes, max_memory_bytes))
+
+    def ended(exitcode: int, **_: object) -> None:
+        # billiard has a child wait for 1 s before it is gone, for its parent to read that it is: a parent that ends
+        # itself waits for all of them, and reads nothing any more.
+        if told_to_end:
+            os._exit(exitcode)
 
     def ending(**_: object) -> None:
         drain()  # the threads and solo pools run batches here

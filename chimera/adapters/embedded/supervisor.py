@@ -20,7 +20,7 @@ from chimera.adapters.embedded.procfile import read_procfile
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
 
-# What takes in work stops first, so that the others have only to finish theirs.
+# What takes in work is told to stop first, and has little to finish.
 STOPPED_FIRST = ("beat", "web", "flower")
 FIRST_GRACE_SECONDS = 10.0
 
@@ -126,7 +126,7 @@ class Supervisor:
                 self._launch(process)
 
     def stop(self) -> None:
-        """End all processes: first what takes in work, then the workers, with time to finish their tasks.
+        """End all processes: all are told at once, what takes in work first; workers get time to finish their tasks.
 
         Only each main process gets the SIGTERM, as Celery's own children must live to finish. What has not
         ended after its grace is killed with all that it started. Safe to call twice.
@@ -136,8 +136,12 @@ class Supervisor:
         rest = [process for process in self._processes if process.name not in STOPPED_FIRST]
         for process in self._processes:
             process.due_at = None
-        self._end(first, min(FIRST_GRACE_SECONDS, self._grace_seconds))
-        self._end(rest, self._grace_seconds)
+        for process in (*first, *rest):
+            if process.child:
+                process.child.send_signal(signal.SIGTERM)
+        told_at = time.monotonic()
+        self._await_end(first, told_at + min(FIRST_GRACE_SECONDS, self._grace_seconds))
+        self._await_end(rest, told_at + self._grace_seconds)
 
     def pids(self) -> dict[str, int]:
         """The process ids of the children that are alive, by name."""
@@ -183,16 +187,14 @@ class Supervisor:
         process.due_at = now + delay
         self._log.warning("process_died", process=process.name, exit_code=code, restart_in_seconds=delay)
 
-    def _end(self, processes: Iterable[_Process], grace_seconds: float) -> None:
-        running = [(process, process.child) for process in processes if process.child]
-        for _, child in running:
-            child.send_signal(signal.SIGTERM)
-        deadline = time.monotonic() + grace_seconds
-        for process, child in running:
+    def _await_end(self, processes: Iterable[_Process], deadline: float) -> None:
+        for process in processes:
+            if process.child is None:
+                continue
             try:
-                child.wait(max(0.0, deadline - time.monotonic()))
+                process.child.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                self._log.warning("process_killed", process=process.name, grace_seconds=grace_seconds)
+                self._log.warning("process_killed", process=process.name)
             process.kill_group()
-            child.wait()
+            process.child.wait()
             process.child = None
