@@ -9,6 +9,7 @@ from celery import Celery
 from chimera.adapters.celery.agents import WorkerProcess, agents_step
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.declaring import declaring_step
+from chimera.adapters.celery.pools import Pools
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.adapters import INTERVALS_UNTIL_UNAVAILABLE, Adapters
@@ -108,6 +109,7 @@ def celery_app() -> Celery:
     """
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
+    app.steps["worker"].add(Pools)
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     process_id()

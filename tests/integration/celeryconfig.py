@@ -4,6 +4,9 @@ import os
 
 imports = ["tests.integration.skills", "tests.integration.announced", "examples.quickstart"]
 
+if _pool := os.environ.get("TEST_WORKER_POOL"):
+    worker_pool = _pool
+
 if _tenant := os.environ.get("TEST_BEAT_TENANT"):
     beat_schedule = {
         "every-second": {

@@ -1,8 +1,12 @@
 """Skills in real workers, in each pool: at the same time, ended in time, and what they print in the log."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,7 @@ from chimera.models.ids import IdKind, format_id
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings
 from tests.integration.conftest import QUIET
-from tests.integration.processes import LocalProcess
+from tests.integration.processes import ROOT, LocalProcess
 from tests.integration.skills import CANARY
 from tests.integration.test_swarm import eventually
 
@@ -119,3 +123,36 @@ def test_calls_that_overrun_in_threads_end_or_have_their_worker_replaced(
     states = [result.state for result in handle.results()]
     assert states == [TaskState.EXHAUSTED] * 2 + [TaskState.APPROVED] * 6
     assert {result.attempt for result in handle.results()} == {1}, "what was handed over had not been started"
+
+
+def refusal(variables: dict[str, str], log: Path, *arguments: str) -> tuple[int, str]:
+    """How a worker ends that does not start, and what it says."""
+    with log.open("wb") as said:
+        ended = subprocess.run(
+            [sys.executable, "-m", "celery", "-A", "chimera", "worker", "-c", "2", *QUIET, *arguments],
+            cwd=ROOT,
+            env=os.environ | variables,
+            stdout=said,
+            stderr=said,
+            timeout=60,
+            check=False,
+        )
+    return ended.returncode, log.read_text(encoding="utf-8")
+
+
+def test_a_pool_of_greenlets_is_refused_with_the_reason(variables: dict[str, str], tmp_path: Path) -> None:
+    # Named by celeryconfig.py, so that Celery does not want gevent itself to be there.
+    code, said = refusal(variables | {"TEST_WORKER_POOL": "gevent"}, tmp_path / "log")
+    assert code == 1
+    assert said.splitlines()[-1].startswith("chimera: the pool gevent is not supported: it runs the threads that keep")
+
+
+@pytest.mark.parametrize("pool", ["gevent", "eventlet"])
+def test_a_pool_of_greenlets_that_is_installed_is_refused_too(
+    variables: dict[str, str], tmp_path: Path, pool: str
+) -> None:
+    if find_spec(pool) is None:
+        pytest.skip(f"{pool} is not installed")
+    code, said = refusal(variables, tmp_path / "log", "-P", pool)
+    assert code == 1
+    assert said.splitlines()[-1].startswith(f"chimera: the pool {pool} is not supported: ")
