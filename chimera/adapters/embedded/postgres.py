@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -48,6 +49,8 @@ class EmbeddedPostgres(EmbeddedServer):
     # A "fast" shutdown: clients are let go, what is committed is written.
     stop_signal = signal.SIGINT
     death_signal = signal.SIGINT
+    # SSLRequest: 8 bytes, the code 80877103. The answer is one byte (protocol-message-formats in its manual).
+    question = struct.pack("!ii", 8, 80877103)
 
     def __init__(
         self,

@@ -7,17 +7,22 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 
 import structlog
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from chimera.adapters.embedded.account import Account
 from chimera.adapters.embedded.lock import Lock, holder
 from chimera.adapters.embedded.log_file import last_lines, size
 from chimera.adapters.embedded.ports import free_port
+from chimera.adapters.embedded.pulse import Pulse
 from chimera.errors import EmbeddedServerError
 
 # Recovery after a crash is part of a start.
 READY_WITHIN_SECONDS = 120.0
 STOPPED_WITHIN_SECONDS = 30.0
+# An earlier server that was told to end writes what is not on the disk yet, which may take minutes on a slow one.
+EARLIER_ENDS_WITHIN_SECONDS = 120.0
 PORT_ATTEMPTS = 5
+_SOON_SECONDS = 2.0
 
 
 class EmbeddedServer(ABC):
@@ -32,6 +37,10 @@ class EmbeddedServer(ABC):
     # Ends it in order, and at once when this process dies.
     stop_signal: signal.Signals
     death_signal: signal.Signals
+    # What a client may begin with, and gets an answer to before it has logged in.
+    question: bytes
+    # How long a start waits for an earlier server on the folder to end.
+    earlier_ends_within_seconds = EARLIER_ENDS_WITHIN_SECONDS
 
     def __init__(self, folder: Path, *, account: Account) -> None:
         self.folder = folder
@@ -42,6 +51,7 @@ class EmbeddedServer(ABC):
         self.port = 0
         self._child: subprocess.Popen[bytes] | None = None
         self._started_at = 0.0  # on the monotonic clock
+        self._pulse: Pulse | None = None
         self._log = structlog.get_logger().bind(server=self.name)
 
     def start(self) -> None:
@@ -58,10 +68,12 @@ class EmbeddedServer(ABC):
             self._start_on_a_port(lock)
         finally:
             lock.close()
+        self._pulse = Pulse(self.port, self.question)
         self._log.info("server_started", port=self.port, seconds=round(self.lived_seconds, 3))
 
     def stop(self) -> None:
         """End the server in order; one that has not ended within 30 seconds is killed. Safe to call twice."""
+        self._forget_pulse()
         if self._child is None:
             return
         if self._child.poll() is None:
@@ -73,6 +85,17 @@ class EmbeddedServer(ABC):
             self._child.kill()
             self._child.wait()
         self._child = None
+
+    def kill(self) -> None:
+        """End the server at once, as one that hangs must be; what it acknowledged is kept."""
+        self._forget_pulse()
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+    def silent_seconds(self) -> float:
+        """How long the running server has owed an answer; asked again and again, it returns at once."""
+        return self._pulse.silent_seconds() if self._pulse else 0.0
 
     @property
     def pid(self) -> int | None:
@@ -120,12 +143,33 @@ class EmbeddedServer(ABC):
 
     def _take_lock(self) -> Lock:
         path = self.folder / "lock"
-        if lock := Lock.take(path, patience_seconds=STOPPED_WITHIN_SECONDS):
+        is_said = False
+
+        def say(attempt: RetryCallState) -> None:
+            nonlocal is_said
+            if not is_said and (attempt.seconds_since_start or 0) > _SOON_SECONDS:
+                is_said = True
+                self._log.warning("earlier_server_ends", pid=holder(path), folder=str(self.folder))
+
+        attempts = Retrying(
+            retry=retry_if_result(lambda lock: lock is None),
+            wait=wait_exponential(multiplier=0.02, max=1.0),
+            stop=stop_after_delay(self.earlier_ends_within_seconds),
+            before_sleep=say,
+            retry_error_callback=lambda _: None,
+        )
+        lock: Lock | None = attempts(Lock.take, path, patience_seconds=0)
+        if lock is not None:
             return lock
         raise EmbeddedServerError(
-            f"A {self.name} of an earlier run (process {holder(path)}) still works in {self.folder}. "
-            "Fix: end that process, and start again."
+            f"A {self.name} of an earlier run (process {holder(path)}) still works in {self.folder} after "
+            f"{self.earlier_ends_within_seconds:g} s. Fix: end that process, and start again."
         )
+
+    def _forget_pulse(self) -> None:
+        if self._pulse is not None:
+            self._pulse.close()
+            self._pulse = None
 
     def _start_on_a_port(self, lock: Lock) -> None:
         chosen = self.port

@@ -20,13 +20,14 @@ from chimera.adapters.embedded.passwords import passwords
 from chimera.adapters.embedded.ports import free_port, port_is_free
 from chimera.adapters.embedded.postgres import EmbeddedPostgres
 from chimera.adapters.embedded.restarts import Restarts
-from chimera.adapters.embedded.server import EmbeddedServer
+from chimera.adapters.embedded.server import EARLIER_ENDS_WITHIN_SECONDS, EmbeddedServer
 from chimera.adapters.embedded.stack import ENV_FILE, LOCK_FILE
 from chimera.adapters.embedded.valkey import EmbeddedValkey
 from chimera.errors import EmbeddedServerError, InvalidInput, StackAlreadyRunning
 from chimera.settings import data_dir as default_data_dir
 from chimera.settings import redis_url_fault
 
+HUNG_AFTER_SECONDS = 30.0
 REDIS_URL = "CHIMERA_REDIS_URL"
 FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
 CHECKPOINTS, AUDIT_KEYS = "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"
@@ -49,6 +50,8 @@ class EmbeddedServers:
         *,
         durable: bool = True,
         checkpoints: bool = False,
+        hung_after_seconds: float = HUNG_AFTER_SECONDS,
+        earlier_ends_within_seconds: float = EARLIER_ENDS_WITHIN_SECONDS,
     ) -> None:
         """Set up servers that are not running yet.
 
@@ -59,12 +62,16 @@ class EmbeddedServers:
             durable: False lets a test do without the disk.
             checkpoints: has `variables` name a folder for the audit's checkpoints and one for their keys, where the
                 environment does not.
+            hung_after_seconds: how long a server may owe an answer before `poll()` takes it for one that hangs.
+            earlier_ends_within_seconds: how long a start waits for a server of an earlier run on the folder to end.
         """
         self.data_dir = (data_dir or default_data_dir()).absolute()
         self.variables: dict[str, str] = {}
         self._environ = os.environ if environ is None else environ
         self._durable = durable
         self._checkpoints = checkpoints
+        self._hung_after_seconds = hung_after_seconds
+        self._earlier_ends_within_seconds = earlier_ends_within_seconds
         self._running: list[tuple[EmbeddedServer, Restarts]] = []
         self._undo = ExitStack()
         self._log = structlog.get_logger()
@@ -98,14 +105,17 @@ class EmbeddedServers:
         return dict(self.variables)
 
     def poll(self) -> None:
-        """Start a server again that has died, on its old port with its data; call it a few times a second.
+        """Start a server again that has died or hangs, on its old port with its data; call it a few times a second.
 
         Raises:
             EmbeddedServerError: it does not start again, or died more than five times in a row.
         """
         for server, restarts in self._running:
             if server.is_running:
-                continue
+                if (silent_seconds := server.silent_seconds()) < self._hung_after_seconds:
+                    continue
+                self._log.warning("server_hangs", server=server.name, silent_seconds=round(silent_seconds, 1))
+                server.kill()
             if restarts.next_delay_seconds(server.lived_seconds) is None:
                 raise EmbeddedServerError(
                     f"{server.name} ended {restarts.in_a_row + 1} times in a row. Fix what its log ({server.log}) says."
@@ -184,6 +194,7 @@ class EmbeddedServers:
 
     def _run(self, server: EmbeddedServer, undo: ExitStack) -> None:
         undo.callback(server.stop)
+        server.earlier_ends_within_seconds = self._earlier_ends_within_seconds
         server.start()
         self._running.append((server, Restarts()))
         undo.callback(self._running.clear)

@@ -42,6 +42,8 @@ class EmbeddedValkey(EmbeddedServer):
     stop_signal = signal.SIGTERM
     # A SIGTERM may take a while; a kill loses nothing that was acknowledged.
     death_signal = signal.SIGKILL
+    # Refused for want of a password, which is an answer.
+    question = b"PING\r\n"
 
     def __init__(
         self, folder: Path, *, binaries: Binaries, account: Account, password: str, durable: bool = True

@@ -6,6 +6,8 @@ import socket
 import stat
 import subprocess
 import tempfile
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +19,7 @@ import redis
 from chimera.adapters.embedded import EmbeddedServers
 from chimera.adapters.embedded.lock import Lock, holder
 from chimera.adapters.embedded.ports import free_port
+from chimera.adapters.embedded.pulse import ASK_EVERY_SECONDS
 from chimera.errors import EmbeddedServerError, StackAlreadyRunning
 from chimera.settings import Settings
 
@@ -226,6 +229,72 @@ def test_a_server_that_dies_again_and_again_is_given_up(data_dir: Path, environ:
         kill(data_dir / "valkey" / "lock")
         with pytest.raises(EmbeddedServerError, match=r"Valkey ended 6 times in a row.*server\.log"):
             servers.poll()
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey"])
+def test_a_server_that_hangs_is_started_again(
+    name: str, data_dir: Path, environ: dict[str, str], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    with EmbeddedServers(data_dir, environ, durable=False, hung_after_seconds=1.0) as servers:
+        hung = holder(data_dir / name / "lock")
+        assert hung
+        os.kill(hung, signal.SIGSTOP)
+        assert os.waitid(os.P_PID, hung, os.WSTOPPED | os.WNOWAIT)
+
+        def restarted() -> bool:
+            servers.poll()
+            return holder(data_dir / name / "lock") != hung
+
+        eventually(restarted)
+        assert ask(servers.variables[OWNER_URL], "SELECT 1") == 1
+        with redis.Redis.from_url(servers.variables["CHIMERA_REDIS_URL"]) as client:
+            assert client.ping()
+
+
+def test_a_server_that_answers_is_left_alone(data_dir: Path, environ: dict[str, str]) -> None:
+    with EmbeddedServers(data_dir, environ, durable=False, hung_after_seconds=5.0) as servers:
+        locks = [data_dir / name / "lock" for name in ("postgres", "valkey")]
+        before = [holder(lock) for lock in locks]
+        # Unanswered, the questions of this time would be more than is put up with.
+        asked_until = time.monotonic() + 4 * ASK_EVERY_SECONDS
+        while time.monotonic() < asked_until:
+            servers.poll()
+            time.sleep(0.02)
+        assert [holder(lock) for lock in locks] == before
+        said = (data_dir / "postgres" / "server.log").read_text()
+    assert "startup packet" not in said  # its log is not filled with our questions
+
+
+def test_a_folder_whose_earlier_server_still_ends_is_waited_for(
+    data_dir: Path, environ: dict[str, str], spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    ending = left_ending(data_dir, spawn)
+    # Two seconds later it goes on ending.
+    wake = threading.Timer(2.0, os.kill, (ending, signal.SIGCONT))
+    wake.start()
+    with EmbeddedServers(data_dir, environ, durable=False) as servers:
+        assert ask(servers.variables[OWNER_URL], "SELECT 1") == 1
+    wake.join()
+
+
+def test_a_folder_whose_earlier_server_never_ends_is_given_up(
+    data_dir: Path, environ: dict[str, str], spawn: Callable[..., subprocess.Popen[str]]
+) -> None:
+    ending = left_ending(data_dir, spawn)
+    with pytest.raises(EmbeddedServerError, match=rf"PostgreSQL of an earlier run \(process {ending}\) .* after 0.5 s"):
+        EmbeddedServers(data_dir, environ, durable=False, earlier_ends_within_seconds=0.5).start()
+    os.kill(ending, signal.SIGCONT)
+
+
+def left_ending(data_dir: Path, spawn: Callable[..., subprocess.Popen[str]]) -> int:
+    """A PostgreSQL that was told to end when its owner was killed, and stands still meanwhile."""
+    owner = spawn("stack_process.py", data_dir)
+    ending = holder(data_dir / "postgres" / "lock")
+    assert ending
+    os.kill(ending, signal.SIGSTOP)
+    owner.send_signal(signal.SIGKILL)
+    owner.wait()
+    return ending
 
 
 def test_no_server_outlives_a_killed_owner_and_the_next_start_works(
