@@ -1,5 +1,7 @@
 """`chimera db`: the schema."""
 
+from typing import Annotated
+
 import typer
 
 from chimera.cli.context import command, quiet_logs
@@ -9,11 +11,24 @@ app = typer.Typer(help="Bring the database to the schema of this release.", no_a
 
 
 @app.command()
-def upgrade(output: Output = Format.TABLE) -> None:
-    """Run the missing migrations, and set the logins of the database roles."""
+def upgrade(
+    print_roles_sql: Annotated[
+        bool,
+        typer.Option("--print-roles-sql", help="Only print what makes the roles, for who may where the owner may not."),
+    ] = False,
+    output: Output = Format.TABLE,
+) -> None:
+    """Run the missing migrations, and set the logins of the database roles.
+
+    The owner needs CREATEROLE for the roles; where it has none, --print-roles-sql prints statements for somebody else.
+    """
     from chimera import bootstrap
 
     quiet_logs()
+    if print_roles_sql:
+        roles = bootstrap.migrations().roles_sql(bootstrap.role_urls())
+        document({"sql": roles}) if output is Format.JSON else tell(roles.rstrip("\n"))
+        return
     revision = bootstrap.migrations().upgrade(bootstrap.role_urls())
     if output is Format.JSON:
         document({"revision": revision})

@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from psycopg import sql
 from sqlalchemy import Connection, create_engine
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.pool import NullPool
 
-from chimera.adapters.postgres.unavailable import ROLES, unavailable
-from chimera.errors import InvalidInput
+from chimera.adapters.postgres.roles import require_roles, roles_sql, set_logins
+from chimera.adapters.postgres.unavailable import unavailable
+from chimera.errors import StoreRefused
 
 # One migration at a time, however many processes start at once.
 _ADVISORY_LOCK = 0x6368696D657261  # "chimera"
@@ -50,18 +49,31 @@ class Migrations:
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer; LoginRefused where it refuses the owner.
+            StoreRefused: the owner lacks a right; where it is to make roles, the message says what to do.
         """
         with self._connection() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
             driver.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
             driver.commit()
+            require_roles(driver)
+            driver.commit()
             self._config.attributes["connection"] = connection
             command.upgrade(self._config, "head")
-            for url in role_urls:
-                _set_login(driver, url)
+            set_logins(driver, role_urls)
             driver.commit()
         return self.head()
+
+    def roles_sql(self, role_urls: list[str]) -> str:
+        """The statements by which somebody else makes the roles and their logins; nothing is changed.
+
+        Raises:
+            StoreUnavailable: PostgreSQL does not answer; LoginRefused where it refuses the owner.
+        """
+        with self._connection() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            return roles_sql(driver, role_urls)
 
     @contextmanager
     def _connection(self) -> Iterator[Connection]:
@@ -76,15 +88,8 @@ class Migrations:
                 yield connection
         except (OperationalError, psycopg.OperationalError) as exc:
             raise unavailable(self._owner_url, getattr(exc, "orig", exc)) from exc
-
-
-def _set_login(connection: psycopg.Connection, url: str) -> None:
-    """Lets the URL's role log in with the URL's password; only its hash is sent."""
-    parts = urlsplit(url)
-    role, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if role not in ROLES:
-        return
-    if not password:
-        raise InvalidInput(f"the database URL of {role} has no password")
-    hashed = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    connection.execute(sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(hashed)))
+        except (DBAPIError, psycopg.Error) as exc:
+            fault = exc.orig if isinstance(exc, DBAPIError) else exc
+            if not isinstance(fault, psycopg.Error):
+                raise
+            raise StoreRefused(f"PostgreSQL refused: {fault.diag.message_primary} ({fault.sqlstate})") from exc

@@ -10,6 +10,8 @@ declare
     role_name text;
 begin
     foreach role_name in array array['chimera_app', 'chimera_worker', 'chimera_judge'] loop
+        -- Who may not make roles may not try either, though somebody else has made them.
+        continue when exists (select from pg_roles where rolname = role_name);
         begin
             execute format('create role %I nologin', role_name);
         exception when duplicate_object or unique_violation then

@@ -1,0 +1,10 @@
+-- name: missing
+-- Which of Chimera's roles the cluster does not have, in their order.
+select array(
+    select role from unnest(%(roles)s::text[]) with ordinality as wanted (role, place)
+    where not exists (select from pg_roles where rolname = role)
+    order by place)
+
+-- name: may_make
+-- Who asks, and whether that role may make roles.
+select current_user, rolcreaterole or rolsuper from pg_roles where rolname = current_user
