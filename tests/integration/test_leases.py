@@ -11,7 +11,7 @@ from chimera import Chimera, PlanHandle, PlanState, TaskState
 from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.models.work.agent import AgentStatus
-from tests.integration.announced import CHILD_ENDS
+from tests.integration.announced import CHILD_ENDS, CHILD_STARTS
 from tests.integration.conftest import OwnWorker
 from tests.integration.test_swarm import eventually
 
@@ -46,6 +46,7 @@ def test_a_worker_that_is_told_to_end_hands_over_what_it_has_not_started(
 
 def test_the_children_of_a_worker_that_ends_do_first_what_user_code_asks_for(own_worker: OwnWorker) -> None:
     worker = own_worker("leaving", "-P", "prefork", "-c", "2")
+    eventually(lambda: worker.logs().count(CHILD_STARTS) == 2)
     worker.kill(signal.SIGTERM)
     assert worker.logs().count(CHILD_ENDS) == 2
 
