@@ -26,6 +26,7 @@ from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.session_store import SessionStore
 from chimera.adapters.postgres.stores.skill_store import SkillStore
+from chimera.adapters.postgres.stores.skill_waits import SkillWaits
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -54,6 +55,7 @@ from chimera.ports import (
     review_store,
     session_store,
     skill_store,
+    skill_waits,
     state_store,
     sweep_store,
     task_store,
@@ -161,6 +163,11 @@ class Adapters:
         return SkillStore(self._as_app)
 
     @cached_property
+    def waits(self) -> skill_waits.SkillWaits:
+        """What of a plan waits for a skill."""
+        return SkillWaits(self._as_app)
+
+    @cached_property
     def access(self) -> access_log.AccessLog:
         """Who read the audit."""
         return AccessLog(self._as_app)
@@ -198,6 +205,11 @@ class Adapters:
     def sweeps(self) -> sweep_store.SweepStore:
         """What lost messages left undone."""
         return SweepStore(self._as_judge)
+
+    @cached_property
+    def all_waits(self) -> skill_waits.SkillWaits:
+        """What of all tenants waits for a skill."""
+        return SkillWaits(self._as_judge)
 
     @cached_property
     def checkpoints(self) -> checkpoint_store.CheckpointStore:

@@ -78,7 +78,18 @@ def test_doctor_finds_everything_well(stack: Shell) -> None:
     ran = stack.run("doctor", *JSON)
     assert ran.code == 0, ran.out
     found = {(finding["check"], finding["status"]) for finding in ran.json}
-    checks = ["stack", "settings", "schema", "broker", "messages", "workers", "user code", "checkpoints"]
+    checks = [
+        "stack",
+        "settings",
+        "schema",
+        "broker",
+        "messages",
+        "workers",
+        "skills",
+        "waiting",
+        "user code",
+        "checkpoints",
+    ]
     checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge")]
     assert found == {(check, "ok") for check in checks}
 

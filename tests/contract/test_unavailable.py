@@ -82,6 +82,8 @@ ASK: dict[str, Callable[[World], object]] = {
     "skills.declare": lambda world: world.skills.declare([], []),
     "skills.skills": lambda world: world.skills.skills(),
     "skills.planners": lambda world: world.skills.planners(),
+    "all_waits.of_plan": lambda world: world.all_waits.of_plan(TENANT, ID),
+    "all_waits.of_all": lambda world: world.all_waits.of_all(),
     "decisions.leave": lambda world: world.decisions.leave(WAVE),
     "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
     "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
@@ -163,6 +165,7 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "erasures",
         "budgets",
         "skills",
+        "all_waits",
     )
     methods = {f"{store}.{name}" for store in stores for name in dir(getattr(away, store)) if not name.startswith("_")}
     assert methods == set(ASK)

@@ -20,6 +20,7 @@ from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.session_store import SessionStore
 from chimera.adapters.postgres.stores.skill_store import SkillStore
+from chimera.adapters.postgres.stores.skill_waits import SkillWaits
 from chimera.adapters.postgres.stores.state_store import StateStore
 from chimera.adapters.postgres.stores.sweep_store import SweepStore
 from chimera.adapters.postgres.stores.task_store import TaskStore
@@ -46,6 +47,7 @@ from chimera.ports import (
     review_store,
     session_store,
     skill_store,
+    skill_waits,
     state_store,
     sweep_store,
     task_store,
@@ -71,6 +73,7 @@ from tests.fakes import (
     FakeReviewStore,
     FakeSessionStore,
     FakeSkillStore,
+    FakeSkillWaits,
     FakeStateStore,
     FakeSweepStore,
     FakeTaskStore,
@@ -111,6 +114,8 @@ class World(ABC):
     budget_changes: budget_store.BudgetStore
     declaring: skill_store.SkillStore
     skills: skill_store.SkillStore
+    waits: skill_waits.SkillWaits
+    all_waits: skill_waits.SkillWaits
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -169,6 +174,8 @@ class FakeWorld(World):
             budget_changes=FakeBudgetStore(self.database),
             declaring=FakeSkillStore(self.database),
             skills=FakeSkillStore(self.database),
+            waits=FakeSkillWaits(self.database),
+            all_waits=FakeSkillWaits(self.database),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -252,6 +259,8 @@ class PostgresWorld(World):
             budget_changes=BudgetStore(owner),
             declaring=SkillStore(worker),
             skills=SkillStore(app),
+            waits=SkillWaits(app),
+            all_waits=SkillWaits(judge),
         )
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:

@@ -19,6 +19,7 @@ from tests.fakes.replan_store import FakeReplanStore
 from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.session_store import FakeSessionStore
 from tests.fakes.skill_store import FakeSkillStore
+from tests.fakes.skill_waits import FakeSkillWaits
 from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.task_store import FakeTaskStore
@@ -48,6 +49,7 @@ __all__ = [
     "FakeReviewStore",
     "FakeSessionStore",
     "FakeSkillStore",
+    "FakeSkillWaits",
     "FakeStateStore",
     "FakeSweepStore",
     "FakeTaskStore",

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -96,6 +97,32 @@ def test_a_worker_that_lacks_a_skill_leaves_its_tasks_to_one_that_has_it(
     handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 40, "seconds": 0.1})
     plan = handle.wait(timeout=60)
     assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 80)
+    assert {result.attempt for result in handle.results()} == {1}
+
+
+def test_what_waits_for_a_skill_that_no_worker_has_is_said_and_goes_on_when_one_comes(
+    start: Start, services: Services, tenant: str, servers: dict[str, str], tmp_path: Path
+) -> None:
+    start("old", OLD, "-Q", tenant_queue(tenant), "-c", "1")
+    start("judge", NEXT, "-Q", "plan,judge", "-c", "1")
+    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 3})
+    eventually(lambda: handle.counts.committed == 3, 60)  # the numbers
+
+    def told(*command: str) -> Any:
+        line = [sys.executable, "-m", "chimera.cli.main", *command, "-o", "json"]
+        ran = subprocess.run(line, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=False)
+        return json.loads(ran.stdout)
+
+    [wait] = told("plan", "show", f"pl_{handle.plan_id.hex}", "--tenant", tenant)["waiting"]
+    assert (wait["skill"], wait["waiting"], wait["count"], wait["workers"]) == ("next.shout", "tasks", 3, [])
+    findings = {(each["check"], each["status"]): each["detail"] for each in told("doctor")}
+    assert findings["skills", "WARN"] == "old@test lacks the skill next.shout, which judge@test has"
+    assert findings["waiting", "WARN"].startswith(f"{tenant}: 3 tasks wait for the skill next.shout since ")
+    assert findings["waiting", "WARN"].endswith("; no worker has it")
+
+    start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
+    plan = handle.wait(timeout=60)
+    assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
     assert {result.attempt for result in handle.results()} == {1}
 
 

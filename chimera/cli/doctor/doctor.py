@@ -12,9 +12,11 @@ from chimera.cli.doctor.checkpoints import checkpoints
 from chimera.cli.doctor.finding import Finding, Status
 from chimera.cli.doctor.postgresql import postgres, schema
 from chimera.cli.doctor.settings import ROLES, settings
+from chimera.cli.doctor.skills import skills
 from chimera.cli.doctor.stack import stack
 from chimera.cli.doctor.user_code import user_code
-from chimera.cli.doctor.workers import workers
+from chimera.cli.doctor.waiting import waiting
+from chimera.cli.doctor.workers import Asked, workers
 from chimera.cli.output import Format, Output, document, table
 
 
@@ -46,8 +48,11 @@ def examine() -> Iterator[Finding]:
     yield from _checked("broker", broker)
     yield from _checked("messages", messages)
     yield from _checked("checkpoints", checkpoints)
-    yield from _checked("workers", workers)
-    yield from _checked("user code", user_code)
+    asked = Asked()
+    yield from _checked("workers", workers, asked)
+    yield from _checked("skills", skills, asked)
+    yield from _checked("waiting", waiting)
+    yield from _checked("user code", user_code, asked)
 
 
 def _checked(name: str, check: Callable[..., Iterator[Finding]], *arguments: Any) -> Iterator[Finding]:
@@ -65,4 +70,6 @@ _FIXES = {
     "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
     "messages": "see the finding on the broker",
     "workers": "see the finding on the broker",
+    "skills": "see the finding on the broker",
+    "waiting": "see the findings on postgresql judge, the schema and the broker",
 }

@@ -44,15 +44,18 @@ def list_plans(
 
 @app.command()
 def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
-    """A plan as it stands: state, counts, times, what it has spent, and what to do next."""
+    """A plan as it stands: state, counts, what waits for a skill, times, what it has spent, and what to do next."""
     from chimera.cli.budget.view import plan_budget, plan_budget_json
+    from chimera.cli.skill.waits import plan_waits, wait_json, wait_told
 
     found = plan_handle(tenant, plan).plan
     [standing] = services().governing.budgets.standing(tenant, found.plan_id).plans
+    waits = plan_waits(tenant, found.plan_id) if found.counts.open else []
     if output is Format.JSON:
-        document(plan_json(found) | {"budget": plan_budget_json(standing)})
+        waiting = [wait_json(*wait) for wait in waits]
+        document(plan_json(found) | {"budget": plan_budget_json(standing), "waiting": waiting})
         return
-    show_plan(found, plan_budget(standing))
+    show_plan(found, plan_budget(standing), [wait_told(*wait) for wait in waits])
     next_step(found)
 
 

@@ -1,5 +1,6 @@
 """How a plan and its events are shown, and the exit code that a plan's end asks for."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,8 +35,8 @@ def event_json(event: "PlanEvent") -> dict[str, Any]:
     return values | {"task_id": event.task_id and format_id(IdKind.TASK, event.task_id)}
 
 
-def show_plan(plan: "Plan", budget: str = "") -> None:
-    """The plan, for people; with how its budget stands, in a line."""
+def show_plan(plan: "Plan", budget: str = "", waits: Sequence[str] = ()) -> None:
+    """The plan, for people; with how its budget stands, and what of it waits for a skill, a line each."""
     counts = plan.counts
     numbers = [
         f"{counts.committed} committed",
@@ -56,6 +57,7 @@ def show_plan(plan: "Plan", budget: str = "") -> None:
             ("paused", f"{moment(plan.paused_at)} by {plan.paused_by}" if plan.paused else ""),
             ("because", f"{plan.failure.code}: {plan.failure.message}" if plan.failure else ""),
             ("tasks", f"{counts.tasks}: {', '.join(numbers)}" if counts.tasks else _no_tasks(plan)),
+            ("waiting", "\n".join(waits)),
             ("budget", budget),
             ("priority", str(plan.priority)),
             ("session", plan.session_id or ""),

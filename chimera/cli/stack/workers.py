@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+from chimera.adapters.celery.having import COMMAND
 from chimera.bootstrap import celery_app
 from chimera.errors import QueueUnavailable
 
@@ -54,6 +55,37 @@ def asking_pids() -> Iterator[AskPids]:
         yield ask
 
 
+class Worker(NamedTuple):
+    """What a worker says of itself; of a worker that does not know the question, no skills and planners (None)."""
+
+    queues: frozenset[str]
+    skills: frozenset[str] | None
+    planners: frozenset[str] | None
+
+
+def ask_workers(timeout_seconds: float) -> dict[str, Worker]:
+    """Each worker that answers within this time, by name.
+
+    Raises:
+        QueueUnavailable: the broker does not answer.
+    """
+    with _connected() as inspect:
+        queues = inspect("active_queues", timeout_seconds, None)
+        has = inspect(COMMAND, timeout_seconds, len(queues)) if queues else {}
+    return {
+        node: Worker(
+            queues=frozenset(queue["name"] for queue in consumed),
+            skills=_names(has.get(node), "skills"),
+            planners=_names(has.get(node), "planners"),
+        )
+        for node, consumed in queues.items()
+    }
+
+
+def _names(answer: dict[str, list[str]] | None, what: str) -> frozenset[str] | None:
+    return None if answer is None or what not in answer else frozenset(answer[what])
+
+
 @contextmanager
 def _connected() -> Iterator[Callable[[str, float, int | None], dict[str, Any]]]:
     app = celery_app()
@@ -63,8 +95,9 @@ def _connected() -> Iterator[Callable[[str, float, int | None], dict[str, Any]]]
         def inspect(command: str, timeout_seconds: float, limit: int | None) -> dict[str, Any]:
             try:
                 connection.ensure_connection(max_retries=1, timeout=5)
-                asked = app.control.inspect(timeout=timeout_seconds, limit=limit, connection=connection)
-                answers: dict[str, Any] | None = getattr(asked, command)()
+                asked: Any = app.control.inspect(timeout=timeout_seconds, limit=limit, connection=connection)
+                # Celery's own have methods, which call this; ours has none.
+                answers: dict[str, Any] | None = asked._request(command)
             except Exception as exc:  # whatever kombu and redis call it
                 raise QueueUnavailable(
                     f"the broker at {connection.as_uri()} does not answer ({type(exc).__name__}: {exc})"

@@ -267,6 +267,14 @@ class Catalogue:
         self.skills: dict[str, Skill[..., Any]] = {}
         self.planners: dict[str, Planner[...]] = {}
 
+    def skill_names(self) -> tuple[str, ...]:
+        """The names of the skills, in order."""
+        return tuple(sorted(self.skills))
+
+    def planner_names(self) -> tuple[str, ...]:
+        """The names of the planners, in order."""
+        return tuple(sorted(self.planners))
+
     def add_skill(self, skill: Skill[..., Any]) -> None:
         """Adds a skill; the same function again (a reloaded module) replaces it.
 

@@ -26,6 +26,7 @@ from tests.fakes import (
     FakeReviewStore,
     FakeSessionStore,
     FakeSkillStore,
+    FakeSkillWaits,
     FakeStateStore,
     FakeTaskStore,
     FakeTenantStore,
@@ -147,6 +148,14 @@ class FakeAdapters(Adapters):
     @cached_property
     def skills(self) -> FakeSkillStore:
         return FakeSkillStore(self.database)
+
+    @cached_property
+    def waits(self) -> FakeSkillWaits:
+        return FakeSkillWaits(self.database)
+
+    @cached_property
+    def all_waits(self) -> FakeSkillWaits:
+        return FakeSkillWaits(self.database)
 
     @cached_property
     def access(self) -> FakeAccessLog:

@@ -1,12 +1,16 @@
 """`chimera skill` and `chimera planner`, over the swarm in memory: the catalogue of this process is not asked."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from chimera.cli.doctor.finding import Finding
+from chimera.cli.doctor.waiting import waiting
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.work.declaration import planner_declarations, skill_declarations
 from chimera.models.work.skill import Catalogue
+from chimera.models.work.task import TaskSpec
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 from tests.unit.declared import as_planner, as_skill
@@ -139,3 +143,50 @@ def test_what_nobody_declared_is_not_found(run: Run, kind: str, services: FakeSe
     assert (ran.code, ran.out) == (0, "")
     assert f"no worker has declared a {kind} yet" in ran.err
     assert run(kind, "list", "-o", "json").json == []
+
+
+class TestWhatWaits:
+    @pytest.fixture
+    def catalogue(self) -> Catalogue:
+        skill = as_skill(shout)
+
+        def three() -> list[TaskSpec]:
+            return [skill.task(text=str(number)) for number in range(3)]
+
+        known = Catalogue()
+        known.add_skill(skill)
+        known.add_planner(as_planner(three))
+        return known
+
+    def test_a_plan_says_what_of_it_waits_for_a_skill_and_who_has_it(self, run: Run, services: FakeServices) -> None:
+        services.adapters.agents.register(beat(services, "old@a", "echo"))
+        plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
+        ran = run("plan", "show", plan_id, "-t", "acme")
+        assert "3 tasks wait for the skill shout since " in ran.out
+        assert "; no worker has it" in ran.out
+        [wait] = run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"]
+        assert (wait["skill"], wait["waiting"], wait["count"], wait["workers"]) == ("shout", "tasks", 3, [])
+        services.adapters.agents.register(beat(services, "new@a", "shout"))
+        assert "; new@a has it" in run("plan", "show", plan_id, "-t", "acme").out
+        services.adapters.agents.available = False
+        assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"][0]["workers"] is None
+
+    def test_tasks_that_every_worker_can_run_wait_for_no_skill(self, run: Run, services: FakeServices) -> None:
+        old = beat(services, "old@a", "echo")
+        services.adapters.agents.register(old)
+        plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
+        services.adapters.agents.register(old.model_copy(update={"skills": ("shout",)}))
+        assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"] == []
+
+    def test_the_doctor_says_what_waits(self, run: Run, services: FakeServices) -> None:
+        assert found(waiting) == [("ok", "nothing waits for a skill")]
+        services.adapters.agents.register(beat(services, "old@a", "echo"))
+        run("plan", "submit", "three", "-t", "acme")
+        [(status, said)] = found(waiting)
+        assert status == "WARN"
+        assert said.startswith("acme: 3 tasks wait for the skill shout since ")
+        assert said.endswith("; no worker has it")
+
+
+def found(check: Callable[[str], Iterator[Finding]]) -> list[tuple[str, str]]:
+    return [(finding.status, finding.detail) for finding in check("c")]

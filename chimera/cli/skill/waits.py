@@ -1,0 +1,56 @@
+"""What waits for a process that has a skill, with the workers that have it now."""
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from chimera.cli.context import services
+from chimera.cli.output import age
+from chimera.cli.skill.view import Holders, Workers
+from chimera.errors import QueueUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from chimera.ports.skill_waits import SkillWait
+
+Waits = list[tuple["SkillWait", Workers]]
+
+
+def plan_waits(tenant_id: str, plan_id: UUID) -> Waits:
+    """What of a plan waits for a skill that no worker has, or not all have."""
+    return with_workers(services().adapters.waits.of_plan(tenant_id, plan_id))
+
+
+def with_workers(waits: "Iterable[SkillWait]") -> Waits:
+    """What waits, without tasks whose skill all agents have: those wait their turn."""
+    found = list(waits)
+    if not found:
+        return []
+    holders = Holders()
+    try:
+        workforce = services().adapters.agents.workforce()
+    except QueueUnavailable:
+        return [(wait, None) for wait in found]
+    return [
+        (wait, holders.of_skill(wait.skill))
+        for wait in found
+        if wait.waiting == "results"
+        or workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id))
+    ]
+
+
+def wait_told(wait: "SkillWait", workers: Workers) -> str:
+    """`12 tasks wait for the skill shout since 3m12s; of the workers worker@a has it`."""
+    many = wait.count != 1
+    who = f"{wait.count} {wait.waiting if many else str(wait.waiting).removesuffix('s')} {'wait' if many else 'waits'}"
+    what = f"{'a Judge that has ' if wait.waiting == 'results' else ''}the skill {wait.skill} since {age(wait.since)}"
+    if workers is None:
+        return f"{who} for {what}"
+    if not workers:
+        return f"{who} for {what}; no worker has it"
+    return f"{who} for {what}; {', '.join(workers)} {'have' if len(workers) > 1 else 'has'} it"
+
+
+def wait_json(wait: "SkillWait", workers: Workers) -> dict[str, Any]:
+    """The wait, and the workers that have its skill; null where the broker does not answer."""
+    return wait.model_dump(mode="json", exclude={"tenant_id"}) | {"workers": workers}

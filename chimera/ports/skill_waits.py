@@ -1,0 +1,41 @@
+"""What waits for a process that has a skill."""
+
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from pydantic import Field
+
+from chimera.models.record import Instant, Record, TenantId
+
+
+class Waiting(StrEnum):
+    """What it is that waits."""
+
+    TASKS = "tasks"  # for an agent
+    RESULTS = "results"  # for a Judge
+
+
+class SkillWait(Record):
+    """Tasks or results of one skill."""
+
+    tenant_id: TenantId
+    skill: str
+    waiting: Waiting
+    count: int = Field(ge=1)
+    since: Instant
+
+
+class SkillWaits(Protocol):
+    """Each method is one transaction for each tenant; all raise StoreUnavailable.
+
+    In a wave that waits for a skill any queued task counts: where all agents have its skill, it only waits its turn.
+    """
+
+    def of_plan(self, tenant_id: str, plan_id: UUID) -> list[SkillWait]:
+        """What of a plan waits, by skill; role app or judge."""
+        ...
+
+    def of_all(self) -> list[SkillWait]:
+        """What waits, by tenant and skill; role judge."""
+        ...

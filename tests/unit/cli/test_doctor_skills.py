@@ -1,0 +1,113 @@
+"""What `chimera doctor` says of who has which skills, by what the workers answer."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chimera.cli.doctor import user_code as user_code_module
+from chimera.cli.doctor.finding import Finding
+from chimera.cli.doctor.skills import skills
+from chimera.cli.doctor.user_code import user_code
+from chimera.cli.doctor.workers import Asked, workers
+from chimera.cli.stack.workers import Worker
+from chimera.errors import QueueUnavailable
+from chimera.models.work.skill import Catalogue
+from tests.unit.declared import as_planner, as_skill
+
+
+def worker(*queues: str, skills: str | None = "", planners: str | None = "") -> Worker:
+    return Worker(
+        frozenset(queues),
+        None if skills is None else frozenset(skills.split()),
+        None if planners is None else frozenset(planners.split()),
+    )
+
+
+class Answers(Asked):
+    def __init__(self, **workers: Worker) -> None:
+        self._answers = workers
+
+    @property
+    def workers(self) -> dict[str, Worker]:
+        if not self._answers:
+            raise QueueUnavailable
+        return self._answers
+
+
+Check = Callable[[str, Asked], Iterator[Finding]]
+
+
+def found(check: Check, asked: Asked) -> list[tuple[str, str]]:
+    return [(finding.status, finding.detail) for finding in check("c", asked)]
+
+
+def test_workers_that_have_the_same_are_well() -> None:
+    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("judge", skills="y x"))
+    assert found(skills, asked) == [("ok", "all workers that answer have the same: x, y")]
+
+
+def test_a_worker_that_lacks_what_others_have_is_named() -> None:
+    asked = Answers(
+        new=worker("plan", "judge", skills="x y z", planners="p q"),
+        newer=worker("plan", skills="x z", planners="p q"),
+        old=worker("plan", skills="x", planners="p"),
+    )
+    assert found(skills, asked) == [
+        ("WARN", "newer lacks the skill y, which new has"),
+        ("WARN", "old lacks the skills y, z, which new, newer have"),
+        ("WARN", "old lacks the planner q, which new, newer have"),
+    ]
+
+
+def test_a_worker_that_does_not_plan_needs_no_planner() -> None:
+    asked = Answers(a=worker("plan", skills="x", planners="p"), b=worker("judge", skills="x"))
+    assert [status for status, _ in found(skills, asked)] == ["ok"]
+
+
+def test_a_worker_that_does_not_know_the_question_is_named() -> None:
+    asked = Answers(a=worker("plan", skills="x", planners="p"), older=worker("judge", skills=None, planners=None))
+    assert found(skills, asked)[0] == ("WARN", "older did not say what they have")
+    assert found(workers, asked) == [("ok", "a consumes plan"), ("ok", "older consumes judge")]
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Catalogue:
+    catalogue = Catalogue()
+    monkeypatch.setattr(user_code_module, "load_user_code", lambda: catalogue)
+    return catalogue
+
+
+def declare(catalogue: Catalogue) -> None:
+    def x() -> str:
+        return ""
+
+    def p() -> list[object]:
+        return []
+
+    catalogue.add_skill(as_skill(x))
+    catalogue.add_planner(as_planner(p))  # type: ignore[arg-type]
+
+
+def test_code_that_the_workers_have_is_well(here: Catalogue) -> None:
+    declare(here)
+    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("judge", skills="x y"))
+    assert found(user_code, asked) == [("ok", "the workers have what is imported here: planners: p; skills: x")]
+
+
+def test_code_of_this_folder_that_no_worker_has_is_named(here: Catalogue) -> None:
+    declare(here)
+    asked = Answers(a=worker("plan", skills="tickets", planners="triage"))
+    assert found(user_code, asked) == [
+        ("WARN", "no worker that answers has what is imported here: planners: p; skills: x")
+    ]
+
+
+def test_in_a_folder_without_code_it_is_what_the_workers_have_that_counts(here: Catalogue) -> None:
+    asked = Answers(a=worker("plan", skills="x", planners="p"))
+    assert found(user_code, asked) == [("ok", "none here; the workers have planners: p; skills: x")]
+    assert found(user_code, Answers(a=worker("plan"))) == [("WARN", "no planner is registered")]
+
+
+def test_without_the_broker_only_this_folder_s_code_is_told(here: Catalogue) -> None:
+    declare(here)
+    assert found(user_code, Answers()) == [("ok", "imported here: planners: p; skills: x")]
