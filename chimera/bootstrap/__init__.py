@@ -20,7 +20,7 @@ from chimera.bootstrap.governing import Governing
 from chimera.bootstrap.judging import Judging
 from chimera.bootstrap.reviewing import Reviewing
 from chimera.bootstrap.submitting import Submitting
-from chimera.bootstrap.working import Working, process_id
+from chimera.bootstrap.working import Working, board, process_id
 from chimera.models.work.skill import Catalogue
 from chimera.ports.clock import Clock
 from chimera.registration import CATALOGUE
@@ -115,6 +115,7 @@ def celery_app() -> Celery:
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     answer_what_it_has(CATALOGUE.skill_names, CATALOGUE.planner_names)
     process_id()
+    board()
     return app
 
 
@@ -133,6 +134,8 @@ def _worker_process() -> WorkerProcess:
         planners=CATALOGUE.planner_names,
         running=slots.running,
         begun=slots.begun,
+        tallies=slots.tallies,
+        tally_of_child=board().read,
     )
 
 

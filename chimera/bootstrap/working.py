@@ -4,6 +4,7 @@ import os
 from functools import cache, cached_property
 from uuid import UUID
 
+from chimera.adapters.celery.board import Board
 from chimera.adapters.celery.children import end_worker
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
@@ -64,7 +65,7 @@ class Working(Group):
     @cached_property
     def agent_slots(self) -> AgentSlots:
         """The agents of this operating-system process."""
-        return AgentSlots(process_id(), os.getpid())
+        return AgentSlots(process_id(), os.getpid(), board().tell)
 
     def drain(self) -> None:
         """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
@@ -80,6 +81,12 @@ class Working(Group):
     def _dispatcher(self) -> Dispatcher:
         given = (self._adapters.waves, self._adapters.queue, self._adapters.agents, self._catalogue)
         return Dispatcher(*given, window=self._settings.wave_window)
+
+
+@cache
+def board() -> Board:
+    """Where pool children write what they have done; made before they are."""
+    return Board()
 
 
 @cache

@@ -27,14 +27,16 @@ def list_agents(
         str | None, typer.Option("--status", help="busy, active (ran within a minute), idle, or offline.")
     ] = None,
     node: Annotated[str | None, typer.Option("--node", metavar="NODE", help="Only of this worker.")] = None,
+    everyone: Annotated[bool, typer.Option("--all", help="Those too that are gone for up to an hour.")] = False,
     limit: Limit = 50,
     output: Output = Format.TABLE,
 ) -> None:
-    """The agents, in the order in which their workers started; those offline for less than an hour too."""
-    from chimera.models.work.agent import AgentStatus
+    """The agents, in the order in which their workers started; those offline for less than a minute too."""
+    from chimera.models.work.agent import FORGOTTEN_AFTER_SECONDS, LISTED_SECONDS, AgentStatus
 
     wanted = choice(AgentStatus, status, "--status")
-    agents = services().adapters.agents.list_agents(status=wanted, node=node, limit=limit)
+    gone = FORGOTTEN_AFTER_SECONDS if everyone else LISTED_SECONDS
+    agents = services().adapters.agents.list_agents(status=wanted, node=node, gone_seconds=gone, limit=limit)
     if output is Format.JSON:
         document([agent_json(agent) for agent in agents])
         return
@@ -53,6 +55,7 @@ def show(agent: AgentId, output: Output = Format.TABLE) -> None:
     if output is Format.JSON:
         document(agent_json(found))
         return
+    metrics, memory = found.metrics, found.metrics.memory_bytes
     facts(
         [
             ("agent", f"{format_id(IdKind.AGENT, found.agent_id)}  {_state(found)}"),
@@ -61,6 +64,9 @@ def show(agent: AgentId, output: Output = Format.TABLE) -> None:
             ("skills", ", ".join(found.skills)),
             ("running", _running(found.running)),
             ("batches", f"{found.batches} begun"),
+            ("calls", f"{metrics.tasks_done} done, {metrics.tasks_failed} failed"),
+            ("busy", f"{metrics.busy_seconds:.0f} s"),
+            ("memory", "" if memory is None else f"{memory / 2**20:.0f} MiB, of its process"),
             ("started", moment(found.started_at)),
             ("seen", moment(found.last_seen)),
         ]

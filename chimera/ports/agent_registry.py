@@ -5,7 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.record import Record
-from chimera.models.work.agent import Agent, AgentStatus, ProcessBeat
+from chimera.models.work.agent import FORGOTTEN_AFTER_SECONDS, Agent, AgentStatus, ProcessBeat
 from chimera.models.work.workforce import Workforce
 
 
@@ -46,6 +46,7 @@ class AgentRegistry(Protocol):
         *,
         status: AgentStatus | None = None,
         node: str | None = None,
+        gone_seconds: float = FORGOTTEN_AFTER_SECONDS,
         after: UUID | None = None,
         limit: int = 100,
     ) -> list[Agent]:
@@ -54,6 +55,7 @@ class AgentRegistry(Protocol):
         Args:
             status: only agents that are so.
             node: only agents of the workers of this name.
+            gone_seconds: of those OFFLINE only such as were seen within this.
             after: the agent that the page before ended with.
             limit: at most so many.
 

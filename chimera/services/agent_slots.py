@@ -1,43 +1,78 @@
 """The agents of one operating-system process: who runs what in it."""
 
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from threading import Lock
+from time import monotonic
 from uuid import UUID
 
-from chimera.models.work.agent import AgentWork, agent_id
+from chimera.models.work.agent import AgentTally, AgentWork, agent_id
+
+
+class TakenSlot:
+    """A slot that a batch holds."""
+
+    def __init__(self, agent_id: UUID, count: Callable[..., None]) -> None:
+        self.agent_id = agent_id
+        self._count = count
+
+    def count(self, *, failed: bool) -> None:
+        """Notes that a call of a skill is over."""
+        self._count(failed=1) if failed else self._count(done=1)
 
 
 class AgentSlots:
     """Gives each batch that runs here the lowest free slot, and with it an agent's id; safe between threads."""
 
-    def __init__(self, process_id: UUID, pid: int) -> None:
+    def __init__(self, process_id: UUID, pid: int, tell: Callable[[AgentTally], None] = lambda _: None) -> None:
         """Begins with every slot free.
 
         Args:
             process_id: the worker's main process, which beats for these agents.
             pid: this operating-system process, which may be a pool child of it.
+            tell: told of each change of what an agent has done; a pool child has one agent.
         """
+        self._tell = tell
         self._process_id = process_id
         self._pid = pid
         self._lock = Lock()
         self._running: dict[int, AgentWork] = {}
         self._begun: Counter[int] = Counter()
+        self._tallies: defaultdict[int, AgentTally] = defaultdict(AgentTally)
 
     @contextmanager
-    def taken(self, work: AgentWork) -> Iterator[UUID]:
-        """Holds a slot while the batch runs; yields the agent's id."""
+    def taken(self, work: AgentWork) -> Iterator["TakenSlot"]:
+        """Holds a slot while the batch runs."""
         with self._lock:
             slot = next(number for number in count() if number not in self._running)
             self._running[slot] = work
             self._begun[slot] += 1
+        began = monotonic()
         try:
-            yield agent_id(self._process_id, self._pid, slot)
+            yield TakenSlot(agent_id(self._process_id, self._pid, slot), partial(self._count, slot))
         finally:
+            self._count(slot, busy_seconds=monotonic() - began)
             with self._lock:
                 del self._running[slot]
+
+    def tallies(self) -> Mapping[UUID, AgentTally]:
+        """What each agent has done that has done something, without the batch that it is at."""
+        with self._lock:
+            tallies = dict(self._tallies)
+        return {agent_id(self._process_id, self._pid, slot): tally for slot, tally in tallies.items()}
+
+    def _count(self, slot: int, *, done: int = 0, failed: int = 0, busy_seconds: float = 0.0) -> None:
+        with self._lock:
+            before = self._tallies[slot]
+            tally = self._tallies[slot] = AgentTally(
+                tasks_done=before.tasks_done + done,
+                tasks_failed=before.tasks_failed + failed,
+                busy_seconds=before.busy_seconds + busy_seconds,
+            )
+        self._tell(tally)
 
     def running(self) -> Mapping[UUID, AgentWork]:
         """What each agent runs that runs a batch now."""

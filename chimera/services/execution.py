@@ -6,7 +6,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -33,8 +33,14 @@ MAX_MESSAGE_CHARACTERS = 2000
 # A code is logged where it is a name, and not a text.
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
-# An outcome as canonical JSON, and what it cost.
-Outcome = tuple[str, Usage]
+
+class Outcome(NamedTuple):
+    """What came of a call."""
+
+    # Canonical JSON.
+    text: str
+    usage: Usage
+    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +106,14 @@ class Execution:
 
     def _begin(self, call: Call) -> AsyncCall | Outcome:
         arguments = _arguments(call)
-        if isinstance(arguments, str):
-            return arguments, NO_USAGE
+        if isinstance(arguments, Outcome):
+            return arguments
         return self._calls.begin(call.skill.function(**arguments))
 
     def _run(self, call: Call, ending_with: EndingWith) -> Outcome:
         arguments = _arguments(call)
-        if isinstance(arguments, str):
-            return arguments, NO_USAGE
+        if isinstance(arguments, Outcome):
+            return arguments
 
         def answer() -> Any:
             return self._calls.call(lambda: call.skill.function(**arguments), call.timeout_seconds, ending_with)
@@ -119,12 +125,12 @@ class Execution:
         try:
             answered = answer()
         except TimeIsUp as exc:
-            return _failure("timeout", f"ran longer than {call.timeout_seconds:g} s", retryable=True, exc=exc), NO_USAGE
+            return _failure("timeout", f"ran longer than {call.timeout_seconds:g} s", retryable=True, exc=exc)
         except SkillFailed as exc:
-            return _told_failure(exc, self._max_output_bytes), _usage(exc.usage)
+            return _told_failure(exc, self._max_output_bytes)
         except BaseException as exc:  # noqa: BLE001  whatever a skill raises is its outcome, SystemExit too
             code = "timeout" if isinstance(exc, TimeoutError) else "skill_raised"
-            return _failure(code, describe_exception(exc), retryable=True, exc=exc), NO_USAGE
+            return _failure(code, describe_exception(exc), retryable=True, exc=exc)
         success = answered if isinstance(answered, Success) else Success(answered)
         return _success(call.skill, success, self._max_output_bytes)
 
@@ -137,7 +143,7 @@ def _overrun() -> Any:
     raise TimeIsUp
 
 
-def _arguments(call: Call) -> dict[str, Any] | str:
+def _arguments(call: Call) -> dict[str, Any] | Outcome:
     """The arguments, or the failure that there are none."""
     try:
         return call.skill.load_input(call.input)
@@ -154,7 +160,7 @@ def describe_exception(exc: BaseException) -> str:
     return f"{type(exc).__name__}: {message}"
 
 
-def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> tuple[str, Usage]:
+def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> Outcome:
     usage = _usage(answer.usage)
     try:
         outcome = SuccessOutcome(
@@ -167,20 +173,21 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
         )
         text = canonical_json(outcome.model_dump(mode="python"))
     except ValidationError as exc:
-        return _failure("wrong_type", describe(exc), retryable=False, exc=exc), usage
+        return _failure("wrong_type", describe(exc), retryable=False, exc=exc, usage=usage)
     except (TypeError, ValueError, RecursionError) as exc:
         message = f"the output cannot be written as JSON: {describe_exception(exc)}"
-        return _failure("not_json", message, retryable=False, exc=exc), usage
+        return _failure("not_json", message, retryable=False, exc=exc, usage=usage)
     except Exception as exc:  # noqa: BLE001  validators and iterators of the output are user code as well
-        return _failure("wrong_type", describe_exception(exc), retryable=False, exc=exc), usage
+        return _failure("wrong_type", describe_exception(exc), retryable=False, exc=exc, usage=usage)
     try:
         skill.check_output(outcome.output)  # as the Judge will: what it could not read is a failure here
     except ValidationError as exc:
-        return _failure("not_json", f"the output does not come back from JSON: {describe(exc)}", retryable=False), usage
+        message = f"the output does not come back from JSON: {describe(exc)}"
+        return _failure("not_json", message, retryable=False, usage=usage)
     if len(text) > max_output_bytes:
         message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
-        return _failure("output_too_large", message, retryable=False), usage
-    return text, usage
+        return _failure("output_too_large", message, retryable=False, usage=usage)
+    return Outcome(text, usage, failed=False)
 
 
 def _usage(reported: object) -> Usage:
@@ -188,7 +195,7 @@ def _usage(reported: object) -> Usage:
     return reported if isinstance(reported, Usage) else NO_USAGE
 
 
-def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
+def _told_failure(exc: SkillFailed, max_output_bytes: int) -> Outcome:
     """What the skill said, as far as it can be stored: details that are no JSON or too large are left out."""
     code: object = exc.code
     retryable: object = exc.retryable
@@ -204,13 +211,15 @@ def _told_failure(exc: SkillFailed, max_output_bytes: int) -> str:
     if not text or len(text) > max_output_bytes:
         text = canonical_json(FailureOutcome.model_validate(told).model_dump(mode="json"))
     _log(str(told["code"]), exc)
-    return text
+    return Outcome(text, _usage(exc.usage), failed=True)
 
 
-def _failure(code: str, message: str, *, retryable: bool, exc: BaseException | None = None) -> str:
+def _failure(
+    code: str, message: str, *, retryable: bool, exc: BaseException | None = None, usage: Usage = NO_USAGE
+) -> Outcome:
     _log(code, exc)
     outcome = FailureOutcome(code=code, message=readable(message), retryable=retryable)
-    return canonical_json(outcome.model_dump(mode="json"))
+    return Outcome(canonical_json(outcome.model_dump(mode="json")), usage, failed=True)
 
 
 def _log(code: str, exc: BaseException | None) -> None:

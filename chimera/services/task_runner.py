@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from contextvars import Context, copy_context
 from datetime import datetime
 from itertools import groupby, takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from structlog.contextvars import bound_contextvars
 
@@ -23,6 +23,14 @@ from chimera.services.execution import Call, Execution, Outcome
 from chimera.services.printed import printed
 from chimera.services.task_context import running
 
+
+class Ran(NamedTuple):
+    """What came of a task."""
+
+    result: Result
+    failed: bool
+
+
 MayStart = Callable[[ClaimedTask], bool]
 
 
@@ -36,7 +44,7 @@ class TaskRunner:
 
     def run(
         self, wave: WaveRef, tasks: Sequence[ClaimedTask], may_start: MayStart, ending_with: EndingWith
-    ) -> Generator[Result]:
+    ) -> Generator[Ran]:
         """Yields results as they come.
 
         Args:
@@ -59,7 +67,7 @@ class TaskRunner:
             if len(started) < len(some_tasks):
                 return
 
-    def _run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Result:
+    def _run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Ran:
         started_at = self._clock.now()
         with _context_of(wave, task) as context:
             skill = self._skill(task)
@@ -70,7 +78,7 @@ class TaskRunner:
             )
         return self._result(task, outcome, started_at)
 
-    def _run_together(self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith) -> Iterator[Result]:
+    def _run_together(self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith) -> Iterator[Ran]:
         started_at = self._clock.now()
         with ExitStack() as stack:
             contexts = [stack.enter_context(_context_of(wave, task)) for task in tasks]
@@ -81,17 +89,17 @@ class TaskRunner:
             for place, outcome in self._execution.run_together(calls, ending_with):
                 yield self._result(tasks[place], outcome, started_at)
 
-    def _result(self, task: ClaimedTask, outcome: Outcome, started_at: datetime) -> Result:
-        text, usage = outcome
-        return Result(
+    def _result(self, task: ClaimedTask, outcome: Outcome, started_at: datetime) -> Ran:
+        result = Result(
             task_id=task.task_id,
             attempt=task.attempt,
-            outcome=text,
-            sha256=sha256(text),
-            usage=usage,
+            outcome=outcome.text,
+            sha256=sha256(outcome.text),
+            usage=outcome.usage,
             started_at=started_at,
             finished_at=self._clock.now(),
         )
+        return Ran(result, outcome.failed)
 
     def _runs_together(self, task: ClaimedTask) -> bool:
         skill = self._skill(task)
@@ -140,4 +148,4 @@ def _task_context(wave: WaveRef, task: ClaimedTask) -> TaskContext:
 
 def _refusal(code: str, message: str) -> Outcome:
     outcome = FailureOutcome(code=code, message=message, retryable=False)
-    return canonical_json(outcome.model_dump(mode="json")), NO_USAGE
+    return Outcome(canonical_json(outcome.model_dump(mode="json")), NO_USAGE, failed=True)

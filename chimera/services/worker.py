@@ -23,7 +23,7 @@ from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
 from chimera.ports.work_store import WorkStore
-from chimera.services.agent_slots import AgentSlots
+from chimera.services.agent_slots import AgentSlots, TakenSlot
 from chimera.services.calls import Calls
 from chimera.services.lease_keeper import Lease, LeaseKeeper
 from chimera.services.task_runner import TaskRunner
@@ -85,13 +85,13 @@ class WorkerService:
             return 0
         failpoint(Failpoint.WORK_RECEIVED, wave.tenant_id)
         work = AgentWork(**dict(wave), tasks=len(task_ids), since=self._clock.now())
-        with self._slots.taken(work) as agent_id, bound_contextvars(agent_id=format_id(IdKind.AGENT, agent_id)):
-            return self._run_batch(agent_id, wave, task_ids, timeout_seconds)
+        with self._slots.taken(work) as slot, bound_contextvars(agent_id=format_id(IdKind.AGENT, slot.agent_id)):
+            return self._run_batch(slot, wave, task_ids, timeout_seconds)
 
-    def _run_batch(self, agent_id: UUID, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
+    def _run_batch(self, slot: TakenSlot, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
         token = self._clock.new_id()
         skills = self._catalogue.skills
-        claimed = self._store.claim(wave, task_ids, agent_id, token, LEASE_SECONDS, skills)
+        claimed = self._store.claim(wave, task_ids, slot.agent_id, token, LEASE_SECONDS, skills)
         if not claimed:
             if lacking := self._store.give_back(wave, task_ids, skills):
                 log.info("skill_lacking", skills=lacking)
@@ -104,7 +104,7 @@ class WorkerService:
         failpoint(Failpoint.WORK_CLAIMED, wave.tenant_id)
         renew = partial(self._store.renew, wave, token, LEASE_SECONDS)
         with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:
-            staged, unstarted = self._work_off(agent_id, wave, token, claimed, lease)
+            staged, unstarted = self._work_off(slot, wave, token, claimed, lease)
             if unstarted and lease.held:
                 self._hand_over(wave, token, unstarted)
         failpoint(Failpoint.WORK_STAGED, wave.tenant_id)
@@ -120,7 +120,7 @@ class WorkerService:
                 self._queue.publish_wave(Dispatch(wave=wave, batches=(batch,)))
 
     def _work_off(
-        self, agent_id: UUID, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
+        self, slot: TakenSlot, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], lease: Lease
     ) -> tuple[int, Sequence[ClaimedTask]]:
         """Runs the tasks; returns how many results are staged, and the tasks that were not started."""
         started: set[UUID] = set()
@@ -135,15 +135,16 @@ class WorkerService:
         ready: list[Result] = []
         staged_at = self._clock.now()
         with closing(self._runner.run(wave, claimed, may_start, lease.ending_with)) as results:
-            for result in results:
+            for result, failed in results:
                 if not lease.held:
                     break  # the call was ended because nobody wants its result any more
+                slot.count(failed=failed)
                 ready.append(result)
                 failpoint(Failpoint.WORK_RAN_ONE, wave.tenant_id)
                 if result.finished_at - staged_at >= STAGE_AFTER:
-                    staged += self._stage(agent_id, wave, token, ready)
+                    staged += self._stage(slot.agent_id, wave, token, ready)
                     ready, staged_at = [], self._clock.now()
-        staged += self._stage(agent_id, wave, token, ready) if ready else 0
+        staged += self._stage(slot.agent_id, wave, token, ready) if ready else 0
         return staged, [task for task in claimed if task.task_id not in started]
 
     def _stage(self, agent_id: UUID, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from chimera.errors import AgentNotFound, QueueUnavailable
 from chimera.models.work.agent import (
     FORGOTTEN_AFTER_SECONDS,
     OFFLINE_AFTER_SECONDS,
+    AgentMetrics,
     AgentSlot,
     AgentStatus,
     AgentWork,
@@ -111,6 +113,7 @@ def beat(*statuses: AgentStatus, node: str = "worker@a", draining: bool = False)
             status=status,
             running=WORK if status is BUSY else None,
             batches=place,
+            metrics=AgentMetrics(tasks_done=place, tasks_failed=1, busy_seconds=0.5, memory_bytes=2**20),
         )
         for place, status in enumerate(statuses)
     )
@@ -139,6 +142,7 @@ def test_an_agent_is_as_its_process_said(agents: port.AgentRegistry) -> None:
     assert (agent.agent_id, agent.process_id, agent.node, agent.pid) == (ids(said)[1], said.process_id, "worker@a", 101)
     assert (agent.tenants, agent.skills, agent.started_at) == (("acme",), ("echo", "slow"), STARTED_AT)
     assert (agent.status, agent.draining, agent.running, agent.batches) == (BUSY, False, WORK, 1)
+    assert agent.metrics == AgentMetrics(tasks_done=1, tasks_failed=1, busy_seconds=0.5, memory_bytes=2**20)
     assert agent.last_seen.tzinfo is UTC
     assert agents.list_agents()[1] == agent
 
@@ -275,6 +279,34 @@ def test_the_workforce_is_what_agents_that_take_work_can_run(registry: Registry)
     assert dict(agents.workforce().crews) == {changed.crew: 2, new: 2}
     registry.pass_time(OFFLINE_AFTER_SECONDS + 1)
     assert agents.workforce() == Workforce()
+
+
+def test_those_gone_for_long_are_left_out_where_that_is_asked_for(registry: Registry) -> None:
+    agents = registry.agents
+    dead, left, child = beat(IDLE), beat(BUSY), beat(IDLE, OFFLINE, OFFLINE)
+    slots = tuple(
+        slot.model_copy(update={"gone_seconds": seconds})
+        for slot, seconds in zip(child.slots, (None, 50.0, 70.0), strict=True)
+    )
+    child = child.model_copy(update={"slots": slots})
+    agents.register(dead)
+    agents.register(left)
+    agents.leave(left.process_id)
+    registry.pass_time(59)
+    agents.heartbeat(child)
+
+    def listed(**options: Any) -> list[UUID]:
+        return [agent.agent_id for agent in agents.list_agents(**options)]
+
+    assert listed(gone_seconds=60.0) == [*ids(dead), *ids(left), *ids(child)[:2]]
+    assert listed(gone_seconds=60.0, status=OFFLINE) == [*ids(dead), *ids(left), ids(child)[1]]
+    registry.pass_time(2)
+    assert listed(gone_seconds=60.0) == ids(child)[:2]
+    assert listed(gone_seconds=60.0, limit=1) == ids(child)[:1], "a page is full of those that are left"
+    assert listed(gone_seconds=60.0, limit=1, after=ids(child)[0]) == [ids(child)[1]]
+    assert listed() == [*ids(dead), *ids(left), *ids(child)]
+    gone = agents.get(ids(child)[1])
+    assert (agents.get(ids(child)[0]).last_seen - gone.last_seen).total_seconds() == pytest.approx(50)
 
 
 def test_what_is_not_there_cannot_drain(registry: Registry) -> None:

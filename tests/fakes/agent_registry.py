@@ -59,6 +59,7 @@ class FakeAgentRegistry(port.AgentRegistry):
         *,
         status: AgentStatus | None = None,
         node: str | None = None,
+        gone_seconds: float = FORGOTTEN_AFTER_SECONDS,
         after: UUID | None = None,
         limit: int = 100,
     ) -> list[Agent]:
@@ -69,6 +70,8 @@ class FakeAgentRegistry(port.AgentRegistry):
             if place is None:
                 raise AgentNotFound
             agents = agents[place + 1 :]
+        gone = self.clock.now() - timedelta(seconds=gone_seconds)
+        agents = [agent for agent in agents if agent.status is not AgentStatus.OFFLINE or agent.last_seen >= gone]
         return [agent for agent in agents if status in {None, agent.status} and node in {None, agent.node}][:limit]
 
     def get(self, agent_id: UUID) -> Agent:

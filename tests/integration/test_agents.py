@@ -114,6 +114,14 @@ def test_agents_show_what_they_run_and_are_those_that_stage(
     eventually(lambda: not busy(agents))
     assert [agent.status for agent in living(agents)] == [AgentStatus.ACTIVE] * 2
     assert [agent.batches for agent in living(agents)] == [1, 1]
+    for agent in living(agents):
+        assert (agent.metrics.tasks_done, agent.metrics.tasks_failed) == (1, 0)
+        assert 1.5 < agent.metrics.busy_seconds < 30
+        assert agent.metrics.memory_bytes is not None
+        assert agent.metrics.memory_bytes > 2**20
+
+    Chimera(here).submit("test.steps", tenant=tenant, inputs={"steps": [{"do": "refuses"}]}).wait(timeout=30)
+    eventually(lambda: sum(agent.metrics.tasks_failed for agent in living(agents)) == 1)
 
 
 def test_a_child_that_is_killed_is_offline_and_another_takes_its_place(
@@ -122,10 +130,13 @@ def test_a_child_that_is_killed_is_offline_and_another_takes_its_place(
     handle = Chimera(here).submit("test.steps", tenant=tenant, inputs=slow(3.0, 1))
     eventually(lambda: busy(agents))
     [victim] = busy(agents)
+    before = {agent.agent_id for agent in living(agents)}
     os.kill(victim.pid, signal.SIGKILL)
     assert eventually(lambda: agents.get(victim.agent_id).status is OFFLINE) <= 3 * BEAT_SECONDS
     eventually(lambda: len(living(agents)) == 2)
     assert victim.agent_id not in {agent.agent_id for agent in living(agents)}
+    [heir] = [agent for agent in living(agents) if agent.agent_id not in before]
+    assert heir.metrics.busy_seconds == 0, "what its predecessor did is not its own"
     eventually(lambda: victim.agent_id not in agents.standing([victim.agent_id]).alive)
     Chimera(here).plan(tenant, f"pl_{handle.plan_id.hex}").cancel()
 
@@ -213,6 +224,8 @@ def test_agents_of_the_threads_pool(this_process: Celery, tenant: str) -> None:
         handle.wait(timeout=60)
         eventually(lambda: {agent.status for agent in agents.list_agents(node="t@test")} <= FREE)
         assert sum(agent.batches for agent in agents.list_agents(node="t@test")) == 2
+        assert sum(agent.metrics.tasks_done for agent in agents.list_agents(node="t@test")) == 2
+        assert sum(agent.metrics.busy_seconds for agent in agents.list_agents(node="t@test")) > 3
     assert {agent.status for agent in agents.list_agents(node="t@test")} == {OFFLINE}
 
 

@@ -1,12 +1,13 @@
 """What a worker's main process sees of its agents, and what it says of them with the next beat."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from chimera.models.work.agent import (
     ACTIVE_SECONDS,
     FORGOTTEN_AFTER_SECONDS,
+    AgentMetrics,
     AgentSlot,
     AgentStatus,
     AgentWork,
@@ -25,6 +26,7 @@ class Sight:
     running: AgentWork | None
     # Batches begun since its start.
     batches: int
+    metrics: AgentMetrics = field(default_factory=AgentMetrics)
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,8 @@ class AgentWatch:
         recent = [past for past in self._gone.values() if now - past.seen_at < FORGOTTEN_AFTER_SECONDS]
         self._gone = {past.sight.agent_id: past for past in recent[-_GONE_TOLD:]}
         here = [_slot(past.sight, _status(past, now)) for past in self._here.values()]
-        return (*here, *(_slot(past.sight, AgentStatus.OFFLINE) for past in self._gone.values()))
+        gone = [_slot(past.sight, AgentStatus.OFFLINE, now - past.seen_at) for past in self._gone.values()]
+        return (*here, *gone)
 
 
 def _ran_at(sight: Sight, past: _Past | None, now: float) -> float | None:
@@ -72,6 +75,13 @@ def _status(past: _Past, now: float) -> AgentStatus:
     return AgentStatus.IDLE
 
 
-def _slot(sight: Sight, status: AgentStatus) -> AgentSlot:
-    running = sight.running if status is AgentStatus.BUSY else None
-    return AgentSlot(agent_id=sight.agent_id, pid=sight.pid, status=status, running=running, batches=sight.batches)
+def _slot(sight: Sight, status: AgentStatus, gone_seconds: float | None = None) -> AgentSlot:
+    return AgentSlot(
+        agent_id=sight.agent_id,
+        pid=sight.pid,
+        status=status,
+        running=sight.running if status is AgentStatus.BUSY else None,
+        batches=sight.batches,
+        metrics=sight.metrics,
+        gone_seconds=gone_seconds,
+    )

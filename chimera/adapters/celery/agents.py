@@ -5,6 +5,7 @@ import select
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -20,10 +21,12 @@ from chimera.adapters.celery.agent_watch import AgentWatch, Sight
 from chimera.adapters.celery.messages import WORK, BatchArguments
 from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX
 from chimera.errors import QueueUnavailable
-from chimera.models.work.agent import BEAT_SECONDS, AgentWork, ProcessBeat, agent_id
+from chimera.models.work.agent import BEAT_SECONDS, AgentMetrics, AgentTally, AgentWork, ProcessBeat, agent_id
 from chimera.ports.agent_registry import AgentRegistry
 
 log = structlog.get_logger(__name__)
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class WorkerProcess:
     # pools other than prefork.
     running: Callable[[], Mapping[UUID, AgentWork]]
     begun: Callable[[], Mapping[UUID, int]]
+    tallies: Callable[[], Mapping[UUID, AgentTally]]
+    # What a pool child has done, by its number in the pool and its process id.
+    tally_of_child: Callable[[int | None, int], AgentTally]
 
 
 def agents_step(process: Callable[[], WorkerProcess]) -> type["Agents"]:
@@ -186,10 +192,13 @@ def _of_threads(worker: Any, process: WorkerProcess) -> Sights:
     pid = os.getpid()
 
     def sights() -> Iterator[Sight]:
-        running, begun = process.running(), process.begun()
+        running, begun, tallies = process.running(), process.begun(), process.tallies()
+        memory = _memory_bytes(pid)
         for slot in range(worker.pool.num_processes):
             agent = agent_id(process.process_id, pid, slot)
-            yield Sight(agent, pid, running.get(agent), begun.get(agent, 0))
+            work = running.get(agent)
+            metrics = _metrics(tallies.get(agent, AgentTally()), work, memory)
+            yield Sight(agent, pid, work, begun.get(agent, 0), metrics)
 
     return sights
 
@@ -214,30 +223,46 @@ def _of_children(worker: Any, process: WorkerProcess) -> Sights:
     def sights() -> Iterator[Sight]:
         # Before the children are listed: one that starts now is no child that is gone.
         known, pool = set(begun), worker.pool._pool
-        children = _living(list(pool._pool)) if pool is not None else []
-        for gone in known - set(children):
+        children = _living(list(pool._pool)) if pool is not None else {}
+        for gone in known - children.keys():
             accepted.pop(gone, None)
             begun.pop(gone, None)
-        for pid in children:
+        for pid, number in children.items():
             request, work = accepted.get(pid, (None, None))
-            runs = request is not None and request in active_requests
-            yield Sight(agent_id(process.process_id, pid, 0), pid, work if runs else None, begun.get(pid, 0))
+            running = work if request is not None and request in active_requests else None
+            metrics = _metrics(process.tally_of_child(number, pid), running, _memory_bytes(pid))
+            yield Sight(agent_id(process.process_id, pid, 0), pid, running, begun.get(pid, 0), metrics)
 
     return sights
 
 
-def _living(children: list[Any]) -> list[int]:
-    """The process ids of those pool children that live. The pool itself looks for dead ones every 5 s only."""
+def _metrics(tally: AgentTally, running: AgentWork | None, memory_bytes: int | None) -> AgentMetrics:
+    """What an agent has done, with the batch that it is at."""
+    since = 0.0 if running is None else max(0.0, (datetime.now(UTC) - running.since).total_seconds())
+    busy = round(tally.busy_seconds + since, 3)
+    return AgentMetrics(**dict(tally) | {"busy_seconds": busy}, memory_bytes=memory_bytes)
+
+
+def _memory_bytes(pid: int) -> int | None:
+    """The resident memory of a process: the second number of Linux's /proc/PID/statm, in pages."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def _living(children: list[Any]) -> dict[int, int | None]:
+    """The pool children that live: process ids, and numbers. The pool itself looks for dead ones every 5 s only."""
     ended = select.poll()
-    sentinels: dict[int, int] = {}
+    sentinels: dict[int, Any] = {}
     for child in children:
         try:
-            sentinels[child.sentinel] = child.pid
+            sentinels[child.sentinel] = child
             ended.register(child.sentinel, select.POLLIN)
         except (ValueError, TypeError, AttributeError):
             continue  # not started yet, or cleaned up just now
     gone = {sentinel for sentinel, _ in ended.poll(0)}
-    return [pid for sentinel, pid in sentinels.items() if sentinel not in gone]
+    return {child.pid: getattr(child, "index", None) for place, child in sentinels.items() if place not in gone}
 
 
 def _work(request: Request) -> AgentWork | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -58,14 +58,30 @@ class AgentRegistry(port.AgentRegistry):
         *,
         status: AgentStatus | None = None,
         node: str | None = None,
+        gone_seconds: float = FORGOTTEN_AFTER_SECONDS,
         after: UUID | None = None,
         limit: int = 100,
     ) -> list[Agent]:
+        agents: list[Agent] = []
+        while len(agents) < limit:
+            page, now = self._page(status, node, after, limit)
+            gone = now - timedelta(seconds=gone_seconds)
+            agents += [agent for agent in page if agent.status is not AgentStatus.OFFLINE or agent.last_seen >= gone]
+            if len(page) < limit:
+                break
+            after = page[-1].agent_id
+        return agents[:limit]
+
+    def _page(
+        self, status: AgentStatus | None, node: str | None, after: UUID | None, limit: int
+    ) -> tuple[list[Agent], datetime]:
+        """As `list_agents`, however long they have been gone; with the registry's time."""
         letter = _LETTERS[status] if status else ""
         last = after.hex if after else ""
-        processes = self._run("list", letter, node or "", last, limit, _OFFLINE_MS)
-        if processes is None:
+        answer = self._run("list", letter, node or "", last, limit, _OFFLINE_MS)
+        if answer is None:
             raise AgentNotFound
+        now, *processes = answer
         agents = [
             agent
             for place in range(0, len(processes), 4)
@@ -74,7 +90,7 @@ class AgentRegistry(port.AgentRegistry):
         ]
         if agents and after in {agent.agent_id for agent in agents}:
             agents = agents[[agent.agent_id for agent in agents].index(after) + 1 :]
-        return agents[:limit]
+        return agents[:limit], _time(now)
 
     def get(self, agent_id: UUID) -> Agent:  # noqa: D102
         process = self._run("get", agent_id.hex, _OFFLINE_MS)
@@ -139,9 +155,12 @@ def beat_arguments(beat: ProcessBeat, *, anew: bool) -> list[str | int]:
 
 def _agents(process: Sequence[Any]) -> Iterator[Agent]:
     text, seen_ms, online, draining = process
-    last_seen = datetime.fromtimestamp(seen_ms / 1000, UTC)
     beat = ProcessBeat.model_validate_json(text)
-    return agents_of(beat, last_seen, online=bool(online), draining=bool(draining))
+    return agents_of(beat, _time(seen_ms), online=bool(online), draining=bool(draining))
+
+
+def _time(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 @cache

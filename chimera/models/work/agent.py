@@ -1,7 +1,7 @@
 """Agents: slots of a worker that execute batches, and what a worker's process says about its own."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID, uuid5
 
@@ -14,6 +14,8 @@ BEAT_SECONDS = 1.0
 # Three beats: one that is missed may be a pause of the machine or of the network.
 OFFLINE_AFTER_SECONDS = 3 * BEAT_SECONDS
 ACTIVE_SECONDS = 60.0
+# How long an agent that is OFFLINE stays among those that are listed without being asked for.
+LISTED_SECONDS = 60.0
 # How long an agent that is OFFLINE can still be looked at.
 FORGOTTEN_AFTER_SECONDS = 3600.0
 
@@ -38,6 +40,24 @@ class AgentWork(Record):
     since: Instant
 
 
+class AgentTally(Record):
+    """What an agent has done since its start."""
+
+    # Calls of skills: with an output to be gated, and without.
+    tasks_done: int = Field(default=0, ge=0)
+    tasks_failed: int = Field(default=0, ge=0)
+    # With batches, the one that runs included.
+    busy_seconds: float = Field(default=0.0, ge=0)
+
+
+class AgentMetrics(AgentTally):
+    """The same, with what its process needs."""
+
+    # Resident, of the operating-system process that executes, which in the threads pool all agents share; None where
+    # the system does not tell.
+    memory_bytes: int | None = Field(default=None, ge=0)
+
+
 class AgentSlot(Record):
     """One agent as its process sees it."""
 
@@ -49,6 +69,9 @@ class AgentSlot(Record):
     running: AgentWork | None = None
     # Batches begun since the agent's start.
     batches: int = Field(default=0, ge=0)
+    metrics: AgentMetrics = AgentMetrics()
+    # How long this child has been gone, where its worker lives.
+    gone_seconds: float | None = Field(default=None, ge=0)
 
 
 class ProcessBeat(Record):
@@ -87,8 +110,9 @@ class Agent(Record):
     draining: bool
     running: AgentWork | None
     batches: int
+    metrics: AgentMetrics
     started_at: Instant
-    # When the last beat of its process came, by the registry's clock.
+    # When the last beat of its process came that knew it to live, by the registry's clock.
     last_seen: Instant
 
 
@@ -116,6 +140,7 @@ def agents_of(beat: ProcessBeat, last_seen: datetime, *, online: bool, draining:
             draining=draining,
             running=slot.running if alive else None,
             batches=slot.batches,
+            metrics=slot.metrics,
             started_at=beat.started_at,
-            last_seen=last_seen,
+            last_seen=last_seen - timedelta(seconds=slot.gone_seconds or 0.0),
         )

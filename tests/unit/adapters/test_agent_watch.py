@@ -57,6 +57,7 @@ def test_an_agent_that_is_gone_is_told_of_for_an_hour(watch: AgentWatch) -> None
     here, gone = watch.look([free(0, other)], 1.0)
     assert (here.agent_id, here.status) == (other, IDLE)
     assert (gone.agent_id, gone.status, gone.running, gone.batches) == (AGENT, OFFLINE, None, 1)
+    assert (here.gone_seconds, gone.gone_seconds) == (None, 1.0)
     assert statuses(watch.look([free(0, other)], FORGOTTEN_AFTER_SECONDS - 1)) == [IDLE, OFFLINE]
     assert statuses(watch.look([free(0, other)], FORGOTTEN_AFTER_SECONDS)) == [IDLE]
 

@@ -4,20 +4,21 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from chimera.models.work.agent import AgentSlot, AgentStatus, AgentWork, ProcessBeat
+from chimera.models.work.agent import AgentMetrics, AgentSlot, AgentStatus, AgentWork, ProcessBeat
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 
 JSON = ("-o", "json")
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WORK = AgentWork(tenant_id="acme", plan_id=UUID(int=5), wave_no=3, tasks=20, since=NOW)
+METRICS = AgentMetrics(tasks_done=70, tasks_failed=3, busy_seconds=12.25, memory_bytes=50 * 2**20)
 
 
 @pytest.fixture
 def beat(services: FakeServices) -> ProcessBeat:
     """A worker of two agents: one runs a batch."""
     slots = (
-        AgentSlot(agent_id=UUID(int=1), pid=11, status=AgentStatus.BUSY, running=WORK, batches=4),
+        AgentSlot(agent_id=UUID(int=1), pid=11, status=AgentStatus.BUSY, running=WORK, batches=4, metrics=METRICS),
         AgentSlot(agent_id=UUID(int=2), pid=12, status=AgentStatus.IDLE),
     )
     beat = ProcessBeat(process_id=uuid4(), node="worker@a", skills=("echo",), started_at=NOW, slots=slots)
@@ -45,6 +46,16 @@ def test_list_of_a_status_or_a_node(run: Run, beat: ProcessBeat) -> None:
     assert run("agents", "list", "--status", "asleep").code == 2
 
 
+def test_those_gone_for_more_than_a_minute_are_listed_with_all(
+    run: Run, beat: ProcessBeat, services: FakeServices
+) -> None:
+    services.adapters._fake_clock.advance(59)
+    assert len(run("agents", "list", *JSON).json) == 2
+    services.adapters._fake_clock.advance(2)
+    assert run("agents", "list", *JSON).json == []
+    assert [agent["status"] for agent in run("agents", "list", "--all", *JSON).json] == ["offline"] * 2
+
+
 def test_without_workers_there_are_none(run: Run) -> None:
     assert run("agents", "list").err == "no agents\n"
 
@@ -53,6 +64,11 @@ def test_show(run: Run, beat: ProcessBeat) -> None:
     ran = run("agents", "show", f"ag_{UUID(int=1).hex}")
     assert "worker@a, process 11" in ran.out
     assert "20 tasks of acme" in ran.out
+    assert "70 done, 3 failed" in ran.out
+    assert "12 s" in ran.out
+    assert "50 MiB, of its process" in ran.out
+    shown = run("agents", "show", f"ag_{UUID(int=1).hex}", *JSON).json
+    assert shown["metrics"] == METRICS.model_dump()
     assert ran.err == "next: chimera agents drain worker@a\n"
     assert run("agents", "show", f"ag_{UUID(int=2).hex}", *JSON).json["running"] is None
 

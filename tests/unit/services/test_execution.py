@@ -39,10 +39,10 @@ def execute(
 ) -> tuple[str, Usage]:
     execution, call = Execution(calls, max_output_bytes), Call(skill, text, timeout_seconds, copy_context())
     if not skill.is_async:
-        return execution.run(call)
+        return execution.run(call)[:2]
     [(place, outcome)] = execution.run_together([call])
     assert place == 0
-    return outcome
+    return outcome[:2]
 
 
 def executed(

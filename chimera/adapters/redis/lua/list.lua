@@ -1,12 +1,12 @@
--- The processes that have enough agents of those asked for: a list of four for each: its beat, the time it came, 1 if
--- it is online, 1 if it drains. KEYS[1]: see beat.lua.
+-- The time, then the processes that have enough agents of those asked for, four for each: its beat, the time it came,
+-- 1 if it is online, 1 if it drains. KEYS[1]: see beat.lua.
 -- ARGV: letter of the state or '', node or '', agent to go on after or '', agents wanted, milliseconds until a
 -- process is OFFLINE. Returns false where the agent to go on after is not known.
 local prefix = KEYS[1]
 local letter, node, after, wanted = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local found, count = {}, 0
+local found, count = {now}, 0
 local from = ''
 if after ~= '' then
     from = redis.call('HGET', prefix .. 'agents', after)
