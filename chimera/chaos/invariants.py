@@ -7,7 +7,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
-from chimera.chaos.sql import sections
+from chimera.adapters.postgres.database import read_statements
 from chimera.models.audit.audit import GENESIS, chained
 from chimera.models.record import Record, sha256
 
@@ -43,7 +43,7 @@ class Invariant(Record):
 
 def _load() -> tuple[Invariant, ...]:
     found = []
-    for name, comment, sql in sections("invariants"):
+    for name, comment, sql in read_statements("chimera.chaos", "invariants.sql"):
         sentence, _, harm = comment.partition(" class: ")
         found.append(Invariant(name=name, sentence=sentence, harm=Harm(harm), sql=sql))
     return tuple(found)

@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
-from chimera.chaos.sql import statements
+from chimera.adapters.postgres.database import read_statements
 from chimera.models.record import Record
 
 LOOK_SECONDS = 0.1
-_SQL = statements("recovery")
+_SQL = {statement.name: statement.sql for statement in read_statements("chimera.chaos", "recovery.sql")}
 
 
 class UnderWay(Record):

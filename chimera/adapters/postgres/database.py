@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import resources
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
@@ -127,12 +128,32 @@ class Database:
             return self._pool
 
 
+class Statement(NamedTuple):
+    """A statement of a .sql file."""
+
+    name: str
+    # The comment after the name: what the statement is for.
+    sentence: str
+    sql: str
+
+
+@cache
+def read_statements(package: str, file: str) -> tuple[Statement, ...]:
+    """The statements of a package's .sql file: each begins with `-- name: <its name>`, then comments."""
+    text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    found = []
+    for part in text.split("-- name: ")[1:]:
+        name, _, sql = part.partition("\n")
+        comment = takewhile(lambda line: line.startswith("--"), sql.splitlines())
+        found.append(Statement(name.strip(), " ".join(line.removeprefix("-- ") for line in comment), sql.strip()))
+    return tuple(found)
+
+
 @cache
 def statements(name: str) -> dict[str, str]:
-    """The statements of `sql/<name>.sql` by their names: each begins with a line `-- name: <its name>`."""
-    text = resources.files(__package__).joinpath("sql", f"{name}.sql").read_text(encoding="utf-8")
-    _, *parts = text.split("-- name: ")
-    return {title.strip(): body.strip() for title, _, body in (part.partition("\n") for part in parts)}
+    """The statements of `sql/<name>.sql` by their names."""
+    assert __package__ is not None
+    return {statement.name: statement.sql for statement in read_statements(__package__, f"sql/{name}.sql")}
 
 
 def columns(rows: list[tuple[Any, ...]], names: str) -> dict[str, list[Any]]:
