@@ -87,6 +87,8 @@ def test_doctor_finds_everything_well(stack: Shell) -> None:
         "workers",
         "skills",
         "waiting",
+        "beat",
+        "clocks",
         "user code",
         "checkpoints",
     ]

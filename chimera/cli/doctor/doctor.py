@@ -7,11 +7,13 @@ from typing import Any
 import typer
 
 from chimera.cli.context import as_typed, quiet_logs
+from chimera.cli.doctor.beat import beat
 from chimera.cli.doctor.broker import broker, messages
 from chimera.cli.doctor.checkpoints import checkpoints
+from chimera.cli.doctor.clocks import clocks
 from chimera.cli.doctor.finding import Finding, Status
 from chimera.cli.doctor.postgresql import postgres, schema
-from chimera.cli.doctor.settings import ROLES, settings
+from chimera.cli.doctor.settings import ROLES, are_readable, settings
 from chimera.cli.doctor.skills import skills
 from chimera.cli.doctor.stack import stack
 from chimera.cli.doctor.user_code import user_code
@@ -42,6 +44,8 @@ def examine() -> Iterator[Finding]:
     """Every check, each by itself: one that fails does not keep the next from looking."""
     yield from _checked("stack", stack)
     yield from _checked("settings", settings)
+    if not are_readable():
+        return  # every other check would say the same
     for role in ROLES:
         yield from _checked(f"postgresql {role}", postgres, role)
     yield from _checked("schema", schema)
@@ -52,6 +56,8 @@ def examine() -> Iterator[Finding]:
     yield from _checked("workers", workers, asked)
     yield from _checked("skills", skills, asked)
     yield from _checked("waiting", waiting)
+    yield from _checked("beat", beat)
+    yield from _checked("clocks", clocks)
     yield from _checked("user code", user_code, asked)
 
 
@@ -72,4 +78,6 @@ _FIXES = {
     "workers": "see the finding on the broker",
     "skills": "see the finding on the broker",
     "waiting": "see the findings on postgresql judge, the schema and the broker",
+    "beat": "see the finding on the broker",
+    "clocks": "see the findings on postgresql and the broker",
 }

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from chimera.cli.context import command
 from chimera.cli.doctor.finding import Finding, Status
+from chimera.errors import InvalidInput
 
 ROLES = ("owner", "app", "worker", "judge")
 
@@ -23,3 +24,14 @@ def settings(name: str) -> Iterator[Finding]:
         yield Finding(name, Status.WARN, f"not set: {', '.join(unset)}", "set those that this machine's processes need")
     else:
         yield Finding(name, Status.OK, "every address is set")
+
+
+def are_readable() -> bool:
+    """Whether every variable that is set can be used."""
+    from chimera.settings import settings
+
+    try:
+        settings()
+    except InvalidInput:
+        return False
+    return True

@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
-from chimera.adapters.celery.having import COMMAND
+from chimera.adapters.celery import having, now
 from chimera.bootstrap import celery_app
 from chimera.errors import QueueUnavailable
 
+T = TypeVar("T")
 
-class Ask(Protocol):
-    """Asks all workers."""
 
-    def __call__(self, timeout_seconds: float, limit: int | None = None) -> dict[str, set[str]]:
-        """The queues that each worker consumes, by the worker's name.
+class Ask(Protocol[T]):
+    """Asks all workers, again and again over one connection."""
+
+    def __call__(self, timeout_seconds: float, limit: int | None = None) -> dict[str, T]:
+        """What each worker answers, by the worker's name.
 
         It waits this long for answers, or until `limit` workers have answered.
 
@@ -23,34 +25,35 @@ class Ask(Protocol):
         ...
 
 
-class AskPids(Protocol):
-    """Asks all workers who they are."""
+class WorkerNow(NamedTuple):
+    """How things stand with a worker."""
 
-    def __call__(self, timeout_seconds: float, limit: int | None = None) -> dict[str, int]:
-        """The process id of each worker that answers, on its own machine, by the worker's name; else as `Ask`."""
-        ...
-
-
-@contextmanager
-def asking() -> Iterator[Ask]:
-    """A way to ask the workers, again and again over one connection; to close it may take a second."""
-    with _connected() as inspect:
-
-        def ask(timeout_seconds: float, limit: int | None = None) -> dict[str, set[str]]:
-            answers = inspect("active_queues", timeout_seconds, limit)
-            return {node: {queue["name"] for queue in queues} for node, queues in answers.items()}
-
-        yield ask
+    # Seconds since the epoch by the clock of its machine.
+    time: float
+    # Those that it has begun since its start.
+    sweeps: int
 
 
 @contextmanager
-def asking_pids() -> Iterator[AskPids]:
-    """As `asking`."""
+def asking_pids() -> Iterator[Ask[int]]:
+    """A way to ask for the workers' process ids, on their own machines; to close it may take a second."""
     with _connected() as inspect:
 
         def ask(timeout_seconds: float, limit: int | None = None) -> dict[str, int]:
             answers = inspect("stats", timeout_seconds, limit)
             return {node: answer["pid"] for node, answer in answers.items()}
+
+        yield ask
+
+
+@contextmanager
+def asking_now() -> Iterator[Ask[WorkerNow]]:
+    """A way to ask how things stand now; workers that do not know the question are left out."""
+    with _connected() as inspect:
+
+        def ask(timeout_seconds: float, limit: int | None = None) -> dict[str, WorkerNow]:
+            answers = inspect(now.COMMAND, timeout_seconds, limit)
+            return {node: WorkerNow(**answer) for node, answer in answers.items() if "time" in answer}
 
         yield ask
 
@@ -71,7 +74,7 @@ def ask_workers(timeout_seconds: float) -> dict[str, Worker]:
     """
     with _connected() as inspect:
         queues = inspect("active_queues", timeout_seconds, None)
-        has = inspect(COMMAND, timeout_seconds, len(queues)) if queues else {}
+        has = inspect(having.COMMAND, timeout_seconds, len(queues)) if queues else {}
     return {
         node: Worker(
             queues=frozenset(queue["name"] for queue in consumed),
@@ -95,13 +98,13 @@ def _connected() -> Iterator[Callable[[str, float, int | None], dict[str, Any]]]
         def inspect(command: str, timeout_seconds: float, limit: int | None) -> dict[str, Any]:
             try:
                 connection.ensure_connection(max_retries=1, timeout=5)
-                asked: Any = app.control.inspect(timeout=timeout_seconds, limit=limit, connection=connection)
-                # Celery's own have methods, which call this; ours has none.
-                answers: dict[str, Any] | None = asked._request(command)
+                replies: list[dict[str, Any]] | None = app.control.broadcast(
+                    command, reply=True, timeout=timeout_seconds, limit=limit, connection=connection
+                )
             except Exception as exc:  # whatever kombu and redis call it
                 raise QueueUnavailable(
                     f"the broker at {connection.as_uri()} does not answer ({type(exc).__name__}: {exc})"
                 ) from exc
-            return answers or {}
+            return {node: answer for reply in replies or () for node, answer in reply.items()}
 
         yield inspect

@@ -159,12 +159,13 @@ def test_a_redis_too_old_for_our_commands_is_refused(
     assert not server.is_running
 
 
-def test_a_folder_has_one_server_at_a_time(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "STOPPED_WITHIN_SECONDS", 0.1)
+def test_a_folder_has_one_server_at_a_time(make: Make) -> None:
     server = make()
     server.start()
+    second = make()
+    second.earlier_ends_within_seconds = 0.1
     with pytest.raises(EmbeddedServerError, match=f"PostgreSQL of an earlier run .process {server.pid}. still works"):
-        make().start()
+        second.start()
     server.stop()
 
 
