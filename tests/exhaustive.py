@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "exhaustive(keep): of its cases so many run without --all")
+    config.addinivalue_line("markers", "exhaustive(keep): this number of its cases runs without --all")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -142,7 +142,7 @@ def _await_bodies(runs: Path) -> None:
 
 
 def _await_quiet(runs: Path, keys: set[str]) -> None:
-    """Returns when every body has run, or nothing has run for so long that nothing will."""
+    """Returns when every body has run, or when nothing ran for a time after which nothing more will."""
     seen, since = -1, time.monotonic()
     while time.monotonic() - since < _QUIET_SECONDS:
         if keys <= {str(entry["key"]) for entry in read(runs, "body")}:

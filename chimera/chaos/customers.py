@@ -37,7 +37,7 @@ class Customers:
     def __init__(
         self, services: Services, journal: Journal, watch: Watch, seed: int, *, plans_per_second: float, open_plans: int
     ) -> None:
-        """`open_plans`: so many plans may be open; the next one waits for one of them to end."""
+        """At most `open_plans` plans are open at a time; the next one waits until one of them ends."""
         self._services = services
         self._chimera = Chimera(services)
         self._journal = journal

@@ -19,7 +19,7 @@ from chimera.chaos.schedule import Draw, Scheduled
 
 # A fault that nothing has recovered from after this is given up on, and counts as this.
 BOUND_SECONDS = 60.0
-# A fault that strikes an idle swarm tells nothing: so long is waited for so much that is under way.
+# A fault that strikes an idle swarm tells nothing: the injector waits up to 5 s until 10 tasks are under way.
 _WORK_WITHIN_SECONDS = 5.0
 _ENOUGH = 10
 _AT_ONCE = 16

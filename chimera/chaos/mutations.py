@@ -55,10 +55,15 @@ def _fence() -> None:
 
 
 def _decision() -> None:
-    store = statements("decision_store")
-    _replace(store, "move_tasks", "and attempt = %(attempt)s", "")
-    found = "and state = %(found)s and (state = 'staged' or lease_until < clock_timestamp() or over_budget is not null)"
-    _replace(store, "move_tasks", found, "")
+    deciding = statements("deciding")
+    _replace(deciding, "move_tasks", "and attempt = %(attempt)s and state = %(found)s", "")
+    _replace(
+        deciding,
+        "move_tasks",
+        "and (state in ('staged', 'in_review') or (state = 'running' and lease_until < clock_timestamp())\n"
+        "        or (state = 'queued' and (over_budget is not null or replan in ('given_up', 'failed'))))",
+        "",
+    )
 
 
 def _sweep() -> None:

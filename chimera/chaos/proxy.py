@@ -54,7 +54,7 @@ class Link:
         self._loop.close()
 
     def slow(self, seconds: float) -> None:
-        """Every chunk takes so much longer, each way."""
+        """Delays every chunk by these seconds, each way."""
         self._do(lambda: setattr(self, "_delay_seconds", seconds))
 
     def cut(self) -> int:
@@ -62,7 +62,7 @@ class Link:
         return int(self._do(self._reset_all))
 
     def drop_reply(self, after_bytes: int = 0) -> None:
-        """The next reply of the server ends after so many bytes, with its connection: it did what it was asked."""
+        """Cuts the server's next reply after this number of bytes, with its connection: it did what it was asked."""
         self._do(lambda: setattr(self, "_reply_bytes", after_bytes))
 
     def part(self) -> None:

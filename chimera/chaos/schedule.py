@@ -36,7 +36,7 @@ def one_by_one(seed: int, kinds: Sequence[Kind] = KINDS) -> Iterator[Draw]:
 
 
 def storm(seed: int, seconds: float, per_minute: float, kinds: Sequence[Kind] = KINDS) -> list[Scheduled]:
-    """Faults that may overlap: so many a minute in the mean, each kind by its weight."""
+    """Faults that may overlap, at a mean rate in faults per minute; each kind is drawn by its weight."""
     random = _random(seed, "storm")
     weights = [kind.weight for kind in kinds]
     faults: list[Scheduled] = []

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 E = TypeVar("E", bound=StrEnum)
 
-# A short id that means more than so many is only counted as "more".
+# A message names up to 10 ids that a short id may mean, and says "more" of the rest.
 _CANDIDATES = 10
-# Agents are looked for among so many, in the order in which they started.
+# A short agent id is looked for among the first 100,000 agents, in the order in which they started.
 _AGENTS = 100_000
 
 

@@ -40,7 +40,7 @@ Output = Annotated[
     Format,
     typer.Option("--output", "-o", case_sensitive=False, help="A table for people, or one JSON document."),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, help="At most so many.")]
+Limit = Annotated[int, typer.Option("--limit", min=1, help="At most this many.")]
 
 
 @cache

@@ -157,7 +157,7 @@ def simulate(
     ],
     plan: Annotated[str | None, typer.Option("--plan", metavar="PLAN", help="Only results of this plan.")] = None,
     since: Since = None,
-    limit: Annotated[int, typer.Option("--limit", min=0, help="Show at most so many of the changes.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Show at most this many of the changes.")] = 20,
     output: Output = Format.TABLE,
 ) -> None:
     """Judge stored results again by this policy, and show what would change; nothing is written."""

@@ -27,7 +27,7 @@ def add(
 
 @app.command("list")
 def list_tenants(
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many; else all.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """The tenants, by id."""

@@ -57,8 +57,8 @@ def excerpt(text: str, spans: Iterable[tuple[int, int]], first: int, around: int
     Args:
         text: the text.
         spans: what was found in it.
-        first: so many characters of the beginning.
-        around: so many before and after each span.
+        first: the number of characters of the beginning.
+        around: the number of characters before and after each span.
         most: of the spans the first ones, up to this number; of a span that is longer than `first`, its beginning.
     """
     if len(text) <= first + 2 * around:

@@ -57,7 +57,7 @@ class AgentRegistry(Protocol):
             node: only agents of the workers of this name.
             gone_seconds: of those OFFLINE only such as were seen within this.
             after: the agent that the page before ended with.
-            limit: at most so many.
+            limit: the most that are returned.
 
         Raises:
             AgentNotFound: `after` is not known (any more).

@@ -63,7 +63,7 @@ class BudgetStore(Protocol):
         ...
 
     def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:
-        """Raises the limit of today, or of a plan, by so much, and puts it on record. What waits for it goes on.
+        """Raises the limit of today, or of a plan, by this amount, and puts it on record. What waits for it goes on.
 
         Raises:
             UnknownTenant: there is no such tenant.

@@ -55,7 +55,7 @@ class CardStore(Protocol):
     """
 
     def claim(self, tenant_id: str, card_id: UUID, who: str, seconds: float) -> None:
-        """Keeps the card for a person for so long from now: until then nobody else decides on it."""
+        """Keeps the card for a person for these seconds from now: until then nobody else decides on it."""
         ...
 
     def claim_next(self, tenant_id: str, who: str, seconds: float, skill: str | None) -> UUID | None:

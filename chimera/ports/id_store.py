@@ -18,7 +18,7 @@ class IdStore(Protocol):
             kind: of what; not agents, which the registry knows.
             text: what was asked for, for the record of what was refused.
             ranges: those of `ranges_of`.
-            limit: at most so many.
+            limit: the most that are returned.
 
         Raises:
             PlanNotFound, TaskNotFound, CardNotFound: the tenant has none; that goes on record.

@@ -56,5 +56,5 @@ class ReplanStore(Protocol):
         ...
 
     def postpone(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str, seconds: float) -> bool:
-        """Lets the planner, which failed for this reason, be asked again after so long."""
+        """Lets the planner, which failed for this reason, be asked again after these seconds."""
         ...

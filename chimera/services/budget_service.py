@@ -54,7 +54,7 @@ class BudgetService:
 
 
 def allow(store: BudgetStore, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:
-    """Raises today's limit, or a plan's, by so much; what was paused for it goes on with the next sweep.
+    """Raises today's limit, or a plan's, by an amount; what was paused for it goes on with the next sweep.
 
     Args:
         store: in a role that may.

@@ -21,7 +21,7 @@ EndingWith = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
 # A thread that runs Python code hears within this that its time is up; one that waits for something does not.
 _ENDS_WITHIN_SECONDS = 0.1
-# An event loop that does not answer for so long is held up by one of its calls.
+# An event loop that does not answer for 2 s is held up by one of its calls.
 _ANSWERS_WITHIN_SECONDS = 2.0
 # A loop that was held up and goes on looks this often whether its calls are over, to end.
 _LOOKS_AGAIN_SECONDS = 0.1

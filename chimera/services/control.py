@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
-# Plans in one transaction: so many are changed in a few tenths of a second, and keep nobody waiting longer.
+# One transaction changes up to 500 plans, which takes a few tenths of a second: nobody waits longer for its locks.
 PLANS_AT_ONCE = 500
 
 

@@ -32,7 +32,7 @@ from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
 
-# A planner whose process dies is started again so often; it may be the planner that kills it.
+# A planner whose process dies is started at most three times: it may be the planner that kills the process.
 MAX_PLANNER_ATTEMPTS = 3
 # The lease is kept beyond the time limit by this, to store what was planned.
 STORE_SECONDS = 60.0

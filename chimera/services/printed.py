@@ -41,7 +41,7 @@ class Printed:
             self._begun[stream] = rest
 
     def admits(self, characters: int) -> bool:
-        """Whether the call may log so much more by itself; counted where not."""
+        """Whether the call may log this number of characters more by itself; counts them where it may not."""
         with self._lock:
             fits = characters <= self._room
             self._room -= characters if fits else self._room
@@ -85,7 +85,7 @@ def printed() -> Iterator[None]:
 
 
 def admits(characters: int) -> bool:
-    """Whether the call that is under way here, if there is one, may log so much more by itself."""
+    """Whether the call that is under way here, if there is one, may log this number of characters more by itself."""
     here = _current.get()
     return here is None or here.admits(characters)
 

@@ -23,7 +23,7 @@ from chimera.services.time_limit import TimeIsUp
 
 log = structlog.get_logger(__name__)
 
-# After so long the rest of a wave waits behind other plans.
+# A planner works on one wave for 5 s; the rest of the wave then waits behind other plans.
 TURN_SECONDS = 5.0
 
 

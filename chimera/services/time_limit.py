@@ -13,7 +13,7 @@ class TimeIsUp(BaseException):
 
 @contextmanager
 def alarm(seconds: float) -> Iterator[Callable[[], None]]:
-    """Raises TimeIsUp in what runs inside it after so many seconds. For the main thread only.
+    """Raises TimeIsUp in what runs inside it when these seconds have passed. For the main thread only.
 
     Yields what another thread may call to raise it now. What catches even that, or never returns to Python,
     is ended by the hard time limit of its Celery task.

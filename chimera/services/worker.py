@@ -34,7 +34,7 @@ log = structlog.get_logger(__name__)
 MARGIN_SECONDS = 15.0
 # A slow batch stages what it has this often: if its process dies, only the rest is run again.
 STAGE_AFTER = timedelta(seconds=0.5)
-# Results are computed once: for so long they are kept while PostgreSQL is away, and staging them is tried again.
+# Results are computed once: while PostgreSQL is away, an agent keeps them for 120 s and tries to stage them again.
 STAGE_FOR_SECONDS = 120.0
 
 

@@ -251,7 +251,7 @@ class Scene:
         return self.world.decisions.decide_wave(wave, decisions).requeued
 
     def asked(self, size: int = 1, **fields: Any) -> Planned:
-        """A plan of so many tasks, each waiting for its planner."""
+        """A plan of this many tasks, each waiting for its planner."""
         planned = self.plan(size, has_replan=True, **fields)
         assert self.judge(self.work_off(planned), replan) == size
         return planned
@@ -276,7 +276,7 @@ class Scene:
     def in_review(
         self, size: int = 1, state_key: str | None = None, approvals_needed: int = 1
     ) -> tuple[Planned, list[ReviewCard]]:
-        """A plan of so many tasks, each waiting for a person, or for several."""
+        """A plan of this many tasks, each waiting for a person, or for several."""
         planned = self.plan(size, state_key=state_key)
         self.judge(self.work_off(planned), lambda staged: self.hitl(staged, approvals_needed))
         return planned, self.cards(planned.plan_id)

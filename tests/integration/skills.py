@@ -305,7 +305,7 @@ def all_talk(texts: list[str]) -> Iterator[TaskSpec]:
 
 @skill(name="test.meets", max_batch=10, timeout_seconds=20.0, max_attempts=1)
 async def meets(folder: str, name: str, together: int) -> Success[str]:
-    """Ends when so many of these run at the same time, and no sooner."""
+    """Ends when this many of these run at the same time, and no sooner."""
     (Path(folder) / name).touch()
     while len(list(Path(folder).iterdir())) < together:
         await asyncio.sleep(0.02)

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from chimera.adapters.celery.queue_names import tenant_queue
 
-# A tenant without a message for so long is no longer listened to; its next message changes that at once.
+# Workers stop listening to a tenant that had no message for 15 minutes; its next message changes that at once.
 TENANT_SECONDS = 900.0
 
 _TENANTS = "chimera:tenants"

@@ -14,7 +14,7 @@ class Restarts:
     in_a_row: int = 0
 
     def next_delay_seconds(self, lived_seconds: float) -> float | None:
-        """How long to wait before the next start of a process that lived so long; None to give it up."""
+        """Seconds to wait before the next start of a process that lived this many seconds; None to give it up."""
         if lived_seconds >= self.steady_after_seconds:
             self.in_a_row = 0
         if self.in_a_row >= self.limit:

@@ -54,16 +54,16 @@ def allow(
     tenant: Tenant,
     plan: PlanOption = None,
     day_usd: Annotated[
-        str | None, typer.Option("--day-usd", metavar="USD", help="Raise today's limit by so many dollars.")
+        str | None, typer.Option("--day-usd", metavar="USD", help="Raise today's limit by this many dollars.")
     ] = None,
     day_tokens: Annotated[
-        int | None, typer.Option("--day-tokens", min=1, help="Raise today's limit by so many tokens.")
+        int | None, typer.Option("--day-tokens", min=1, help="Raise today's limit by this many tokens.")
     ] = None,
     plan_usd: Annotated[
-        str | None, typer.Option("--plan-usd", metavar="USD", help="Raise the limit of --plan by so many dollars.")
+        str | None, typer.Option("--plan-usd", metavar="USD", help="Raise the limit of --plan by this many dollars.")
     ] = None,
     plan_tokens: Annotated[
-        int | None, typer.Option("--plan-tokens", min=1, help="Raise the limit of --plan by so many tokens.")
+        int | None, typer.Option("--plan-tokens", min=1, help="Raise the limit of --plan by this many tokens.")
     ] = None,
     by: Actor = None,
     output: Output = Format.TABLE,

@@ -34,7 +34,7 @@ def results(
         str | None, typer.Option("--state", help="Only tasks in this state: approved, in_review, denied, ...")
     ] = None,
     with_score: Annotated[bool, typer.Option("--score", help="Compare the outputs with the labels.")] = False,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most so many; else all.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="At most this many; else all.")] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """What the tasks of a plan brought, in the planner's order within each wave."""

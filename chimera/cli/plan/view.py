@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Timeout = Annotated[
     float | None,
-    typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after so long; exit code 124."),
+    typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after this time; exit code 124."),
 ]
 
 _BAD_ENDS = frozenset({"failed", "cancelled", "expired"})

@@ -1,4 +1,4 @@
-"""What was asked for and refused: entries of the audit, so many a minute, and the number of the rest."""
+"""What was asked for and refused: up to 10 entries of the audit a minute, and the number of the rest."""
 
 from datetime import timedelta
 

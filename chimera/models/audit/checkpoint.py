@@ -12,9 +12,9 @@ from chimera.models.record import Instant, Record, TenantId, canonical_json, sha
 
 # What the first checkpoint of a tenant names as the one before it.
 NO_CHECKPOINT = "0" * 64
-# The clocks of the machines that sign, and of the database, may differ by so much.
+# The clocks of the machines that sign, and of the database, may differ by 5 minutes.
 CLOCK_SKEW = timedelta(minutes=5)
-# So long after a key was retired the last checkpoint may still be one of its own: the next is on its way.
+# For 15 minutes after a key was retired, the last checkpoint may still be signed by it: the next one is on its way.
 ROTATION_GRACE = timedelta(minutes=15)
 
 

@@ -49,7 +49,7 @@ class Erased(Record):
 
 
 def erased_events(erasure: Erasure, erased: Erased, plan_id: UUID) -> list[AuditEvent]:
-    """The entries that name what was erased: each so many tasks with their results, cards and state keys.
+    """The entries that name what was erased: each names some tasks, with results, cards and state keys.
 
     Args:
         erasure: what was asked.

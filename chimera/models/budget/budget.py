@@ -77,15 +77,15 @@ class Account:
     overrun: Sum = NOTHING
 
     def is_reached(self, amount: Sum) -> bool:
-        """Whether so much cannot fit any more, whatever becomes of what is reserved now."""
+        """Whether this amount cannot fit any more, whatever becomes of what is reserved now."""
         return not (self.spent + amount).within(self.limit)
 
     def fits(self, amount: Sum) -> bool:
-        """Whether so much can be set aside now."""
+        """Whether this amount can be set aside now."""
         return (self.reserved + self.spent + amount).within(self.limit)
 
     def reserve(self, amount: Sum) -> "Account":
-        """Sets so much aside.
+        """Sets this amount aside.
 
         Raises:
             ValueError: it does not fit.

@@ -75,7 +75,7 @@ class Threshold(Record):
 
 
 def wilson(share: float, number: float, z: float = Z_95) -> Interval:
-    """The score interval of a share among so many (E. B. Wilson, JASA 22:209-212, 1927).
+    """The score interval of a share among a number of trials (E. B. Wilson, JASA 22:209-212, 1927).
 
     Args:
         share: 0..1.

@@ -10,7 +10,7 @@ from chimera.models.record import Record, TenantId
 from chimera.models.work.decision import Reason, Ruling, Verdict
 from chimera.models.work.task import TaskSpec, TaskState
 
-# A hook that raises, overruns or loses its process is started again so often; what it says at last is final.
+# A hook that raises, overruns or loses its process is started at most three times; its last answer is final.
 MAX_REPLAN_TRIES = 3
 
 

@@ -18,7 +18,7 @@ VERDICTS = st.lists(
 
 
 def verdicts(*parts: tuple[float, int, int]) -> list[Verdict]:
-    """So many right ones of so many at a confidence."""
+    """Verdicts at one confidence: the first number of them right, of the second number in all."""
     return [Verdict(confidence, number < right) for confidence, right, of in parts for number in range(of)]
 
 

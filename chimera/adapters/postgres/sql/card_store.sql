@@ -42,7 +42,7 @@ select c.card_id
    for update of c skip locked
 
 -- name: claim
--- The card is this person's for so long.
+-- The card is this person's for the given seconds.
 update review_card set claimed_by = %(who)s, claim_expires_at = clock_timestamp() + make_interval(secs => %(seconds)s)
  where tenant_id = %(tenant)s and card_id = %(card)s
 returning claim_expires_at

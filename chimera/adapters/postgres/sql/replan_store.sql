@@ -70,14 +70,14 @@ update task
 returning attempt, replans
 
 -- name: postpone
--- The task waits for so long before its planner is asked again.
+-- The task waits for the given seconds before its planner is asked again.
 update task
    set lease_token = null, lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
  where tenant_id = %(tenant)s and task_id = %(task)s and lease_token = %(token)s and state = 'queued' and replan = 'asked'
 returning attempt, replans
 
 -- name: look_later
--- Somebody asks: the sweep sends nothing for so long. Never earlier than it would have.
+-- Somebody asks: the sweep sends nothing for the given seconds. Never earlier than it would have.
 update wave
    set replan_at = greatest(replan_at, clock_timestamp() + make_interval(secs => %(seconds)s))
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s

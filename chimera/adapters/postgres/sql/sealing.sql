@@ -1,5 +1,5 @@
 -- name: unsealed
--- The first entry that no checkpoint covers which every place keeps, if it is older than so many seconds. The times let
+-- The first entry that no checkpoint covers which every place keeps, if it is older than the given seconds. The times let
 -- PostgreSQL leave out what is older than the checkpoint.
 with sealed as (select seq, entry_at from audit_checkpoint
                  where tenant_id = %(tenant)s and kept_at is not null order by number desc limit 1)

@@ -158,7 +158,7 @@ class ControlStore(port.ControlStore):
 def _scope(
     tenant_id: str, *, plan_id: UUID | None = None, session_id: str | None = None, limit: int = 1
 ) -> dict[str, Any]:
-    """Which plans: one, or so many of a session's or with neither of all the tenant's."""
+    """Which plans: one, or up to `limit` of a session's, or with neither of all of the tenant's."""
     return {"tenant": tenant_id, "plan": plan_id, "session_id": session_id, "limit": limit}
 
 
