@@ -119,7 +119,7 @@ class NothingToRetry(Conflict):
 
 
 class PlanFailed(ChimeraError):
-    """The plan ended without completing."""
+    """The plan ended without completing, or tasks of it failed."""
 
     exit_code = 6
 

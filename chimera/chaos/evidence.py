@@ -43,7 +43,7 @@ class Evidence:
                 yield _lost(
                     "plan_forgotten", "A plan that was acknowledged is there.", tenant, entry["plan"], "missing"
                 )
-            elif plan["state"] == "completed" and plan["task_count"] != entry["tasks"]:
+            elif plan["state"] in {"completed", "completed_with_failures"} and plan["task_count"] != entry["tasks"]:
                 what = f"{plan['task_count']} of {entry['tasks']} tasks"
                 yield _lost("plan_cut_short", "A plan has the tasks that were asked for.", tenant, entry["plan"], what)
         for entry in self._entries("cancelled", tenant):

@@ -2,14 +2,22 @@
 -- Every plan ends.
 -- class: unfinished
 select plan_id as id, state as what from plan
- where tenant_id = %(tenant)s and state not in ('completed', 'failed', 'cancelled', 'expired')
+ where tenant_id = %(tenant)s and state not in ('completed', 'completed_with_failures', 'failed', 'cancelled', 'expired')
+
+-- name: plan_end_untrue
+-- A plan is completed where each of its tasks was approved or denied, and with failures where one was not.
+-- class: broken
+select p.plan_id as id, p.state as what from plan p
+ where p.tenant_id = %(tenant)s and p.state in ('completed', 'completed_with_failures')
+   and (p.state = 'completed_with_failures') <> exists (
+       select from task t where t.tenant_id = p.tenant_id and t.plan_id = p.plan_id and t.state not in ('approved', 'denied'))
 
 -- name: task_without_decision
 -- Every task of a plan that has ended has a final decision.
 -- class: lost
 select t.task_id as id, t.state as what
   from task t join plan p on p.plan_id = t.plan_id and p.tenant_id = t.tenant_id
- where t.tenant_id = %(tenant)s and p.state in ('completed', 'failed', 'cancelled', 'expired')
+ where t.tenant_id = %(tenant)s and p.state in ('completed', 'completed_with_failures', 'failed', 'cancelled', 'expired')
    and not exists (select from decision d where d.task_id = t.task_id and d.tenant_id = t.tenant_id and d.final)
 
 -- name: task_left_open
@@ -17,7 +25,7 @@ select t.task_id as id, t.state as what
 -- class: lost
 select t.task_id as id, t.state as what
   from task t join plan p on p.plan_id = t.plan_id and p.tenant_id = t.tenant_id
- where t.tenant_id = %(tenant)s and p.state in ('completed', 'failed', 'cancelled', 'expired')
+ where t.tenant_id = %(tenant)s and p.state in ('completed', 'completed_with_failures', 'failed', 'cancelled', 'expired')
    and t.state not in ('approved', 'denied', 'exhausted', 'cancelled', 'expired')
 
 -- name: tasks_missing
@@ -175,7 +183,7 @@ select c.card_id as id, c.status || ', task ' || t.state as what
   join plan p on p.plan_id = t.plan_id and p.tenant_id = t.tenant_id
  where c.tenant_id = %(tenant)s and c.attempt = t.attempt
    and ((c.status in ('approved', 'edited') and t.state <> 'approved') or (c.status = 'denied' and t.state <> 'denied')
-     or (c.status = 'pending' and p.state in ('completed', 'failed', 'cancelled', 'expired')))
+     or (c.status = 'pending' and p.state in ('completed', 'completed_with_failures', 'failed', 'cancelled', 'expired')))
 
 -- name: commit_without_quorum
 -- What a card asked several people about is committed with as many approvals of the very result.

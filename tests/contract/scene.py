@@ -354,6 +354,10 @@ def deny(staged: Staged) -> WaveDecision:
     return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.DENIED))
 
 
+def exhaust(staged: Staged) -> WaveDecision:
+    return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.EXHAUSTED))
+
+
 def retry(staged: Staged) -> WaveDecision:
     return _decided(staged, Ruling(verdict=Verdict.DENY, reasons=(WRONG,), next_state=TaskState.QUEUED))
 

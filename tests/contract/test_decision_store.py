@@ -111,7 +111,7 @@ def test_lost_tasks_end_exhausted(scene: Scene) -> None:
     assert scene.judge(planned.wave, approve) == 0
     assert scene.states(planned.plan_id) == [TaskState.EXHAUSTED]
     plan = scene.shown(planned.plan_id)
-    assert (plan.state, plan.counts.failed) == (PlanState.COMPLETED, 1)
+    assert (plan.state, plan.counts.failed) == (PlanState.COMPLETED_WITH_FAILURES, 1)
 
 
 def test_a_wave_judged_in_part_leaves_its_plan_running(scene: Scene) -> None:

@@ -75,6 +75,7 @@ end $$
 """
 VIOLATIONS = {
     "plan_not_ended": ("update plan set state = 'running', finished_at = null where state = 'completed'",),
+    "plan_end_untrue": ("update plan set state = 'completed_with_failures' where state = 'completed'",),
     "task_without_decision": (
         _DECISIONS,
         "delete from decision where final and verdict = 'deny'",

@@ -22,7 +22,7 @@ from chimera.models.gate.deciding import (
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.work.decision import Decision
-from chimera.models.work.plan import PlanState
+from chimera.models.work.plan import PlanState, completed_as
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import TERMINAL, TaskState
@@ -149,7 +149,8 @@ class FakeDeciding:
         if any(each.state != "closed" for each in waves):
             return []
         asks = any(task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref))
-        state = PlanState.IN_REVIEW if asks else plan.stop_state or PlanState.COMPLETED
+        states = {task.state for each in waves for task in database.wave_tasks(each.ref)}
+        state = PlanState.IN_REVIEW if asks else plan.stop_state or completed_as(states)
         if state is plan.state or (asks and plan.state is PlanState.STOPPING):
             return []
         plan.state = state

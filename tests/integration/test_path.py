@@ -70,7 +70,7 @@ def test_a_doubtful_result_waits_for_a_person(run: Run, step: dict[str, object],
 def test_failures_of_skills_are_stored_with_their_reason(run: Run) -> None:
     handle = run(*({"do": do} for do in ("raises", "refuses", "wrong_type", "nothing", "huge", "overruns")))
 
-    assert handle.status is PlanState.COMPLETED
+    assert handle.status is PlanState.COMPLETED_WITH_FAILURES
     assert handle.counts.failed == 6
     codes = [result.outcome.code for result in handle.results() if isinstance(result.outcome, FailureOutcome)]
     assert codes == ["skill_raised", "closed", "wrong_type", "wrong_type", "output_too_large", "timeout"]
@@ -132,7 +132,7 @@ def test_a_task_waits_for_those_it_depends_on(run: Run) -> None:
         {"do": "say", "text": "last", "after": [2]},
     )
 
-    assert handle.status is PlanState.COMPLETED
+    assert handle.status is PlanState.COMPLETED_WITH_FAILURES
     states = {result.ordinal: result.state for result in handle.results()}
     assert states[2] is states[4] is TaskState.APPROVED
     assert states[3] is TaskState.EXHAUSTED

@@ -19,7 +19,7 @@ Timeout = Annotated[
     typer.Option("--timeout", min=0, metavar="SECONDS", help="Give up after this time; exit code 124."),
 ]
 
-_BAD_ENDS = frozenset({"failed", "cancelled", "expired"})
+_BAD_ENDS = frozenset({"completed_with_failures", "failed", "cancelled", "expired"})
 
 
 def plan_json(plan: "Plan") -> dict[str, Any]:
@@ -79,6 +79,8 @@ def next_step(plan: "Plan") -> None:
     elif plan.state == "completed" or (plan.state in _BAD_ENDS and plan.counts.tasks):
         if plan.counts.tasks:
             say(f"next: {command('plan', 'results', plan_id, *tenant)}")
+        if plan.state == "completed_with_failures":
+            say(f"or:   {command('plan', 'retry', plan_id, '--failed', *tenant)}")
     elif plan.paused:
         say(f"next: {command('plan', 'resume', plan_id, *tenant)}")
     elif plan.state not in _BAD_ENDS:
@@ -89,11 +91,14 @@ def end_with(plan: "Plan") -> None:
     """Nothing for a plan that completed or waits for people.
 
     Raises:
-        PlanFailed: it ended otherwise.
+        PlanFailed: it ended otherwise, or tasks of it failed.
     """
     if plan.state in _BAD_ENDS:
-        why = f" ({plan.failure.code}: {plan.failure.message})" if plan.failure else ""
-        raise PlanFailed(f"plan {format_id(IdKind.PLAN, plan.plan_id)} {plan.state}{why}")
+        why = f"{plan.failure.code}: {plan.failure.message}" if plan.failure else ""
+        if plan.state == "completed_with_failures":
+            why = f"{plan.counts.failed + plan.counts.cancelled} of {plan.counts.tasks} tasks came to no answer"
+        shown = f" ({why})" if why else ""
+        raise PlanFailed(f"plan {format_id(IdKind.PLAN, plan.plan_id)} {plan.standing}{shown}")
 
 
 def _retry_of(plan: "Plan") -> str:

@@ -16,7 +16,8 @@ class AuditKind(StrEnum):
     PLAN_CANCELLED_ASKED = "plan.cancelled_asked"  # somebody cancelled it: its open tasks are being closed
     PLAN_EXPIRED_ASKED = "plan.expired_asked"  # its deadline has passed: the same
     PLAN_IN_REVIEW = "plan.in_review"  # only people's decisions are missing
-    PLAN_COMPLETED = "plan.completed"  # every task has its final decision
+    PLAN_COMPLETED = "plan.completed"  # every task was approved, or denied by the gate or a person
+    PLAN_COMPLETED_WITH_FAILURES = "plan.completed_with_failures"  # every task has ended, some without an answer
     PLAN_FAILED = "plan.failed"  # its planner failed
     PLAN_CANCELLED = "plan.cancelled"
     PLAN_EXPIRED = "plan.expired"

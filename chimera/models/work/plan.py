@@ -1,5 +1,6 @@
 """A plan: what a tenant asks for, and what became of it."""
 
+from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from chimera.errors import DeadlinePassed
 from chimera.models.record import Instant, Record, TenantId, Text, canonical_json, sha256
+from chimera.models.work.task import TaskState
 
 
 class PlanState(StrEnum):
@@ -19,7 +21,10 @@ class PlanState(StrEnum):
     RUNNING = "running"  # its tasks are worked on
     IN_REVIEW = "in_review"  # only people's decisions are missing
     STOPPING = "stopping"  # cancelled or expired; open tasks are being closed
-    COMPLETED = "completed"  # every task has its final decision
+    COMPLETED = "completed"  # every task was approved, or denied by the gate or a person
+    # Every task has its final decision, but some of them came to no answer that anybody could approve or deny: their
+    # attempts failed, were lost, or needed a task that was not approved.
+    COMPLETED_WITH_FAILURES = "completed_with_failures"
     FAILED = "failed"  # the planner failed; it has no tasks
     CANCELLED = "cancelled"
     EXPIRED = "expired"  # the deadline came first
@@ -27,7 +32,21 @@ class PlanState(StrEnum):
 
 # Plans that can be stopped or paused.
 OPEN = frozenset({PlanState.SUBMITTED, PlanState.PLANNING, PlanState.RUNNING, PlanState.IN_REVIEW})
-ENDED = frozenset({PlanState.COMPLETED, PlanState.FAILED, PlanState.CANCELLED, PlanState.EXPIRED})
+ENDED = frozenset(
+    {
+        PlanState.COMPLETED,
+        PlanState.COMPLETED_WITH_FAILURES,
+        PlanState.FAILED,
+        PlanState.CANCELLED,
+        PlanState.EXPIRED,
+    }
+)
+
+
+def completed_as(states: Collection[TaskState]) -> PlanState:
+    """How a plan ends that ran to its end, by the states of its tasks."""
+    answered = {TaskState.APPROVED, TaskState.DENIED}
+    return PlanState.COMPLETED if answered.issuperset(states) else PlanState.COMPLETED_WITH_FAILURES
 
 
 class PlanRequest(Record):
@@ -140,4 +159,5 @@ class PlanChange(Record):
 
 def standing(state: PlanState, *, paused: bool) -> str:
     """A plan's state for people."""
-    return f"{state} (paused)" if paused else str(state)
+    shown = "completed with failures" if state is PlanState.COMPLETED_WITH_FAILURES else str(state)
+    return f"{shown} (paused)" if paused else shown

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 from structlog.testing import capture_logs
 
-from chimera import Success, TaskSpec, bootstrap, logs
+from chimera import SkillFailed, Success, TaskSpec, bootstrap, logs
 from chimera.cli import output
 from chimera.cli.main import main
 from chimera.models.work.skill import Catalogue, Planner, Skill
@@ -31,6 +31,8 @@ OnTerminal = Callable[[int], None]
 
 
 def echo(text: str, confidence: float) -> Success[dict[str, str]]:
+    if text == "fail":
+        raise SkillFailed("no such luck", retryable=False)
     return Success({"said": text, "loud": text.upper()}, confidence=confidence, evidence=["heard it"])
 
 

@@ -51,6 +51,25 @@ class TestPlan:
         assert "planner_raised: RuntimeError: no steps today" in ran.out
         assert ran.err.splitlines()[-1].startswith("error: plan pl_")
 
+    def test_a_plan_whose_tasks_all_failed_says_so_and_ends_with_6(self, run: Run) -> None:
+        # Text that no skill takes: each attempt fails.
+        rows = json.dumps([{"text": "fail", "confidence": "0.9"}] * 2 + [{"text": "fine", "confidence": "0.9"}])
+        ran = run("plan", "submit", "echoes", *TENANT, "--set", f"rows={rows}", "--watch", *JSON)
+        assert (ran.code, ran.json["state"], ran.json["counts"]["failed"]) == (6, "completed_with_failures", 2)
+        plan = ran.json["plan_id"]
+        assert json.loads(ran.err.splitlines()[-1])["code"] == "PlanFailed"
+        waited = run("plan", "wait", plan, *TENANT)
+        assert waited.code == 6
+        assert "completed with failures" in waited.out
+        assert waited.err.splitlines() == [
+            f"next: chimera plan results {plan} --tenant acme",
+            f"or:   chimera plan retry {plan} --failed --tenant acme",
+            f"error: plan {plan} completed with failures (2 of 3 tasks came to no answer)",
+        ]
+        listed = run("plan", "list", *TENANT, "--state", "completed_with_failures", *JSON).json
+        assert [each["plan_id"] for each in listed] == [plan]
+        assert run("plan", "retry", plan, "--failed", *TENANT).code == 0
+
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),
         [

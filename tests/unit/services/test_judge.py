@@ -111,7 +111,7 @@ def test_a_failing_task_is_tried_until_that_is_of_no_use(
     plan_id = house.planned(house.skill(broken, max_attempts=3).task())
     house.run_all()
     assert house.states(plan_id) == [TaskState.EXHAUSTED]
-    assert house.state(plan_id) is PlanState.COMPLETED
+    assert house.state(plan_id) is PlanState.COMPLETED_WITH_FAILURES
     assert len(tried) == attempts
     assert reasons(house) == found
 

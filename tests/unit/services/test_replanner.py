@@ -89,7 +89,7 @@ def test_without_a_hook_the_task_is_done_again_with_the_reasons(
     house.run_all()
     assert ran == [("a", []), ("a", ["confidence.below"]), ("a", ["confidence.below"])]
     assert house.states(plan_id) == [TaskState.EXHAUSTED]
-    assert house.state(plan_id) is PlanState.COMPLETED
+    assert house.state(plan_id) is PlanState.COMPLETED_WITH_FAILURES
     assert house.queue.replans == []
 
 

@@ -110,7 +110,7 @@ select p.plan_id
   from plan p
  where p.tenant_id = %(tenant)s and p.plan_id > %(after)s
    and (%(session_id)s::text is null or p.session_id = %(session_id)s)
-   and p.state in ('in_review', 'completed', 'failed', 'cancelled', 'expired')
+   and p.state in ('in_review', 'completed', 'completed_with_failures', 'failed', 'cancelled', 'expired')
    and case when p.task_count = 0 then p.state = any (%(plan_states)s)
             else exists (
                 select from wave w
