@@ -208,7 +208,10 @@ class TestHistory:
         assert (attempt.attempt, attempt.skill, attempt.agent_id) == (1, "echo", scene.agent_id)
         assert (attempt.outcome, attempt.result_sha256, attempt.started_at) == (None, None, None)
         assert found.agent_id == scene.agent_id
-        assert kinds(found) == ["planned", "taken"]
+        assert [(event.kind, event.actor) for event in found.timeline()] == [
+            ("planned", None),
+            ("taken", f"ag_{scene.agent_id.hex}"),
+        ]
 
     def test_every_attempt_with_its_decision_and_reasons(self, scene: Scene) -> None:
         planned = scene.plan(1)
