@@ -182,7 +182,7 @@ class TaskHistory(TaskStanding):
             yield TaskEvent(at=self.created_at, kind=TaskEventKind.PLANNED)
         if self.started_at:
             first = self.attempts[0].agent_id if self.attempts else None
-            actor = first and format_id(IdKind.AGENT, first)
+            actor = None if first is None else format_id(IdKind.AGENT, first)
             yield TaskEvent(at=self.started_at, kind=TaskEventKind.TAKEN, attempt=1, actor=actor)
         for attempt in self.attempts:
             yield from _of_attempt(attempt)
