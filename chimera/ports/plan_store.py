@@ -84,9 +84,12 @@ class PlanStore(Protocol):
         ...
 
     def begin_planning(
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float, planners: Collection[str]
     ) -> PlanningJob | None:
-        """Takes the plan's lease; None where it is held, or the plan is paused or past planning."""
+        """Takes the plan's lease; None where it is held, or the plan is paused or past planning.
+
+        None too where its planner is not in `planners`: another process may have it, and is asked later.
+        """
         ...
 
     def renew_planning(self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float) -> Renewal:

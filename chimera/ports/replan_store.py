@@ -1,5 +1,6 @@
 """Tasks that wait for their planner: the store in the role `app`."""
 
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
@@ -36,10 +37,12 @@ class ReplanStore(Protocol):
     lease change nothing, and return False, where it was lost or the plan was stopped.
     """
 
-    def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:
+    def begin(
+        self, wave: WaveRef, lease_token: UUID, lease_seconds: float, planners: Collection[str]
+    ) -> ReplanJob | None:
         """Takes the lease of the wave's next task that waits for its planner and that nobody asks about.
 
-        None where there is none, or nothing of the plan may start.
+        None where there is none, nothing of the plan may start, or its planner is not in `planners`.
         """
         ...
 

@@ -108,13 +108,14 @@ class PlannerService:
     def plan(self, tenant_id: str, plan_id: UUID) -> int:
         """Plans a plan once, however often it is asked to; returns the number of tasks stored.
 
-        A planner that raises, or yields what is no task, fails the plan with the reason.
+        A planner that raises, or yields what is no task, fails the plan with the reason. A plan whose planner this
+        process lacks is left to one that has it.
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer; asked again, it starts again.
         """
         token = self._clock.new_id()
-        job = self._store.begin_planning(tenant_id, plan_id, token, PLANNING_LEASE_SECONDS)
+        job = self._store.begin_planning(tenant_id, plan_id, token, PLANNING_LEASE_SECONDS, self._catalogue.planners)
         if job is None:
             return 0
         failpoint(Failpoint.PLANNER_CLAIMED, tenant_id)

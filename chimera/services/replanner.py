@@ -7,7 +7,6 @@ from uuid import UUID
 
 import structlog
 
-from chimera.errors import UnknownPlanner
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
 from chimera.models.work.skill import Catalogue
@@ -55,7 +54,7 @@ class ReplannerService:
         """Asks about the wave's tasks that wait for their planner; returns about how many.
 
         A hook that raises, overruns or answers what is no task is asked again, and its task is denied when that
-        was so three times.
+        was so three times. Where this process lacks the planner, it asks about nothing: one that has it will.
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer; asked again, it goes on.
@@ -64,7 +63,7 @@ class ReplannerService:
         asked, given_up = 0, False
         while monotonic() < end:
             token = self._clock.new_id()
-            job = self._store.begin(wave, token, PLANNING_LEASE_SECONDS)
+            job = self._store.begin(wave, token, PLANNING_LEASE_SECONDS, self._catalogue.planners)
             if job is None:
                 break
             failpoint(Failpoint.REPLAN_BEGUN, wave.tenant_id)
@@ -104,10 +103,7 @@ class ReplannerService:
         if job.tries > MAX_REPLAN_TRIES:
             message = f"the replan hook was started {MAX_REPLAN_TRIES} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
-        try:
-            hook = self._catalogue.planner(job.planner).replan_hook or _as_it_is
-        except UnknownPlanner as exc:
-            raise PlanRejected("unknown_planner", str(exc)) from exc
+        hook = self._catalogue.planner(job.planner).replan_hook or _as_it_is
         answer = in_time(lambda: _answer(hook, job.denied), self._timeout_seconds, lease)
         return None if answer is None else self._checked(job, checked_spec(answer))
 

@@ -29,6 +29,7 @@ from tests.contract.worlds import World
 EPOCH = "run/key"
 # Those that the tests' tasks have.
 SKILLS = ("cheap", "echo", "shout")
+PLANNERS = ("p", "q", "triage")
 POLICY = BUILT_IN.version
 
 Says = Callable[[Staged], WaveDecision]
@@ -146,7 +147,7 @@ class Scene:
     def begin(self, plan_id: UUID, lease_seconds: float = 60.0) -> UUID:
         """Takes the plan's lease; returns its token."""
         token = self.world.clock.new_id()
-        assert self.world.plans.begin_planning(self.tenant_id, plan_id, token, lease_seconds)
+        assert self.world.plans.begin_planning(self.tenant_id, plan_id, token, lease_seconds, PLANNERS)
         return token
 
     def stop(self, plan_id: UUID, end: PlanState = PlanState.CANCELLED) -> PlanState:
@@ -256,10 +257,12 @@ class Scene:
         assert self.judge(self.work_off(planned), replan) == size
         return planned
 
-    def begin_replan(self, wave: WaveRef, lease_seconds: float = 60.0) -> tuple[ReplanJob | None, UUID]:
+    def begin_replan(
+        self, wave: WaveRef, lease_seconds: float = 60.0, planners: Sequence[str] = PLANNERS
+    ) -> tuple[ReplanJob | None, UUID]:
         """Takes the lease of the wave's next task that waits for its planner."""
         token = self.world.clock.new_id()
-        return self.world.replans.begin(wave, token, lease_seconds), token
+        return self.world.replans.begin(wave, token, lease_seconds, planners), token
 
     def hitl(self, staged: Staged, approvals_needed: int = 1) -> WaveDecision:
         ruling = Ruling(

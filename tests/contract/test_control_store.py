@@ -13,14 +13,14 @@ from chimera.models.work.retry import RetryKind
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import Wave
 from chimera.ports.plan_store import PlanningJob
-from tests.contract.scene import Planned, Scene, approve, deny, failure, now_of, retry
+from tests.contract.scene import PLANNERS, Planned, Scene, approve, deny, failure, now_of, retry
 
 FAILED, DENIED, STOPPED = RetryKind.FAILED, RetryKind.DENIED, RetryKind.STOPPED
 FAILURE = PlanFailure(code="planner_raised", message="ValueError: no")
 
 
 def begun(scene: Scene, plan_id: UUID) -> PlanningJob | None:
-    return scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60)
+    return scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS)
 
 
 def waiting_tenants(scene: Scene) -> bool:
@@ -54,7 +54,7 @@ def test_stopping_takes_the_planner_s_lease(scene: Scene) -> None:
     token = scene.begin(plan_id)
     assert scene.stop(plan_id, PlanState.EXPIRED) is PlanState.EXPIRED
     assert not scene.world.plans.save_tasks(scene.tenant_id, plan_id, token, [], [])
-    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60) is None
+    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60, PLANNERS) is None
 
 
 def test_a_running_plan_stops_when_its_tasks_are_closed(scene: Scene) -> None:

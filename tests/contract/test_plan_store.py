@@ -13,7 +13,7 @@ from chimera.models.work.plan import PlanFailure, PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import Wave
 from tests.conftest import new_tenant_id
-from tests.contract.scene import EPOCH, Scene, approve, failure, now_of, success
+from tests.contract.scene import EPOCH, PLANNERS, Scene, approve, failure, now_of, success
 from tests.contract.worlds import World
 
 FAILURE = PlanFailure(code="planner_raised", message="ValueError: no")
@@ -94,7 +94,7 @@ def test_a_key_still_finds_its_plan_when_that_has_ended(scene: Scene) -> None:
 
 def test_the_planner_gets_what_was_submitted(scene: Scene) -> None:
     plan_id = scene.submit(planner="triage", goal="sort", inputs={"b": [1], "a": "ü"}, priority=7)
-    job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60)
+    job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS)
     assert job is not None
     assert (job.planner, job.goal, job.priority, job.attempt) == ("triage", "sort", 7, 1)
     assert job.inputs == r'{"a":"\u00fc","b":[1]}'
@@ -104,13 +104,13 @@ def test_the_planner_gets_what_was_submitted(scene: Scene) -> None:
 def test_a_plan_is_planned_by_one_at_a_time(scene: Scene) -> None:
     plan_id = scene.submit()
     scene.begin(plan_id)
-    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60) is None
+    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS) is None
 
 
 def test_a_lease_that_ran_out_can_be_taken_and_is_counted(scene: Scene) -> None:
     plan_id = scene.submit()
     for attempt in (1, 2, 3):
-        job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60)
+        job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS)
         assert job is not None
         assert job.attempt == attempt
         scene.pass_time(61)
@@ -140,7 +140,7 @@ def test_tasks_are_stored_once(scene: Scene) -> None:
     planned = scene.plan(2)
     token = scene.world.clock.new_id()
     assert not scene.world.plans.save_tasks(scene.tenant_id, planned.plan_id, token, [], [])
-    assert scene.world.plans.begin_planning(scene.tenant_id, planned.plan_id, token, 60) is None
+    assert scene.world.plans.begin_planning(scene.tenant_id, planned.plan_id, token, 60, PLANNERS) is None
     assert scene.shown(planned.plan_id).counts.tasks == 2
 
 
@@ -188,7 +188,7 @@ def test_a_failed_plan_is_not_planned_again(scene: Scene) -> None:
     plan_id = scene.submit()
     token = scene.begin(plan_id)
     scene.world.plans.fail_plan(scene.tenant_id, plan_id, token, FAILURE)
-    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60) is None
+    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60, PLANNERS) is None
     assert not scene.world.plans.fail_plan(scene.tenant_id, plan_id, token, FAILURE)
 
 
@@ -222,7 +222,7 @@ def test_a_submission_can_be_checked_without_storing_anything(scene: Scene) -> N
 def test_a_plan_past_its_deadline_is_not_planned(scene: Scene) -> None:
     plan_id = scene.submit(deadline=now_of(scene.world) + timedelta(hours=1))
     scene.pass_time(3601)
-    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60) is None
+    assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS) is None
 
 
 # Reading.
@@ -243,7 +243,7 @@ def test_a_plan_of_another_tenant_is_not_planned(scene: Scene, stranger: Scene) 
     plan_id = scene.submit()
     token = scene.world.clock.new_id()
     plans = scene.world.plans
-    assert plans.begin_planning(stranger.tenant_id, plan_id, token, 60) is None
+    assert plans.begin_planning(stranger.tenant_id, plan_id, token, 60, PLANNERS) is None
     scene.begin(plan_id)
     assert not plans.save_tasks(stranger.tenant_id, plan_id, token, [], [])
     assert not plans.fail_plan(stranger.tenant_id, plan_id, token, FAILURE)
@@ -384,3 +384,15 @@ def test_a_published_plan_is_not_unplanned_until_its_message_must_be_lost(scene:
     assert plan_id not in [plan.plan_id for plan in scene.world.sweep.unplanned()]
     scene.pass_time(11)
     assert plan_id in [plan.plan_id for plan in scene.world.sweep.unplanned()]
+
+
+def test_a_plan_whose_planner_a_process_lacks_is_left_to_another(scene: Scene) -> None:
+    plan_id = scene.submit()
+    token = scene.world.clock.new_id()
+    lacking: list[list[str]] = [[], ["q"]]
+    for planners in lacking:
+        assert scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60, planners) is None
+    assert scene.world.plans.get(scene.tenant_id, plan_id).state is PlanState.SUBMITTED
+    job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, token, 60, ["q", "p"])
+    assert job is not None
+    assert job.attempt == 1

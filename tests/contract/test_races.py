@@ -21,7 +21,7 @@ from chimera.ports.replan_store import Replanned
 from chimera.services.control import PlanControl
 from chimera.services.session_control import SessionControl
 from tests.conftest import POOL_SIZE, new_tenant_id
-from tests.contract.scene import Scene, approve, deny
+from tests.contract.scene import PLANNERS, Scene, approve, deny
 from tests.contract.worlds import PostgresWorld
 from tests.fakes import FakeQueue
 
@@ -57,7 +57,7 @@ def test_one_key_is_one_plan(scene: Scene) -> None:
 def test_one_planner_gets_the_plan(scene: Scene) -> None:
     plan_id = scene.submit()
     ids = [scene.world.clock.new_id() for _ in range(POOL_SIZE)]
-    jobs = at_once(lambda number: scene.world.plans.begin_planning(scene.tenant_id, plan_id, ids[number], 60))
+    jobs = at_once(lambda number: scene.world.plans.begin_planning(scene.tenant_id, plan_id, ids[number], 60, PLANNERS))
     assert sum(job is not None for job in jobs) == 1
 
 

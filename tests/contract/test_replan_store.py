@@ -363,3 +363,11 @@ def test_a_retry_of_the_plan_asks_the_planner_too(scene: Scene) -> None:
     scene.stage(scene.claim(wave, [copy.task_id]), success())
     scene.judge(wave, replan)
     assert begun(scene, wave)[0].denied.depth == 1
+
+
+def test_a_task_whose_planner_a_process_lacks_is_left_to_another(scene: Scene) -> None:
+    planned = scene.asked()
+    for planners in ([], ["q"]):
+        assert scene.begin_replan(planned.wave, planners=planners)[0] is None
+    job, _ = begun(scene, planned.wave)
+    assert job.tries == 1

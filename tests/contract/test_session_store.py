@@ -6,7 +6,7 @@ from chimera.errors import SessionNotFound, SessionStopped
 from chimera.models.work.plan import PlanState
 from chimera.models.work.retry import RetryKind
 from chimera.models.work.session import Session, SessionState
-from tests.contract.scene import Scene, deny, facts_of
+from tests.contract.scene import PLANNERS, Scene, deny, facts_of
 
 OPEN, PAUSED, STOPPED = SessionState.OPEN, SessionState.PAUSED, SessionState.STOPPED
 
@@ -21,7 +21,7 @@ def get(scene: Scene, session_id: str = "s") -> Session:
 
 def begins(scene: Scene, plan_id: object) -> bool:
     ids = scene.world.clock.new_id()
-    return scene.world.plans.begin_planning(scene.tenant_id, plan_id, ids, 60) is not None  # type: ignore[arg-type]
+    return scene.world.plans.begin_planning(scene.tenant_id, plan_id, ids, 60, PLANNERS) is not None  # type: ignore[arg-type]
 
 
 class TestRecord:

@@ -71,11 +71,11 @@ class FakePlanStore(port.PlanStore):
         return Renewal(held=True, may_start=True)
 
     def begin_planning(
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float, planners: Collection[str]
     ) -> PlanningJob | None:
         database = self._database.opened()
         row = database.plans.get((tenant_id, plan_id))
-        if row is None or not self._may_be_planned(row):
+        if row is None or not self._may_be_planned(row) or row.request.planner not in planners:
             return None
         row.state = PlanState.PLANNING
         row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))

@@ -1,7 +1,7 @@
 """Tasks that wait for their planner, in memory."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from uuid import UUID
 
@@ -23,10 +23,12 @@ class FakeReplanStore(port.ReplanStore):
     def __init__(self, database: FakeDatabase) -> None:
         self._database = database
 
-    def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:
+    def begin(
+        self, wave: WaveRef, lease_token: UUID, lease_seconds: float, planners: Collection[str]
+    ) -> ReplanJob | None:
         database = self._database.opened()
         plan = self._open_plan(wave)
-        if plan is None or plan.paused_at is not None:
+        if plan is None or plan.paused_at is not None or plan.request.planner not in planners:
             return None
         row = next((row for row in database.wave_tasks(wave) if row.is_asked and self._is_free(row)), None)
         if row is None:

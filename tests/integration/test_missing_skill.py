@@ -126,6 +126,25 @@ def test_what_waits_for_a_skill_that_no_worker_has_is_said_and_goes_on_when_one_
     assert {result.attempt for result in handle.results()} == {1}
 
 
+def test_a_plan_whose_planner_a_worker_lacks_waits_for_one_that_has_it(
+    start: Start, services: Services, tenant: str, servers: dict[str, str], broker: "redis.Redis", tmp_path: Path
+) -> None:
+    start("old", OLD, "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "1")
+    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 1})
+    eventually(lambda: broker.llen("plan") == 0)
+
+    def waiting() -> Any:
+        line = [sys.executable, "-m", "chimera.cli.main", "plan", "show", f"pl_{handle.plan_id.hex}"]
+        line += ["--tenant", tenant, "-o", "json"]
+        ran = subprocess.run(line, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=True)
+        return json.loads(ran.stdout)["waiting"]
+
+    eventually(lambda: waiting() == [{"planner": "next.shouts", "waiting": "plan", "workers": []}])
+    assert handle.status is PlanState.SUBMITTED
+    start("next", NEXT, "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "1")
+    assert handle.wait(timeout=90).counts.committed == 2
+
+
 def test_a_judge_that_lacks_a_skill_leaves_its_results_to_one_that_has_it(
     start: Start, services: Services, tenant: str
 ) -> None:

@@ -1,5 +1,6 @@
 """What waits for a process that has a skill, with the workers that have it now."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -11,7 +12,12 @@ from chimera.errors import QueueUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from chimera.models.work.plan import Plan
     from chimera.ports.skill_waits import SkillWait
+
+# A planner's message is taken within this, where a worker is free.
+_PLANNED_WITHIN_SECONDS = 3.0
+_WORKERS_ANSWER_WITHIN_SECONDS = 1.0
 
 Waits = list[tuple["SkillWait", Workers]]
 
@@ -49,6 +55,25 @@ def wait_told(wait: "SkillWait", workers: Workers) -> str:
     if not workers:
         return f"{who} for {what}; no worker has it"
     return f"{who} for {what}; {', '.join(workers)} {'have' if len(workers) > 1 else 'has'} it"
+
+
+def lacks_planner(plan: "Plan") -> bool:
+    """Whether a plan is not planned because no worker has its planner.
+
+    Asks the workers, where none that beats has it: those that only plan do not beat.
+    """
+    waited = (datetime.now(UTC) - plan.submitted_at).total_seconds()
+    if plan.state != "submitted" or plan.paused or waited < _PLANNED_WITHIN_SECONDS:
+        return False
+    if Holders().of_planner(plan.planner) != []:
+        return False
+    from chimera.cli.stack.workers import ask_workers
+
+    try:
+        told = ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS).values()
+    except QueueUnavailable:
+        return False
+    return not any(plan.planner in (worker.planners or ()) for worker in told)
 
 
 def wait_json(wait: "SkillWait", workers: Workers) -> dict[str, Any]:

@@ -62,7 +62,7 @@ class Post:
         self._house.work.claim(wave, batch.task_ids, new_id(), new_id(), 60, self._house.catalogue.skills)
 
     def _ask_and_die(self, wave: WaveRef) -> None:
-        FakeReplanStore(self._house.database).begin(wave, self._house.clock.new_id(), 8)
+        FakeReplanStore(self._house.database).begin(wave, self._house.clock.new_id(), 8, self._house.catalogue.planners)
 
 
 def plan_again(denied: DeniedTask) -> TaskSpec | None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from chimera.errors import InvalidInput
 from chimera.models.work.plan import PlanFailure, PlanState
 from chimera.models.work.task import TaskSpec, TaskState
+from chimera.models.work.timing import RESEND_SECONDS
 from chimera.services.planner import MAX_PLANNER_ATTEMPTS
 from tests.unit import strategies  # noqa: F401  its profile
 from tests.unit.services.house import TENANT, House
@@ -316,14 +317,18 @@ def test_exactly_the_tasks_that_are_allowed_are_taken(house: House) -> None:
     assert house.planner(max_tasks=4).plan(TENANT, house.submit()) == 4
 
 
-def test_a_planner_that_this_process_does_not_know_fails_the_plan(house: House) -> None:
-    house.plans_with(lambda: ())
+def test_a_plan_whose_planner_this_process_lacks_is_left_to_another(house: House) -> None:
+    known = house.plans_with(lambda: [spec()])
     plan_id = house.submit()
     del house.catalogue.planners["p"]
-    house.planner().plan(TENANT, plan_id)
-    found = house.shown(plan_id).failure
-    assert found is not None
-    assert found.code == "unknown_planner"
+    for _ in range(MAX_PLANNER_ATTEMPTS + 1):
+        assert house.planner().plan(TENANT, plan_id) == 0
+        house.queue.plans.clear()
+        house.clock.advance(RESEND_SECONDS + 1)
+        assert house.sweep().run() == 1
+    assert house.state(plan_id) is PlanState.SUBMITTED
+    house.catalogue.add_planner(known)
+    assert house.planner().plan(TENANT, plan_id) == 1
 
 
 def test_inputs_that_no_longer_fit_fail_the_plan(house: House) -> None:
@@ -372,7 +377,7 @@ def test_a_planner_whose_process_dies_again_and_again_is_given_up(house: House) 
     plan_id = house.submit()
     for _ in range(MAX_PLANNER_ATTEMPTS):
         # A process that dies leaves its lease.
-        assert house.plans.begin_planning(TENANT, plan_id, house.clock.new_id(), 60)
+        assert house.plans.begin_planning(TENANT, plan_id, house.clock.new_id(), 60, house.catalogue.planners)
         house.clock.advance(61)
     assert house.planner().plan(TENANT, plan_id) == 0
     found = house.shown(plan_id).failure

@@ -95,9 +95,10 @@ class PlanStore(port.PlanStore):
             mark_plan_published(connection, tenant_id, plan_id, epoch)
 
     def begin_planning(  # noqa: D102
-        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float
+        self, tenant_id: str, plan_id: UUID, lease_token: UUID, lease_seconds: float, planners: Collection[str]
     ) -> PlanningJob | None:
         values = {"tenant": tenant_id, "plan": plan_id, "token": lease_token, "seconds": lease_seconds}
+        values |= {"planners": list(planners)}
         with self._database.transaction(tenant_id) as connection:
             row = connection.execute(_SQL["begin_planning"], values).fetchone()
         return PlanningJob.model_validate(row) if row else None

@@ -1,5 +1,6 @@
 """Tasks that wait for their planner, in PostgreSQL."""
 
+from collections.abc import Collection
 from typing import Any
 from uuid import UUID
 
@@ -29,8 +30,10 @@ class ReplanStore(port.ReplanStore):
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def begin(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> ReplanJob | None:  # noqa: D102
-        values = scope_of(wave) | {"token": lease_token, "seconds": lease_seconds}
+    def begin(  # noqa: D102
+        self, wave: WaveRef, lease_token: UUID, lease_seconds: float, planners: Collection[str]
+    ) -> ReplanJob | None:
+        values = scope_of(wave) | {"token": lease_token, "seconds": lease_seconds, "planners": list(planners)}
         with self._database.transaction(wave.tenant_id) as connection:
             lock_wave(connection, wave)
             row = connection.execute(_SQL["begin"], values).fetchone()
