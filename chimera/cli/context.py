@@ -4,6 +4,8 @@ import os
 import pwd
 import shlex
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -120,7 +122,8 @@ def services() -> "Services":
     from chimera import bootstrap
 
     quiet_logs()
-    return bootstrap.services()
+    with _naming_user_code():
+        return bootstrap.services()
 
 
 def quiet_logs() -> None:
@@ -139,8 +142,27 @@ def load_user_code() -> "Catalogue":
     from chimera import bootstrap
 
     quiet_logs()
-    try:
+    with _naming_user_code():
         return bootstrap.load_user_code()
+
+
+def read_celeryconfig() -> None:
+    """Reads the celeryconfig of the working folder, if this process has not yet.
+
+    Raises:
+        UserCodeBroken: it cannot be imported; the message names the line.
+    """
+    from chimera import bootstrap
+
+    with _naming_user_code():
+        bootstrap.celery_app()
+
+
+@contextmanager
+def _naming_user_code() -> Iterator[None]:
+    """Turns whatever an import of the project's code raises into UserCodeBroken."""
+    try:
+        yield
     except ChimeraError:
         raise
     except (Exception, SystemExit) as exc:

@@ -106,6 +106,14 @@ def test_the_projects_own_code_that_breaks_is_named(stack: Shell, tmp_path: Path
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.parametrize("arguments", [("plan", "list", *ACME), ("plan", "submit", "p", *ACME)])
+def test_a_celeryconfig_that_breaks_is_named(arguments: tuple[str, ...], stack: Shell, tmp_path: Path) -> None:
+    (tmp_path / "celeryconfig.py").write_text("import os\n\nraise ValueError('odd')\n")
+    ran = replace(stack, cwd=tmp_path).run(*arguments)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"error: celeryconfig cannot be imported: ValueError: odd, at {tmp_path}/celeryconfig.py:3\n"
+
+
 def test_what_is_refused(stack: Shell) -> None:
     refused = {
         ("plan", "show", "pl_" + "0" * 32, *ACME): (3, "tenant 'acme' has no plan pl_0000"),
@@ -154,6 +162,20 @@ def test_up_runs_the_folders_own_procfile_until_ctrl_c(shell: Shell, tmp_path: P
     assert "idler" in ran.out
     assert ran.err.splitlines()[-2:] == ["stopped", "interrupted"]
     assert shell.processes() == []
+
+
+@pytest.mark.parametrize("detach", [[], ["--detach"]])
+def test_up_names_a_celeryconfig_that_breaks_before_it_starts_a_process(
+    detach: list[str], shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "celeryconfig.py").write_text("import os\n\nraise ValueError('odd')\n")
+    (tmp_path / "Procfile").write_text("worker: celery -A chimera worker\n")
+    ran = shell.run("up", *detach, "--procfile", str(tmp_path / "Procfile"))
+    assert ran.code == 1
+    last = ran.err.splitlines()[-1]
+    assert last == f"error: celeryconfig cannot be imported: ValueError: odd, at {tmp_path}/celeryconfig.py:3"
+    assert not (shell.data / "logs" / "worker.log").exists()
+    await_end(shell)
 
 
 def test_up_in_the_background_and_down(shell: Shell, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
+from chimera.cli.context import read_celeryconfig
 from chimera.cli.output import say
 from chimera.cli.stack.project import Project
 from chimera.cli.stack.readiness import RESTART_DELAY_SECONDS, Readiness
@@ -114,6 +115,7 @@ class StackProcess:
 
         Raises:
             EmbeddedServerError: something cannot be started, or dies again and again.
+            UserCodeBroken: the project's celeryconfig cannot be imported.
             StackAlreadyRunning: another process runs a stack on the data folder.
         """
         from chimera.adapters.embedded import EmbeddedServers, Supervisor
@@ -124,6 +126,7 @@ class StackProcess:
             self.has_started = True
             os.environ.update(servers.variables)
             self._step(_addresses(servers.variables), took())
+            read_celeryconfig()
             self._prepare_database(servers.variables)
             _prepare_keys(servers.variables)
 

@@ -82,6 +82,7 @@ def pin_data_dir() -> None:
 
 def _in_foreground(project: Project, tenants: list[str], output: Format) -> None:
     quiet_logs()
+    os.chdir(project.folder)  # this process asks the workers, and needs their celeryconfig for that
 
     def ready(facts_: dict[str, Any]) -> None:
         _show(facts_, output)
