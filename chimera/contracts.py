@@ -20,6 +20,7 @@ from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import ReviewCard, Revision
 from chimera.models.work.agent import Agent
 from chimera.models.work.decision import Decision
+from chimera.models.work.declaration import StoredPlanner, StoredSkill
 from chimera.models.work.history import TaskEvent, TaskHistory, TaskStanding
 from chimera.models.work.plan import Plan, PlanChange, PlanRequest
 from chimera.models.work.result import OUTCOME, Result
@@ -44,11 +45,13 @@ _GIVEN: Mapping[str, TypeAdapter[Any]] = {
     "Outcome": OUTCOME,
     "Plan": TypeAdapter(Plan),
     "PlanChange": TypeAdapter(PlanChange),
+    "PlannerDeclaration": TypeAdapter(StoredPlanner),
     "Result": TypeAdapter(Result),
     "ReviewCard": TypeAdapter(ReviewCard),
     "Revision": TypeAdapter(Revision),
     "Session": TypeAdapter(Session),
     "SessionChange": TypeAdapter(SessionChange),
+    "SkillDeclaration": TypeAdapter(StoredSkill),
     "StateEntry": TypeAdapter(StateEntry),
     "Task": TypeAdapter(Task),
     "TaskEvent": TypeAdapter(TaskEvent),
