@@ -1,6 +1,7 @@
 """What skills print: lines of the log with the ids of their task, and not more than one call may have."""
 
 import asyncio
+import io
 import json
 import logging
 import sys
@@ -19,30 +20,30 @@ from tests.unit.services.house import House
 Lines = list[dict[str, Any]]
 
 
-class Lined(logging.Handler):
-    """What a worker's handler writes, line by line."""
+class Lined(io.StringIO):
+    """Where a worker writes its lines."""
 
-    def __init__(self, real: logging.Handler) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.setFormatter(real.formatter)
-        self.filters = real.filters
         self.lines: Lines = []
 
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(json.loads(self.format(record)))
+    def write(self, text: str) -> int:
+        self.lines.append(json.loads(text))
+        return len(text)
 
 
 @pytest.fixture
-def lines() -> Iterator[Lines]:
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     """Logs as a worker's, whose lines end here."""
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
-    logs.configure()
-    [real] = root.handlers
-    handler = Lined(real)
-    root.handlers[:] = [handler]
+    written = Lined()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", written)
+        logs.configure()
+    structlog.configure(cache_logger_on_first_use=False)  # a logger would keep to the first test's lines
     try:
-        yield handler.lines
+        yield written.lines
     finally:
         root.handlers[:] = before
         root.setLevel(level)
