@@ -10,7 +10,7 @@ from chimera.models.work.plan import ENDED, OPEN, PlanChange, PlanState
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, nothing_to_retry, plan_states, task_states
 from chimera.models.work.session import SessionState
 from chimera.models.work.task import Task, TaskState
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from chimera.ports import control_store as port
 from chimera.ports.control_store import Retried, Retry, RetryDrafter
 from tests.fakes.database import LONG_AGO, FakeDatabase, PlanRow, TaskRow, WaveRow
@@ -154,7 +154,7 @@ class FakeControlStore(port.ControlStore):
             row.published_at = database.now()
         for wave in database.plan_waves(row.request.tenant_id, row.plan_id):
             waits = any(task.state is TaskState.QUEUED for task in database.wave_tasks(wave.ref))
-            if wave.state == "in_flight" and waits:
+            if wave.state is WaveState.IN_FLIGHT and waits:
                 wave.published_at, wave.touched_at = None, LONG_AGO
         self._record(row, actor, AuditKind.PLAN_RESUMED)
 

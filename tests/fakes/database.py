@@ -18,12 +18,13 @@ from chimera.models.work.decision import Decision
 from chimera.models.work.declaration import StoredPlanner, StoredSkill
 from chimera.models.work.history import LateResult
 from chimera.models.work.plan import PlanFailure, PlanRequest, PlanState
+from chimera.models.work.replan import ReplanState
 from chimera.models.work.result import Result
 from chimera.models.work.session import SessionEntered, SessionState
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.timing import LEASE_GRACE_SECONDS
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from chimera.ports.tenant_store import Tenant
 from tests.fakes.clock import FakeClock
 
@@ -79,7 +80,7 @@ class WaveRow:
     priority: int
     has_dependencies: bool
     touched_at: datetime
-    state: str = "waiting"  # in_flight, closed
+    state: WaveState = WaveState.WAITING
     published_at: datetime | None = None
     publish_count: int = 0
     epoch: str | None = None
@@ -120,7 +121,7 @@ class TaskRow:
     degraded_from: str | None = None
     feedback: str | None = None
     replans: int = 0
-    replan: str | None = None  # asked, given_up, failed
+    replan: ReplanState | None = None
     replan_tries: int = 0
     replan_failure: str | None = None
     # What attempts up to these were made from, where the task was changed after them.
@@ -144,12 +145,12 @@ class TaskRow:
     @property
     def is_asked(self) -> bool:
         """Whether it waits for its planner."""
-        return self.state is TaskState.QUEUED and self.replan == "asked"
+        return self.state is TaskState.QUEUED and self.replan is ReplanState.ASKED
 
     @property
     def is_given_up(self) -> bool:
         """Whether it waits for the Judge to end it."""
-        return self.state is TaskState.QUEUED and self.replan in {"given_up", "failed"}
+        return self.state is TaskState.QUEUED and self.replan in {ReplanState.GIVEN_UP, ReplanState.FAILED}
 
     @property
     def runs_alone(self) -> bool:

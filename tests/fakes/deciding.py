@@ -23,11 +23,12 @@ from chimera.models.gate.gate import Staged
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.work.decision import Decision
 from chimera.models.work.plan import PlanState, completed_as
+from chimera.models.work.replan import ReplanState
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
 from chimera.models.work.task import TERMINAL, TaskState
 from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from tests.fakes import budgeting
 from tests.fakes.database import LONG_AGO, UNSEEN, FakeDatabase, TaskRow
 
@@ -130,14 +131,14 @@ class FakeDeciding:
         row.replans += 1
         row.replan_tries = 0
         plan = self._database.plan(row.task.tenant_id, row.task.plan_id)
-        row.replan = "asked" if plan.has_replan else None
+        row.replan = ReplanState.ASKED if plan.has_replan else None
 
     def _settle(self, wave: WaveRef, *, requeued: bool, asked: bool) -> list[AuditEvent]:
         """Closes the wave where none of its tasks is open, and its plan where none of its waves is."""
         database = self._database
         row = database.waves[wave]
         closed = all(task.state not in UNSEEN for task in database.wave_tasks(wave))
-        row.state = "closed" if closed else "in_flight"
+        row.state = WaveState.CLOSED if closed else WaveState.IN_FLIGHT
         row.touched_at = LONG_AGO if requeued else database.now()
         row.judge_waits_since = row.judge_at = None
         if requeued:
@@ -146,7 +147,7 @@ class FakeDeciding:
             row.replan_at = database.now() + timedelta(seconds=PLANNER_MESSAGE_SECONDS)
         plan = database.plan(wave.tenant_id, wave.plan_id)
         waves = database.plan_waves(wave.tenant_id, wave.plan_id)
-        if any(each.state != "closed" for each in waves):
+        if any(each.state is not WaveState.CLOSED for each in waves):
             return []
         asks = any(task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref))
         states = {task.state for each in waves for task in database.wave_tasks(each.ref)}

@@ -8,6 +8,7 @@ from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, OpenTask, Wav
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.context import REASONS
 from chimera.models.work.plan import PlanState
+from chimera.models.work.replan import ReplanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import LEFT_LONGEST_SECONDS, LEFT_SECONDS
 from chimera.models.work.wave import WaveRef
@@ -108,5 +109,5 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             attempt=row.attempt,
             agent_id=self._database.agent_of(row),
             reasons=REASONS.validate_json(row.feedback or "[]", strict=False),
-            failure=row.replan_failure if row.replan == "failed" else None,
+            failure=row.replan_failure if row.replan is ReplanState.FAILED else None,
         )

@@ -11,7 +11,7 @@ from chimera.models.record import sha256
 from chimera.models.work.context import REASONS
 from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import PlanState
-from chimera.models.work.replan import DeniedTask
+from chimera.models.work.replan import DeniedTask, ReplanState
 from chimera.models.work.timing import RESEND_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
@@ -70,7 +70,8 @@ class FakeReplanStore(port.ReplanStore):
         row = self._held(wave, task_id, lease_token)
         if row is None:
             return False
-        row.replan, row.replan_failure, row.lease = "given_up" if failure is None else "failed", failure, None
+        row.replan = ReplanState.GIVEN_UP if failure is None else ReplanState.FAILED
+        row.replan_failure, row.lease = failure, None
         why = {} if failure is None else {"failure": failure, "again": False}
         self._record(wave, row, AuditKind.PLAN_REPLAN_ANSWERED, {"answer": row.replan} | why)
         return True

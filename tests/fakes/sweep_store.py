@@ -20,7 +20,7 @@ from chimera.models.work.timing import (
     RESEND_SECONDS,
     UNTOUCHED_SECONDS,
 )
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from chimera.ports import sweep_store as port
 from chimera.ports.sweep_store import OverdueWave, PlanRef
 from tests.fakes import budgeting
@@ -55,7 +55,7 @@ class FakeSweepStore(port.SweepStore):
         database = self._database.opened()
         rows: list[PlanRow | WaveRow] = [
             *(row for row in database.plans.values() if row.state is PlanState.SUBMITTED),
-            *(row for row in database.waves.values() if row.state == "in_flight"),
+            *(row for row in database.waves.values() if row.state is WaveState.IN_FLIGHT),
         ]
         forgotten = [row for row in rows if row.published_at is not None and row.epoch != epoch]
         for row in forgotten:
@@ -128,8 +128,8 @@ class FakeSweepStore(port.SweepStore):
         database = self._database.opened()
         waiting = set()
         for row in database.waves.values():
-            unsent = row.state == "waiting" or (
-                row.state == "in_flight" and (row.published_at is None or row.budget_waits)
+            unsent = row.state is WaveState.WAITING or (
+                row.state is WaveState.IN_FLIGHT and (row.published_at is None or row.budget_waits)
             )
             if unsent and database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on:
                 waiting.add(row.ref.tenant_id)
@@ -151,7 +151,7 @@ class FakeSweepStore(port.SweepStore):
 
     def _waits_for_its_planner(self, row: WaveRow) -> bool:
         database, now = self._database, self._database.now()
-        if row.state != "in_flight" or row.replan_at is None or row.replan_at >= now:
+        if row.state is not WaveState.IN_FLIGHT or row.replan_at is None or row.replan_at >= now:
             return False
         if not database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on:
             return False
@@ -161,7 +161,7 @@ class FakeSweepStore(port.SweepStore):
         return free
 
     def _is_untouched(self, row: WaveRow) -> bool:
-        in_flight = row.state == "in_flight" and row.published_at is not None
+        in_flight = row.state is WaveState.IN_FLIGHT and row.published_at is not None
         return in_flight and row.touched_at < self._database.now() - _UNTOUCHED
 
     def _look_at(self, row: WaveRow, *, queue_is_empty: bool, skills: Collection[str] | None) -> OverdueWave:

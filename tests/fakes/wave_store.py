@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from chimera.models.work.timing import SENDER_SECONDS
-from chimera.models.work.wave import QueuedTask, WaveRef
+from chimera.models.work.wave import QueuedTask, WaveRef, WaveState
 from chimera.ports import wave_store as port
 from chimera.ports.wave_store import OutgoingWave
 from tests.fakes import budgeting
@@ -20,14 +20,14 @@ class FakeWaveStore(port.WaveStore):
         database = self._database.opened()
         waves = [row for ref, row in database.waves.items() if ref.tenant_id == tenant_id]
         waves.sort(key=lambda row: (-row.priority, row.ref.plan_id, row.ref.wave_no))
-        in_flight = [row for row in waves if row.state == "in_flight"]
+        in_flight = [row for row in waves if row.state is WaveState.IN_FLIGHT]
         counted = [row for row in in_flight if not self._is_paused(row) and not row.waits_for_skill]
         stuck = Counter(row.ref.plan_id for row in in_flight if row.waits_for_skill)
         unsent = [row for row in waves if self._is_unsent(row)]
         may_go = [row for row in waves if self._may_go(row) and stuck[row.ref.plan_id] < window]
         taken = may_go[: max(0, window - len(counted))] + unsent
         for row in taken:
-            row.state = "in_flight"
+            row.state = WaveState.IN_FLIGHT
             row.touched_at = database.now()
         if database.policy(tenant_id).policy.budget is not None:
             return self._within_budget(tenant_id, waves, taken)
@@ -77,7 +77,7 @@ class FakeWaveStore(port.WaveStore):
         return outgoing
 
     def _waits(self, row: WaveRow) -> bool:
-        in_flight = row.state == "in_flight" and row.published_at is not None
+        in_flight = row.state is WaveState.IN_FLIGHT and row.published_at is not None
         goes_on = self._database.plan(row.ref.tenant_id, row.ref.plan_id).goes_on
         return row.budget_waits and in_flight and goes_on
 
@@ -85,13 +85,13 @@ class FakeWaveStore(port.WaveStore):
         database = self._database
         plan = database.plan(row.ref.tenant_id, row.ref.plan_id)
         tasks = database.wave_tasks(row.ref)
-        return row.state == "waiting" and plan.goes_on and all(database.may_run(each.task) for each in tasks)
+        return row.state is WaveState.WAITING and plan.goes_on and all(database.may_run(each.task) for each in tasks)
 
     def _is_paused(self, row: WaveRow) -> bool:
         return self._database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
 
     def _is_unsent(self, row: WaveRow) -> bool:
-        left = row.state == "in_flight" and row.published_at is None
+        left = row.state is WaveState.IN_FLIGHT and row.published_at is None
         return (
             left
             and not self._is_paused(row)

@@ -10,7 +10,7 @@ from chimera.models.work.lease import Renewal
 from chimera.models.work.plan import PlanState
 from chimera.models.work.result import Result
 from chimera.models.work.task import ClaimedTask, TaskState
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from chimera.ports import work_store as port
 from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow
 
@@ -47,7 +47,7 @@ class FakeWorkStore(port.WorkStore):
         asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
         lacking = {row.task.skill for row in asked if row.waits} - {*skills}
         row = database.waves.get(wave)
-        if lacking and row is not None and row.state == "in_flight" and row.skill_waits_since is None:
+        if lacking and row is not None and row.state is WaveState.IN_FLIGHT and row.skill_waits_since is None:
             row.skill_waits_since = database.now()
         return sorted(lacking)
 

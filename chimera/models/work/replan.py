@@ -1,6 +1,7 @@
 """Planning a task again, after the gate sent its result back."""
 
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,14 @@ from chimera.models.work.task import TaskSpec, TaskState
 
 # A hook that raises, overruns or loses its process is started at most three times; its last answer is final.
 MAX_REPLAN_TRIES = 3
+
+
+class ReplanState(StrEnum):
+    """What a queued task waits for where its planner has the word; without one it waits for an agent."""
+
+    ASKED = "asked"  # for what its planner says
+    GIVEN_UP = "given_up"  # for the Judge to end it: its planner gave it up
+    FAILED = "failed"  # for the same: its planner could not say anything
 
 
 class DeniedTask(Record):

@@ -1,6 +1,7 @@
 """A wave: the unit of fan-out, one chord of batches whose body is the Judge."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
 from itertools import groupby
 from typing import Protocol, TypeVar
 from uuid import UUID
@@ -9,6 +10,14 @@ from pydantic import Field
 
 from chimera.models.record import Record, TenantId
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS
+
+
+class WaveState(StrEnum):
+    """Where a wave is on its way."""
+
+    WAITING = "waiting"  # for its place in the tenant's window, or for tasks that it depends on
+    IN_FLIGHT = "in_flight"  # it is sent, or to be sent now
+    CLOSED = "closed"  # the Judge has seen all of its tasks; people's decisions may be missing
 
 
 class Wave(Record):

@@ -34,7 +34,7 @@ from chimera.models.gate.deciding import (
 from chimera.models.work.decision import Verdict
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
-from chimera.models.work.wave import WaveRef
+from chimera.models.work.wave import WaveRef, WaveState
 from chimera.ports.decision_store import PolicyChanged
 
 _SQL = statements("deciding")
@@ -198,7 +198,7 @@ class DecidingTransaction:
         values |= {"requeued": requeued > self._asked, "asked": self._asked > 0}
         values["planner_message_seconds"] = PLANNER_MESSAGE_SECONDS
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
-        if row is None or row["state"] != "closed":
+        if row is None or row["state"] != WaveState.CLOSED:
             return
         plan = lock_plan(self._connection, self._wave)
         end = (plan and plan["stop_state"]) or "completed"

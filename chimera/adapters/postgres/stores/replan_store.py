@@ -15,7 +15,7 @@ from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import sha256
 from chimera.models.work.lease import Renewal
-from chimera.models.work.replan import DeniedTask
+from chimera.models.work.replan import DeniedTask, ReplanState
 from chimera.models.work.timing import RESEND_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import replan_store as port
@@ -72,7 +72,9 @@ class ReplanStore(port.ReplanStore):
 
     def give_up(self, wave: WaveRef, task_id: UUID, lease_token: UUID, failure: str | None) -> bool:  # noqa: D102
         values = _held(wave, task_id, lease_token) | {"failure": failure}
-        kind, why = ("given_up", {}) if failure is None else ("failed", {"failure": failure, "again": False})
+        kind, why = ReplanState.GIVEN_UP, {}
+        if failure is not None:
+            kind, why = ReplanState.FAILED, {"failure": failure, "again": False}
         with self._database.transaction(wave.tenant_id) as connection:
             return _answered(connection, wave, task_id, connection.execute(_SQL["give_up"], values), kind, why)
 
@@ -84,7 +86,9 @@ class ReplanStore(port.ReplanStore):
         with self._database.transaction(wave.tenant_id) as connection:
             lock_wave(connection, wave)
             connection.execute(_SQL["look_sooner"], values)
-            return _answered(connection, wave, task_id, connection.execute(_SQL["postpone"], values), "failed", why)
+            return _answered(
+                connection, wave, task_id, connection.execute(_SQL["postpone"], values), ReplanState.FAILED, why
+            )
 
 
 def _answered(
