@@ -21,7 +21,14 @@ class Record(BaseModel):
     """A frozen, strict record: no unknown field, no silent conversion, JSON-compatible (bytes as hex)."""
 
     model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, ser_json_bytes="hex", val_json_bytes="hex"
+        strict=True,
+        frozen=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        ser_json_bytes="hex",
+        val_json_bytes="hex",
+        # What does not fit may be content, and errors end up in logs.
+        hide_input_in_errors=True,
     )
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:

@@ -31,6 +31,7 @@ class PlanningJob(Record):
     inputs: str  # JSON text
     priority: int
     attempt: int  # from 1: how often the plan's lease was taken
+    trace_id: str
 
 
 class TaskResult(Record):

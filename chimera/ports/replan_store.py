@@ -20,6 +20,8 @@ class ReplanJob(Record):
     # What the task keeps, whatever its planner says.
     state_key: str | None
     timeout_seconds: float
+    # The plan's.
+    trace_id: str
 
 
 class Replanned(Record):

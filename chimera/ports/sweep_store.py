@@ -13,6 +13,8 @@ class PlanRef(Record):
 
     tenant_id: TenantId
     plan_id: UUID
+    # Of its request, where the store has looked at the plan.
+    trace_id: str | None = None
 
 
 class OverdueWave(Record):
@@ -20,6 +22,10 @@ class OverdueWave(Record):
 
     wave: WaveRef
     judge: bool  # it has staged results, or a task whose last lease ran out
+    # Tasks whose lease was taken back.
+    taken_back: int = 0
+    # The plan's.
+    trace_id: str
 
 
 class SweepStore(Protocol):

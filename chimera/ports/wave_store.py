@@ -14,6 +14,8 @@ class OutgoingWave(Record):
     tasks: tuple[QueuedTask, ...]
     # It has tasks that do not fit under a budget's limit: the Judge denies them.
     judge: bool = False
+    # The plan's.
+    trace_id: str
 
 
 class WaveStore(Protocol):

@@ -14,6 +14,7 @@ from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
 from chimera.ports.wave_store import WaveStore
+from chimera.services.log_ids import wave_ids
 
 log = structlog.get_logger(__name__)
 
@@ -62,34 +63,36 @@ class Dispatcher:
                 if wave.judge:
                     self._queue.publish_judge(wave.wave)
                 sent.append(wave.wave)
+                log.info("wave_sent", **wave_ids(wave.wave, wave.trace_id), tasks=len(wave.tasks), batches=len(cut))
                 if not all_sent:
                     waiting.add(wave.wave)
                 failpoint(Failpoint.DISPATCH_PUBLISHED_ONE, tenant_id)
         except QueueUnavailable:
-            log.warning("wave_not_published", tenant_id=tenant_id, waves=len(outgoing) - len(sent))
+            for wave in outgoing[len(sent) :]:
+                log.warning("wave_not_published", **wave_ids(wave.wave, wave.trace_id))
         failpoint(Failpoint.DISPATCH_PUBLISHED, tenant_id)
         if sent:
             self._store.mark_published(sent, epoch, waiting)
         failpoint(Failpoint.DISPATCH_MARKED, tenant_id)
         return len(sent)
 
-    def ask_planner(self, wave: WaveRef) -> None:
+    def ask_planner(self, wave: WaveRef, trace_id: str | None) -> None:
         """Has the planner say what is done about the wave's tasks that wait for it.
 
         Where the broker does not answer, the sweep asks.
         """
-        self._publish("replan_not_published", wave, self._queue.publish_replan)
+        self._publish("replan_not_published", wave, trace_id, self._queue.publish_replan)
 
-    def ask_judge(self, wave: WaveRef) -> None:
+    def ask_judge(self, wave: WaveRef, trace_id: str | None) -> None:
         """Has the Judge decide on what of the wave waits for it; where the broker does not answer, the sweep asks."""
-        self._publish("judge_not_published", wave, self._queue.publish_judge)
+        self._publish("judge_not_published", wave, trace_id, self._queue.publish_judge)
 
     @staticmethod
-    def _publish(event: str, wave: WaveRef, publish: Callable[[WaveRef], None]) -> None:
+    def _publish(event: str, wave: WaveRef, trace_id: str | None, publish: Callable[[WaveRef], None]) -> None:
         try:
             publish(wave)
         except QueueUnavailable:
-            log.warning(event, **wave.model_dump(mode="json"))
+            log.warning(event, **wave_ids(wave, trace_id))
 
     def _max_batch(self, skills: Set[str]) -> Callable[[str], int]:
         """The batch sizes of skills: as this process declares them; else as a worker did; else 1."""

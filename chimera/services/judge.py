@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
@@ -59,11 +60,15 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
+        waiting = self._store.open_wave(wave)
+        with bound_contextvars(trace_id=waiting.trace_id):
+            return self._judge(wave, waiting)
+
+    def _judge(self, wave: WaveRef, waiting: OpenWave) -> int:
         asking = _Asking(self._clock.new_id())
         decided = requeued = 0
         asks_planner = False
         while True:
-            waiting = self._store.open_wave(wave)
             decisions = self._decisions(wave, waiting, asking)
             failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
             if not decisions:
@@ -72,6 +77,7 @@ class Judge:
                 written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
                 asking = _Asking(asking.token)  # gated again, by the one that is in force now
+                waiting = self._store.open_wave(wave)
                 continue
             log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
             decided += len(decisions)
@@ -79,13 +85,14 @@ class Judge:
             asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
             if not asking.unfinished:
                 break
-        log.info("wave_judged", decided=decided, requeued=requeued, trace_id=waiting.trace_id)
+            waiting = self._store.open_wave(wave)
+        log.info("wave_judged", decided=decided, requeued=requeued)
         if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
-            log.info("skill_lacking", skills=sorted(lacking), trace_id=waiting.trace_id)
+            log.info("skill_lacking", skills=sorted(lacking))
             self._store.leave(wave)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
-            self._dispatcher.ask_planner(wave)
+            self._dispatcher.ask_planner(wave, waiting.trace_id)
         self._dispatcher.dispatch(wave.tenant_id)
         failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
         return decided

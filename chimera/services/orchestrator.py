@@ -10,6 +10,7 @@ from chimera.models.work.skill import Catalogue
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanStore, Submitted
 from chimera.ports.queue import Queue
+from chimera.services.log_ids import plan_ids
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +53,8 @@ class Orchestrator:
                 self._store.mark_published(request.tenant_id, submitted.plan_id, epoch)
             except (QueueUnavailable, StoreUnavailable):
                 # The plan is stored: the sweep publishes it, or publishes it again.
-                log.warning("plan_not_published", tenant_id=request.tenant_id, plan_id=submitted.plan_id.hex)
+                ids = plan_ids(request.tenant_id, submitted.plan_id, request.trace_id)
+                log.warning("plan_not_published", **ids)
         return submitted
 
     def check(self, request: PlanRequest) -> None:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
+from structlog.contextvars import bound_contextvars
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
@@ -118,6 +119,10 @@ class PlannerService:
         job = self._store.begin_planning(tenant_id, plan_id, token, PLANNING_LEASE_SECONDS, self._catalogue.planners)
         if job is None:
             return 0
+        with bound_contextvars(trace_id=job.trace_id):
+            return self._plan(tenant_id, plan_id, token, job)
+
+    def _plan(self, tenant_id: str, plan_id: UUID, token: UUID, job: PlanningJob) -> int:
         failpoint(Failpoint.PLANNER_CLAIMED, tenant_id)
         renew = partial(self._store.renew_planning, tenant_id, plan_id, token, PLANNING_LEASE_SECONDS)
         with self._keeper.keeping(renew, self._timeout_seconds + STORE_SECONDS) as lease:
@@ -145,7 +150,8 @@ class PlannerService:
         Raises:
             InvalidInput: it is not known here, does not take the inputs, or fails; the message says how.
         """
-        job = PlanningJob(planner=planner, goal=goal, inputs=canonical_json(inputs), priority=50, attempt=1)
+        text = canonical_json(inputs)
+        job = PlanningJob(planner=planner, goal=goal, inputs=text, priority=50, attempt=1, trace_id="preview")
         try:
             drafts = self._drafts_in_time(job, None)
         except PlanRejected as exc:

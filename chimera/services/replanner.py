@@ -6,8 +6,10 @@ from time import monotonic
 from uuid import UUID
 
 import structlog
+from structlog.contextvars import bound_contextvars
 
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.ids import IdKind, format_id
 from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
 from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskSpec
@@ -61,6 +63,7 @@ class ReplannerService:
         """
         end = monotonic() + self._turn_seconds
         asked, given_up = 0, False
+        trace_id: str | None = None
         while monotonic() < end:
             token = self._clock.new_id()
             job = self._store.begin(wave, token, PLANNING_LEASE_SECONDS, self._catalogue.planners)
@@ -68,11 +71,14 @@ class ReplannerService:
                 break
             failpoint(Failpoint.REPLAN_BEGUN, wave.tenant_id)
             asked += 1
-            given_up = self._replan(wave, job, token) or given_up
+            trace_id = job.trace_id
+            task_id = format_id(IdKind.TASK, job.denied.task_id)
+            with bound_contextvars(trace_id=trace_id, task_id=task_id, attempt=job.denied.attempt):
+                given_up = self._replan(wave, job, token) or given_up
         else:
-            self._dispatcher.ask_planner(wave)
+            self._dispatcher.ask_planner(wave, trace_id)
         if given_up:
-            self._dispatcher.ask_judge(wave)
+            self._dispatcher.ask_judge(wave, trace_id)
         if asked:
             self._dispatcher.dispatch(wave.tenant_id)
         return asked
@@ -85,7 +91,7 @@ class ReplannerService:
             try:
                 replanned = self._replanned_in_time(job, lease)
             except PlanRejected as exc:
-                log.warning("replan_failed", task_id=task_id.hex, code=exc.failure.code, tries=job.tries)
+                log.warning("replan_failed", code=exc.failure.code, tries=job.tries)
                 failure = f"{exc.failure.code}: {exc.failure.message}"
                 if job.tries < MAX_REPLAN_TRIES:
                     self._store.postpone(wave, task_id, token, failure, HOOK_AGAIN_SECONDS)
@@ -95,7 +101,7 @@ class ReplannerService:
             if replanned is None:
                 return self._store.give_up(wave, task_id, token, None)
             if not self._store.save(wave, task_id, token, replanned):
-                log.warning("replanning_lease_lost", task_id=task_id.hex)
+                log.warning("replanning_lease_lost")
             failpoint(Failpoint.REPLAN_SAVED, wave.tenant_id)
         return False
 

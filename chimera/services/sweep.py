@@ -2,6 +2,7 @@
 
 from itertools import groupby
 from operator import attrgetter
+from typing import Any
 
 import structlog
 
@@ -11,8 +12,9 @@ from chimera.models.work.wave import WaveRef
 from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
 from chimera.ports.queue import Queue
-from chimera.ports.sweep_store import SweepStore
+from chimera.ports.sweep_store import PlanRef, SweepStore
 from chimera.services.dispatcher import Dispatcher
+from chimera.services.log_ids import plan_ids, wave_ids
 
 log = structlog.get_logger(__name__)
 
@@ -54,7 +56,10 @@ class Sweep:
         return sent
 
     def _plans(self, epoch: str) -> int:
-        stopping = {*self._store.expire_plans(), *self._store.stopping()}
+        expired = self._store.expire_plans()
+        for plan in expired:
+            log.info("plan_expired", **_ids(plan))
+        stopping = {*expired, *self._store.stopping()}
         for plan in stopping:
             self._queue.publish_stop(plan.tenant_id, plan.plan_id)
         unplanned = self._store.unplanned()
@@ -62,6 +67,7 @@ class Sweep:
             self._queue.publish_plan(plan.tenant_id, plan.plan_id)
             failpoint(Failpoint.SWEEP_PLAN_PUBLISHED, plan.tenant_id)
             self._store.mark_published(plan, epoch)
+            log.info("plan_sent_again", **_ids(plan))
         unreplanned = self._store.unreplanned()
         for wave in unreplanned:
             self._queue.publish_replan(wave)
@@ -84,8 +90,15 @@ class Sweep:
         for wave in waves:
             needs = self._store.look_at(wave, agents.gone, agents.silent, queue_is_empty=queue_is_empty, skills=skills)
             failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
+            if needs is not None and needs.taken_back:
+                log.warning("leases_taken_back", **wave_ids(wave, needs.trace_id), tasks=needs.taken_back)
             if needs is not None and needs.judge:
                 self._queue.publish_judge(wave)
+                log.info("judge_sent_again", **wave_ids(wave, needs.trace_id))
                 failpoint(Failpoint.SWEEP_JUDGED, tenant_id)
                 sent += 1
         return sent
+
+
+def _ids(plan: PlanRef) -> dict[str, Any]:
+    return plan_ids(plan.tenant_id, plan.plan_id, plan.trace_id)

@@ -8,7 +8,7 @@ from chimera.adapters.celery import messages
 from chimera.bootstrap import services
 from chimera.errors import Conflict
 from chimera.models.work.plan import PlanRequest
-from chimera.tasks.base import ChimeraTask, app
+from chimera.tasks.base import ChimeraTask, about, app
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,11 @@ def submit(self: ChimeraTask, /, **request: Any) -> str:
     defaults = {"idempotency_key": f"beat-{self.request.id}", "trace_id": self.request.id}
     asked = PlanRequest.model_validate(defaults | request)
     try:
-        return services().submitting.orchestrator.submit(asked).plan_id.hex
+        submitted = services().submitting.orchestrator.submit(asked)
     except Conflict as exc:
-        log.warning("plan_refused", tenant_id=asked.tenant_id, session_id=asked.session_id, reason=type(exc).__name__)
+        ids = {"tenant_id": asked.tenant_id, "session_id": asked.session_id, "trace_id": asked.trace_id}
+        log.warning("plan_refused", **ids, reason=type(exc).__name__)
         raise
+    with about(asked.tenant_id, submitted.plan_id):
+        log.info("plan_submitted", planner=asked.planner, created=submitted.created, trace_id=asked.trace_id)
+    return submitted.plan_id.hex

@@ -97,6 +97,7 @@ def test_the_planner_gets_what_was_submitted(scene: Scene) -> None:
     job = scene.world.plans.begin_planning(scene.tenant_id, plan_id, scene.world.clock.new_id(), 60, PLANNERS)
     assert job is not None
     assert (job.planner, job.goal, job.priority, job.attempt) == ("triage", "sort", 7, 1)
+    assert job.trace_id == "trace"
     assert job.inputs == r'{"a":"\u00fc","b":[1]}'
     assert scene.state(plan_id) is PlanState.PLANNING
 

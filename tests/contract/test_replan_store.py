@@ -19,6 +19,7 @@ BETTER = Replanned(skill="shout", input='{"text":"again"}', timeout_seconds=7.0)
 
 def begun(scene: Scene, wave: WaveRef) -> tuple[ReplanJob, UUID]:
     job, token = scene.begin_replan(wave)
+    assert job is None or job.trace_id == "trace"
     assert job is not None
     return job, token
 

@@ -11,7 +11,9 @@ from tests.contract.scene import EPOCH, Look, Scene, approve, failure, now_of, r
 
 
 def own(scene: Scene, plans: list[PlanRef]) -> list[UUID]:
-    return [plan.plan_id for plan in plans if plan.tenant_id == scene.tenant_id]
+    mine = [plan for plan in plans if plan.tenant_id == scene.tenant_id]
+    assert {plan.trace_id for plan in mine} <= {"trace"}
+    return [plan.plan_id for plan in mine]
 
 
 def overdue(scene: Scene, *silent: UUID, gone: UUID | None = None, queue_is_empty: bool = False) -> list[Look]:

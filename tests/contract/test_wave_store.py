@@ -15,7 +15,7 @@ def taken(scene: Scene, window: int = 8) -> list[WaveRef]:
 def test_a_wave_goes_out_with_its_tasks_in_the_plan_s_order(scene: Scene) -> None:
     planned = scene.plan(3)
     [outgoing] = scene.world.waves.take_next(scene.tenant_id, 8)
-    assert outgoing.wave == planned.wave
+    assert (outgoing.wave, outgoing.trace_id) == (planned.wave, "trace")
     assert [task.task_id for task in outgoing.tasks] == planned.ids
     assert {(task.skill, task.timeout_seconds) for task in outgoing.tasks} == {("echo", 10.0)}
 

@@ -87,6 +87,7 @@ class FakePlanStore(port.PlanStore):
             inputs=canonical_json(request.inputs),
             priority=request.priority,
             attempt=row.planner_attempt,
+            trace_id=request.trace_id,
         )
 
     def save_tasks(

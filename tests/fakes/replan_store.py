@@ -130,4 +130,5 @@ class FakeReplanStore(port.ReplanStore):
             tries=row.replan_tries,
             state_key=task.state_key,
             timeout_seconds=task.timeout_seconds,
+            trace_id=plan.request.trace_id,
         )

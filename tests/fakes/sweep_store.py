@@ -111,7 +111,7 @@ class FakeSweepStore(port.SweepStore):
         rows = [row for row in self._database.opened().plans.values() if self._may_go_on(row)]
         for row in rows:
             self._control.resume(row.request.tenant_id, row.plan_id, ACTOR)
-        return [_ref(row) for row in rows]
+        return [PlanRef(tenant_id=row.request.tenant_id, plan_id=row.plan_id) for row in rows]
 
     def _may_go_on(self, row: PlanRow) -> bool:
         if row.paused_at is None or row.paused_by not in {Limit.DAY, Limit.PLAN}:
@@ -170,14 +170,15 @@ class FakeSweepStore(port.SweepStore):
         if queue_is_empty:
             wait = timedelta(seconds=LOST_SECONDS)
         lost = row.published_at is not None and row.published_at < database.now() - wait
-        taken_back = False
+        taken_back = 0
         judge = False
         tasks = database.wave_tasks(row.ref)
         for task in tasks:
             if task.state is TaskState.RUNNING and database.is_given_up(task.lease):
                 if task.attempt < task.task.max_attempts:
                     assert not budgeting.settle(database, task, CostKnowledge.UNKNOWN)
-                    task.state, task.lease, taken_back = TaskState.QUEUED, None, True
+                    task.state, task.lease = TaskState.QUEUED, None
+                    taken_back += 1
                     task.lost += 1
                 else:
                     judge = True
@@ -191,7 +192,7 @@ class FakeSweepStore(port.SweepStore):
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
         assert row.published_at is not None
         came_back = row.skill_waits_since is not None and (queue_is_empty or row.published_at < database.now() - _AGAIN)
-        publish = not paused and can_run and (taken_back or lost or came_back)
+        publish = not paused and can_run and (taken_back > 0 or lost or came_back)
         waits_only = (bool(lacking) or left) and not (can_run or judge or running)
         soon = (
             database.now()
@@ -205,8 +206,9 @@ class FakeSweepStore(port.SweepStore):
             row.skill_waits_since = None
         if publish:
             row.published_at = None
-        return OverdueWave(wave=row.ref, judge=judge)
+        trace_id = database.plan(row.ref.tenant_id, row.ref.plan_id).request.trace_id
+        return OverdueWave(wave=row.ref, judge=judge, taken_back=taken_back, trace_id=trace_id)
 
 
 def _ref(row: PlanRow) -> PlanRef:
-    return PlanRef(tenant_id=row.request.tenant_id, plan_id=row.plan_id)
+    return PlanRef(tenant_id=row.request.tenant_id, plan_id=row.plan_id, trace_id=row.request.trace_id)

@@ -34,7 +34,7 @@ class FakeWaveStore(port.WaveStore):
         for row in waves:
             if row.budget_waits:
                 row.budget_waits, row.published_at, row.touched_at = False, None, LONG_AGO
-        return [OutgoingWave(wave=row.ref, tasks=self._queued(row.ref)) for row in waves if row in taken]
+        return [self._outgoing(row, self._queued(row.ref)) for row in waves if row in taken]
 
     def max_batches(self, skills: Collection[str]) -> dict[str, int]:
         declared = sorted(self._database.opened().skills.values(), key=lambda skill: skill.last_seen)
@@ -73,8 +73,12 @@ class FakeWaveStore(port.WaveStore):
             }
             if row in taken or got or refused:
                 tasks = tuple(task for task in self._queued(row.ref) if task.task_id in ready)
-                outgoing.append(OutgoingWave(wave=row.ref, tasks=tasks, judge=refused))
+                outgoing.append(self._outgoing(row, tasks, judge=refused))
         return outgoing
+
+    def _outgoing(self, row: WaveRow, tasks: tuple[QueuedTask, ...], *, judge: bool = False) -> OutgoingWave:
+        trace_id = self._database.plan(row.ref.tenant_id, row.ref.plan_id).request.trace_id
+        return OutgoingWave(wave=row.ref, tasks=tasks, judge=judge, trace_id=trace_id)
 
     def _waits(self, row: WaveRow) -> bool:
         in_flight = row.state is WaveState.IN_FLIGHT and row.published_at is not None

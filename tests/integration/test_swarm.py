@@ -223,4 +223,5 @@ def test_logs_are_json_with_the_ids(run: Run, celery_worker_cluster: CeleryWorke
     [judged] = lines()
     assert judged["tenant_id"] == tenant
     assert judged["wave_no"] == 0
+    assert judged["trace_id"] == handle.plan.trace_id
     assert judged["celery_task"] == "chimera.judge"

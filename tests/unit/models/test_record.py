@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from chimera.models.gate.policy import Policy
 from chimera.models.record import Record, canonical_json, sha256
+from chimera.models.work.task import TaskSpec
 from chimera.models.work.wave import Wave
 from tests.unit.strategies import JSON
 
@@ -83,6 +84,13 @@ def test_a_hash_is_of_the_utf_8_bytes() -> None:
         sha256("ü").hex() == "bdf1fa2b9f2b93b4eff0ed1a7adc6a7bd9db49d4a9b12a86c2ef0aa5ebd6ae59"
         or len(sha256("ü")) == 32
     )
+
+
+def test_an_error_does_not_quote_what_did_not_fit() -> None:
+    with pytest.raises(ValidationError) as caught:
+        TaskSpec(skill="echo", input={}, label="canary-9")  # type: ignore[arg-type]
+    assert "label" in str(caught.value)
+    assert "canary" not in str(caught.value)
 
 
 def _reversed(value: Any) -> Any:

@@ -18,7 +18,7 @@ update plan
  where tenant_id = %(tenant)s and plan_id = %(plan)s
    and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
    and (deadline is null or deadline > clock_timestamp()) and paused_at is null and planner = any (%(planners)s::text[])
-returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt
+returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt, trace_id
 
 -- name: renew_planning
 -- More time for the planner that holds the plan's lease.

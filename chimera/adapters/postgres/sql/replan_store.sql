@@ -1,7 +1,7 @@
 -- name: begin
 -- The lease of the wave's next task that waits for its planner, while its plan goes on; the planner is one of these.
 with next as (
-    select t.task_id, p.planner, p.goal, p.inputs
+    select t.task_id, p.planner, p.goal, p.inputs, p.trace_id
       from task t
       join plan p on p.tenant_id = t.tenant_id and p.plan_id = t.plan_id
      where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
@@ -18,7 +18,7 @@ update task t
   from next
  where t.tenant_id = %(tenant)s and t.task_id = next.task_id
 returning t.task_id, t.skill, t.input, t.attempt, t.max_attempts, t.timeout_seconds, t.state_key, t.feedback,
-          t.replans as depth, t.replan_tries as tries, next.planner, next.goal, next.inputs,
+          t.replans as depth, t.replan_tries as tries, next.planner, next.goal, next.inputs, next.trace_id,
           (select r.outcome from result r
             where r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt) as outcome
 

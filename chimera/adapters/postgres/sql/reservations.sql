@@ -11,7 +11,7 @@ update wave set budget_waits = false, published_at = null, touched_at = '-infini
 
 -- name: waiting_waves
 -- Waves that were sent without some of their tasks, for which there may be something left now.
-select w.plan_id, w.wave_no, w.priority
+select w.plan_id, w.wave_no, w.priority, p.trace_id
   from wave w
   join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
  where w.tenant_id = %(tenant)s and w.budget_waits and w.state = 'in_flight' and w.published_at is not null

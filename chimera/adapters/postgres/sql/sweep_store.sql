@@ -1,6 +1,6 @@
 -- name: expired_plans
 -- Plans whose deadline has passed, of all tenants.
-select tenant_id, plan_id from plan
+select tenant_id, plan_id, trace_id from plan
  where state in ('submitted', 'planning', 'running', 'in_review') and deadline < clock_timestamp()
  limit 100
 
@@ -30,7 +30,7 @@ returning w.wave_no
 
 -- name: unplanned
 -- Plans that wait for a planner for longer than a message takes, of all tenants: never sent, lost, or lease run out.
-select tenant_id, plan_id from plan
+select tenant_id, plan_id, trace_id from plan
  where (state = 'submitted' and paused_at is null and submitted_at < clock_timestamp() - make_interval(secs => %(planner_message_seconds)s)
         and (published_at is null or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)))
     or (state = 'planning' and lease_until < clock_timestamp() and paused_at is null
@@ -41,7 +41,7 @@ select tenant_id, plan_id from plan
 
 -- name: stopping
 -- Plans that stop, of all tenants.
-select tenant_id, plan_id from plan where state = 'stopping' limit 100
+select tenant_id, plan_id, trace_id from plan where state = 'stopping' limit 100
 
 -- name: untouched_waves
 -- Waves in flight that nobody touched for as long as a quick wave takes, of all tenants.
@@ -59,6 +59,7 @@ select published_at < clock_timestamp()
                                                    * 2 ^ least(publish_count - 1, %(resend_doublings)s) end) as lost,
        exists (select from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id
                                   and paused_at is not null) as paused,
+       (select trace_id from plan where plan.tenant_id = wave.tenant_id and plan.plan_id = wave.plan_id) as trace_id,
        budget_waits,
        -- A message that came back is not in the queue: what waits for a skill is sent again soon.
        skill_waits_since is not null and (

@@ -20,7 +20,7 @@ with room as (
        and coalesce(skill_waits_since, judge_waits_since) is not null
      group by plan_id having count(*) >= %(window)s
 ), next as (
-    select w.plan_id, w.wave_no
+    select w.plan_id, w.wave_no, p.trace_id
       from wave w
       join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
      where w.tenant_id = %(tenant)s and w.state = 'waiting' and p.state in ('running', 'in_review')
@@ -33,7 +33,7 @@ with room as (
      order by w.priority desc, w.plan_id, w.wave_no
      limit (select waves from room)
 ), unsent as (
-    select w.plan_id, w.wave_no
+    select w.plan_id, w.wave_no, p.trace_id
       from wave w
       join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
      where w.tenant_id = %(tenant)s and w.state = 'in_flight' and w.published_at is null and p.paused_at is null
@@ -43,7 +43,7 @@ update wave w
    set state = 'in_flight', touched_at = clock_timestamp()
   from (select * from next union all select * from unsent) r
  where w.tenant_id = %(tenant)s and w.plan_id = r.plan_id and w.wave_no = r.wave_no
-returning w.plan_id, w.wave_no, w.priority
+returning w.plan_id, w.wave_no, w.priority, r.trace_id
 
 -- name: queued_tasks
 -- The tasks that wait for an agent in these waves.

@@ -46,6 +46,8 @@ class ReservedWaves:
     tasks: dict[Place, list[DictRow]] = field(default_factory=dict)
     # Waves with tasks that the Judge has to deny.
     refused: set[Place] = field(default_factory=set)
+    # The traces of their plans' requests.
+    traces: dict[Place, str] = field(default_factory=dict)
 
 
 def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> ReservedWaves:
@@ -67,6 +69,7 @@ def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Re
     notes = [(*place, place in waits, place in got and place not in new) for place in places]
     connection.execute(_SQL["note_waves"], {"tenant": tenant_id} | columns(notes, "plans wave_nos waits again"))
     found = ReservedWaves(tasks={place: [] for place in places if place in new | got})
+    found.traces.update((_place(row), row["trace_id"]) for row in rows)
     for row in connection.execute(_SQL["queued"], scope):
         place = _place(row)
         if row["refused"]:

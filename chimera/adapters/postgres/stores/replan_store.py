@@ -133,6 +133,7 @@ def _job(wave: WaveRef, row: DictRow) -> ReplanJob:
         tries=row["tries"],
         state_key=row["state_key"],
         timeout_seconds=row["timeout_seconds"],
+        trace_id=row["trace_id"],
     )
 
 

@@ -182,4 +182,4 @@ class SweepStore(port.SweepStore):
                 "queued": bool(needs["queued"]),
             }
             connection.execute(_SQL["touch_wave"], scope | values)
-        return OverdueWave(wave=wave, judge=needs["judge"] > 0)
+        return OverdueWave(wave=wave, judge=needs["judge"] > 0, taken_back=len(taken_back), trace_id=taken["trace_id"])

@@ -1,6 +1,6 @@
 """The outbox of the fan-out, in PostgreSQL."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from psycopg.rows import DictRow
@@ -31,18 +31,22 @@ class WaveStore(port.WaveStore):
             assert budget is not None
             if budget["budgeted"]:
                 found = reservations.take(connection, tenant_id, taken)
-                return [_outgoing(tenant_id, place, rows, found.refused) for place, rows in found.tasks.items()]
+                return [
+                    _outgoing(tenant_id, place, rows, found.traces, found.refused)
+                    for place, rows in found.tasks.items()
+                ]
             if budget["waits"]:
                 reservations.wait_no_more(connection, tenant_id)
             if not taken:
                 return []
             # An UPDATE returns its rows in any order.
             taken.sort(key=lambda row: (-row["priority"], row["plan_id"], row["wave_no"]))
-            waves: dict[tuple[UUID, int], list[DictRow]] = {(row["plan_id"], row["wave_no"]): [] for row in taken}
+            traces = {(row["plan_id"], row["wave_no"]): row["trace_id"] for row in taken}
+            waves: dict[tuple[UUID, int], list[DictRow]] = {place: [] for place in traces}
             arrays = columns(list(waves), "plans wave_nos")
             for row in connection.execute(_SQL["queued_tasks"], {"tenant": tenant_id} | arrays):
                 waves[row["plan_id"], row["wave_no"]].append(row)
-        return [_outgoing(tenant_id, place, rows) for place, rows in waves.items()]
+        return [_outgoing(tenant_id, place, rows, traces) for place, rows in waves.items()]
 
     def max_batches(self, skills: Collection[str]) -> dict[str, int]:  # noqa: D102
         with self._database.transaction() as connection:
@@ -59,8 +63,12 @@ class WaveStore(port.WaveStore):
 
 
 def _outgoing(
-    tenant_id: str, place: tuple[UUID, int], rows: Sequence[DictRow], refused: Collection[tuple[UUID, int]] = ()
+    tenant_id: str,
+    place: tuple[UUID, int],
+    rows: Sequence[DictRow],
+    traces: Mapping[tuple[UUID, int], str],
+    refused: Collection[tuple[UUID, int]] = (),
 ) -> OutgoingWave:
     tasks = (QueuedTask.model_validate({name: row[name] for name in QueuedTask.model_fields}) for row in rows)
     wave = WaveRef(tenant_id=tenant_id, plan_id=place[0], wave_no=place[1])
-    return OutgoingWave(wave=wave, tasks=tuple(tasks), judge=place in refused)
+    return OutgoingWave(wave=wave, tasks=tuple(tasks), judge=place in refused, trace_id=traces[place])
