@@ -88,87 +88,60 @@ def start(servers: dict[str, str], broker: "redis.Redis", tmp_path: Path) -> Ite
         yield begin
 
 
-def test_a_worker_that_lacks_a_skill_leaves_its_tasks_to_one_that_has_it(
+def told(variables: dict[str, str], folder: Path, *command: str) -> Any:
+    """What a command says in JSON, run in a folder without the project's code."""
+    line = [sys.executable, "-m", "chimera.cli.main", *command, "-o", "json"]
+    ran = subprocess.run(line, cwd=folder, env=os.environ | variables, capture_output=True, text=True, check=False)
+    return json.loads(ran.stdout)
+
+
+def test_workers_and_judges_that_lack_a_skill_leave_it_to_those_that_have_it(
     start: Start, services: Services, tenant: str
 ) -> None:
-    start("old", OLD, "-Q", tenant_queue(tenant), "-c", "2")
-    start("judge", NEXT, "-Q", "plan,judge", "-c", "2")
-    start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "2")
-    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 40, "seconds": 0.1})
-    plan = handle.wait(timeout=60)
-    assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 80)
-    assert {result.attempt for result in handle.results()} == {1}
+    start("old", OLD, "-Q", f"judge,{tenant_queue(tenant)}", "-c", "2")
+    start("next", NEXT, "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "2")
+    handles = [
+        Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": count, "seconds": 0.05})
+        for count in (20, 3, 3, 3, 3)
+    ]
+    for handle in handles:
+        plan = handle.wait(timeout=90)
+        assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, plan.counts.tasks)
+        assert {result.attempt for result in handle.results()} == {1}
 
 
-def test_what_waits_for_a_skill_that_no_worker_has_is_said_and_goes_on_when_one_comes(
-    start: Start, services: Services, tenant: str, servers: dict[str, str], tmp_path: Path
-) -> None:
-    start("old", OLD, "-Q", tenant_queue(tenant), "-c", "1")
-    start("judge", NEXT, "-Q", "plan,judge", "-c", "1")
-    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 3})
-    eventually(lambda: handle.counts.committed == 3, 60)  # the numbers
-
-    def told(*command: str) -> Any:
-        line = [sys.executable, "-m", "chimera.cli.main", *command, "-o", "json"]
-        ran = subprocess.run(line, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=False)
-        return json.loads(ran.stdout)
-
-    [wait] = told("plan", "show", f"pl_{handle.plan_id.hex}", "--tenant", tenant)["waiting"]
-    assert (wait["skill"], wait["waiting"], wait["count"], wait["workers"]) == ("next.shout", "tasks", 3, [])
-    findings = {(each["check"], each["status"]): each["detail"] for each in told("doctor")}
-    assert findings["skills", "WARN"] == "old@test lacks the skill next.shout, which judge@test has"
-    assert findings["waiting", "WARN"].startswith(f"{tenant}: 3 tasks wait for the skill next.shout since ")
-    assert findings["waiting", "WARN"].endswith("; no worker has it")
-
-    start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
-    plan = handle.wait(timeout=60)
-    assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
-    assert {result.attempt for result in handle.results()} == {1}
-
-
-def test_a_plan_whose_planner_a_worker_lacks_waits_for_one_that_has_it(
+def test_what_no_worker_has_waits_is_told_and_goes_on_when_one_comes(
     start: Start, services: Services, tenant: str, servers: dict[str, str], broker: "redis.Redis", tmp_path: Path
 ) -> None:
     start("old", OLD, "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "1")
-    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 1})
+    handle = Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 3})
+    show = ("plan", "show", f"pl_{handle.plan_id.hex}", "--tenant", tenant)
+
     eventually(lambda: broker.llen("plan") == 0)
-
-    def waiting() -> Any:
-        line = [sys.executable, "-m", "chimera.cli.main", "plan", "show", f"pl_{handle.plan_id.hex}"]
-        line += ["--tenant", tenant, "-o", "json"]
-        ran = subprocess.run(line, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=True)
-        return json.loads(ran.stdout)["waiting"]
-
-    eventually(lambda: waiting() == [{"planner": "next.shouts", "waiting": "plan", "workers": []}])
+    planner_waits = [{"planner": "next.shouts", "waiting": "plan", "workers": []}]
+    eventually(lambda: told(servers, tmp_path, *show)["waiting"] == planner_waits)
     assert handle.status is PlanState.SUBMITTED
-    start("next", NEXT, "-Q", f"plan,judge,{tenant_queue(tenant)}", "-c", "1")
-    assert handle.wait(timeout=90).counts.committed == 2
 
+    # One that plans and judges, and runs nothing of the tenant's.
+    start("planner", NEXT, "-Q", "plan,judge", "-c", "1")
+    eventually(lambda: handle.counts.committed == 3, 90)  # the numbers
+    [wait] = told(servers, tmp_path, *show)["waiting"]
+    assert (wait["skill"], wait["waiting"], wait["count"], wait["workers"]) == ("next.shout", "tasks", 3, [])
+    findings = {(each["check"], each["status"], each["detail"]) for each in told(servers, tmp_path, "doctor")}
+    assert ("skills", "WARN", "old@test lacks the skill next.shout, which planner@test has") in findings
+    assert ("skills", "WARN", "old@test lacks the planner next.shouts, which planner@test has") in findings
+    [said] = [detail for check, status, detail in findings if (check, status) == ("waiting", "WARN")]
+    assert said.startswith(f"{tenant}: 3 tasks wait for the skill next.shout since ")
+    assert said.endswith("; no worker has it")
 
-def test_a_judge_that_lacks_a_skill_leaves_its_results_to_one_that_has_it(
-    start: Start, services: Services, tenant: str
-) -> None:
-    start("old", OLD, "-Q", "judge", "-c", "1")
-    start("judge", NEXT, "-Q", "judge", "-c", "1")
-    start("next", NEXT, "-Q", f"plan,{tenant_queue(tenant)}", "-c", "2")
-    handles = [Chimera(services).submit("next.shouts", tenant=tenant, inputs={"count": 3}) for _ in range(6)]
-    for handle in handles:
-        plan = handle.wait(timeout=60)
-        assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
-
-
-def test_a_worker_declares_what_it_has_when_it_starts(
-    start: Start, services: Services, tenant: str, servers: dict[str, str], tmp_path: Path
-) -> None:
     start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
-    [shout] = services.adapters.skills.skills("next.shout")
-    assert (shout.description, shout.max_batch, shout.module) == ("Says it louder.", 1, next_skills.__name__)
-    assert shout.output_schema == {"type": "string"}
-    [shouts] = services.adapters.skills.planners("next.shouts")
-    assert set(shouts.input_schema["properties"]) == {"count", "seconds"}
+    plan = handle.wait(timeout=90)
+    assert (plan.state, plan.counts.committed) == (PlanState.COMPLETED, 6)
+    assert {result.attempt for result in handle.results()} == {1}
 
-    # In a folder without the project's code.
-    shown = [sys.executable, "-m", "chimera.cli.main", "skill", "show", "next.shout", "-o", "json"]
-    ran = subprocess.run(shown, cwd=tmp_path, env=os.environ | servers, capture_output=True, text=True, check=True)
-    said = json.loads(ran.stdout)
-    assert (said["description"], said["workers"]) == ("Says it louder.", ["next@test"])
+    # What it declared when it started.
+    shout = told(servers, tmp_path, "skill", "show", "next.shout")
+    assert (shout["description"], shout["max_batch"], shout["module"]) == ("Says it louder.", 1, next_skills.__name__)
+    assert (shout["output_schema"], shout["workers"]) == ({"type": "string"}, ["next@test"])
+    shouts = told(servers, tmp_path, "planner", "show", "next.shouts")
+    assert set(shouts["input_schema"]["properties"]) == {"count", "seconds"}
