@@ -236,7 +236,7 @@ class Adapters:
     @cached_property
     def erasures(self) -> erasure_store.ErasureStore:
         """A person's data to erase."""
-        return ErasureStore(self._as_owner)
+        return ErasureStore(self._as_owner, self._sealing)
 
     # Places and keys of checkpoints.
 

@@ -14,10 +14,14 @@ class ErasureStore(Protocol):
         Copies go with it: what tries a task or a plan again, and what it tries again. Of a plan also its goal, its
         inputs and the message of its failure. The same again erases nothing and records nothing.
 
+        What waits for people is denied first, by whoever erases and with the reason: its card is closed, and a plan of
+        which nothing else waits ends.
+
         Raises:
             PlanNotFound: the tenant has no such plan.
             TaskNotFound: the tenant has no such task.
-            Conflict: a plan that holds some of it has not ended.
+            Conflict: a plan that holds some of it has not ended, and waits for more than people; or changes meanwhile.
+            AuditUnavailable: something is to be denied, and the audit should have been sealed long ago.
             StoreUnavailable: PostgreSQL does not answer; nothing is erased.
         """
         ...

@@ -1,15 +1,23 @@
 """Erasing a person's data: it is gone wherever it is shown, and what was decided stays proved."""
 
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 
-from chimera.errors import Conflict, NothingToRetry
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.stores.audit_log import AuditLog
+from chimera.errors import CardAlreadyDecided, Conflict, NothingToRetry
 from chimera.models.audit.audit import GENESIS, chained
 from chimera.models.audit.erasure import TASKS_IN_AN_ENTRY, Erased, Erasure, erased_events
+from chimera.models.gate.review import CardStatus
 from chimera.models.work.plan import PlanState
 from chimera.models.work.retry import RetryKind
+from chimera.models.work.task import TaskState
+from chimera.services.audit_proof import AuditProof
+from tests.conftest import new_tenant_id
 from tests.contract.scene import Planned, Scene, approve, deny, facts_of, failure, success
+from tests.contract.worlds import PostgresWorld
 
 SECRET = "Ann Smith, 12 High Street"
 
@@ -102,12 +110,79 @@ def test_erasing_again_is_nothing(scene: Scene, ended: Planned) -> None:
 
 
 @pytest.mark.parametrize("of", ["plan", "task"])
-def test_what_has_not_ended_is_refused(scene: Scene, of: str) -> None:
-    planned, [card] = scene.in_review()
+def test_what_still_runs_is_refused(scene: Scene, of: str) -> None:
+    planned = scene.plan(1, 1)
+    scene.judge(scene.work_off(planned), scene.hitl)
+    [card] = scene.cards()
     with pytest.raises(Conflict):
         erase(scene, **{of: planned.plan_id if of == "plan" else planned.ids[0]})
     assert scene.cards() == [card]
     assert scene.recorded("audit.erased") == []
+
+
+def test_a_plan_that_waits_for_people_is_erased_and_ends(scene: Scene) -> None:
+    planned = scene.plan(2, 1, goal=SECRET)
+    for wave_no in (0, 1):
+        scene.judge(scene.work_off(planned, success(SECRET), wave_no), scene.hitl)
+    first, second, third = scene.cards()
+    scene.world.cards.claim(scene.tenant_id, first.card_id, "bob", 60.0)
+    erased = erase(scene, plan=planned.plan_id)
+    assert erased.closed == tuple(sorted((card.task_id, card.card_id) for card in (first, second, third)))
+    assert len(erased.results) == len(erased.cards) == 3
+    assert SECRET not in everything_shown(scene, planned.plan_id)
+    assert scene.states(planned.plan_id) == [TaskState.DENIED] * 3
+    assert (scene.state(planned.plan_id), scene.shown(planned.plan_id).counts.denied) == (PlanState.COMPLETED, 3)
+    for card in scene.cards():
+        assert (card.status, card.decided_by, card.note) == (CardStatus.DENIED, "ann", None)
+        assert card.erased_at is not None
+        with pytest.raises(CardAlreadyDecided):
+            scene.decide(card, approve=True, by="bob")
+    assert scene.world.committed(scene.tenant_id) == set()
+
+
+def test_the_record_says_why_a_card_was_closed_and_the_chain_is_whole(scene: Scene) -> None:
+    planned, [card] = scene.in_review()
+    before = len(scene.entries())
+    erase(scene, task=planned.ids[0])
+    closed, decided, ended_, named = scene.entries()[before:]
+    kinds = [entry.kind for entry in (closed, decided, ended_, named)]
+    assert kinds == ["review.decided", "task.decided", "plan.completed", "audit.erased"]
+    assert {entry.actor for entry in (closed, decided, named)} == {"ann"}
+    assert facts_of(closed)["reason"] == "asked to"
+    assert (facts_of(closed)["card_id"], facts_of(closed)["status"]) == (card.card_id.hex, "denied")
+    facts = facts_of(decided)
+    assert (facts["verdict"], facts["final"], facts["committed"]) == ("deny", True, False)
+    assert [(reason["rule"], reason["value"]) for reason in facts["reasons"]] == [("erased", "asked to")]
+    assert facts["result_sha256"] == card.result_sha256.hex()
+    assert facts_of(named)["results"] == [[planned.ids[0].hex, 1]]
+    previous = GENESIS
+    for each in scene.entries():
+        assert each.hash == chained(previous, each.body)
+        previous = each.hash
+
+
+def test_one_task_that_waits_is_erased_and_the_others_wait_on(scene: Scene) -> None:
+    planned, [first, second] = scene.in_review(2)
+    assert erase(scene, task=first.task_id).closed == ((first.task_id, first.card_id),)
+    assert scene.states(planned.plan_id) == [TaskState.DENIED, TaskState.IN_REVIEW]
+    assert scene.state(planned.plan_id) is PlanState.IN_REVIEW
+    scene.decide(second, approve=True)
+    assert scene.state(planned.plan_id) is PlanState.COMPLETED
+    assert scene.world.committed(scene.tenant_id) == {second.task_id}
+    assert erase(scene, task=first.task_id).nothing
+
+
+def test_a_retry_that_waits_for_people_is_closed_with_what_it_tries_again(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.judge(scene.work_off(planned, failure()), deny)
+    retried = scene.retry(planned.plan_id, RetryKind.DENIED)
+    wave = scene.wave(retried.plan_id)
+    scene.send()
+    [copy] = [result.task_id for result in scene.results(retried.plan_id)]
+    scene.stage(scene.claim(wave, [copy]), success(SECRET))
+    scene.judge(wave, scene.hitl)
+    assert set(erase(scene, task=planned.ids[0]).tasks) == {copy, planned.ids[0]}
+    assert scene.state(retried.plan_id) is PlanState.COMPLETED
 
 
 def test_copies_go_with_it(scene: Scene) -> None:
@@ -178,3 +253,16 @@ def test_a_great_many_tasks_have_several_entries() -> None:
     facts = [event.facts for event in erased_events(erasure, erased, UUID(int=7))]
     assert [len(each["results"]) for each in facts] == [TASKS_IN_AN_ENTRY, TASKS_IN_AN_ENTRY, 1]
     assert [len(each["plans"]) for each in facts] == [1, 0, 0]
+
+
+def test_an_audit_is_verified_after_what_waited_was_erased(
+    postgres_world: PostgresWorld, app_database: Database
+) -> None:
+    scene = Scene(postgres_world, new_tenant_id())
+    postgres_world.tenants.add(scene.tenant_id, "tests")
+    planned, cards = scene.in_review(3)
+    scene.edit(cards[0], "another", by="bob", approve=False)
+    erase(scene, task=cards[1].task_id)
+    erase(scene, plan=planned.plan_id)
+    report = AuditProof(AuditLog(app_database), None).verify(scene.tenant_id, [], datetime.now(UTC))
+    assert (report.faults, report.rows) == ((), len(scene.entries()))

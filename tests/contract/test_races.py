@@ -12,6 +12,7 @@ import pytest
 
 from chimera.adapters.postgres.database import Database
 from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded, SessionStopped
+from chimera.models.audit.erasure import Erasure
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.plan import PlanState
 from chimera.models.work.retry import RetryKind
@@ -157,6 +158,31 @@ def test_a_card_is_decided_by_one_person(scene: Scene) -> None:
     [decided] = scene.cards(planned.plan_id)
     assert [decided.decided_by] == deciders
     assert scene.kinds(planned.plan_id).count("review.decided") == 1
+
+
+def test_erasing_a_plan_while_people_decide_on_it_ends_each_task_once(scene: Scene) -> None:
+    planned = scene.plan(3, 3, 3, 3)
+    for wave_no in range(4):
+        scene.judge(scene.work_off(planned, wave_no=wave_no), scene.hitl)
+    cards = scene.cards(planned.plan_id)
+    assert scene.state(planned.plan_id) is PlanState.IN_REVIEW
+    erasure = Erasure(tenant_id=scene.tenant_id, plan_id=planned.plan_id, task_id=None, actor="ann", reason="asked to")
+
+    def act(number: int) -> None:
+        if number == 0:
+            scene.world.erasures.erase(erasure)
+            return
+        for card in cards[number - 1 :: 3]:
+            with suppress(CardAlreadyDecided, CardClaimed, Conflict):
+                scene.world.cards.claim(scene.tenant_id, card.card_id, f"p{number}", 60)
+                scene.decide(card, approve=True, by=f"p{number}")
+
+    at_once(act)
+    finals = Counter(entry.task_id for entry in scene.entries(planned.plan_id) if (entry.facts or {}).get("final"))
+    assert set(finals.values()) == {1}
+    assert len(finals) == 12
+    assert scene.state(planned.plan_id) is PlanState.COMPLETED
+    assert all(result.erased for result in scene.results(planned.plan_id))
 
 
 def test_stopping_and_judging_at_once_ends_each_task_once(scene: Scene) -> None:

@@ -4,16 +4,18 @@ from uuid import UUID
 
 from chimera.errors import Conflict, TaskNotFound
 from chimera.models.audit.access import refused_event
-from chimera.models.audit.erasure import Erased, Erasure, erased_events
-from chimera.models.work.plan import ENDED
+from chimera.models.audit.erasure import Erased, Erasure, card_closed_event, erased_events
+from chimera.models.gate.deciding import OpenTask, erased_decision
+from chimera.models.gate.review import CardStatus
+from chimera.models.work.plan import ENDED, PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import erasure_store as port
-from tests.fakes.database import FakeDatabase, PlanRow, TaskRow
+from tests.fakes.database import PlanRow, TaskRow
+from tests.fakes.deciding import FakeDeciding
 
 
-class FakeErasureStore(port.ErasureStore):
-    def __init__(self, database: FakeDatabase) -> None:
-        self._database = database
-
+class FakeErasureStore(FakeDeciding, port.ErasureStore):
     def erase(self, erasure: Erasure) -> Erased:
         database, tenant_id = self._database.opened(), erasure.tenant_id
         if erasure.plan_id is not None:
@@ -26,13 +28,30 @@ class FakeErasureStore(port.ErasureStore):
         else:
             database.refuse(tenant_id, refused_event(erasure.actor, erasure.asked_for, "erase"))
             raise TaskNotFound
-        if any(database.plan(tenant_id, plan_id).state not in ENDED for plan_id in plans):
+        over = ENDED | {PlanState.IN_REVIEW}
+        if any(database.plan(tenant_id, plan_id).state not in over for plan_id in plans):
             raise Conflict
+        closed = self._deny_what_waits(erasure, tasks)
         erased = self._erase(tenant_id, plans if erasure.plan_id else set(), {row.task.task_id for row in tasks})
+        erased = erased.model_copy(update={"closed": closed})
         if not erased.nothing:
             about = erasure.plan_id or database.tasks[tenant_id, erasure.task_id].task.plan_id  # type: ignore[index]
             database.record(tenant_id, erased_events(erasure, erased, about))
         return erased
+
+    def _deny_what_waits(self, erasure: Erasure, tasks: list[TaskRow]) -> tuple[tuple[UUID, UUID], ...]:
+        closed = []
+        for row in [row for row in tasks if row.state is TaskState.IN_REVIEW]:
+            task = row.task
+            [card] = [each for each in self._database.cards.values() if each.task_id == task.task_id]
+            open_task = OpenTask(task_id=task.task_id, attempt=row.attempt, agent_id=row.agent_id, found=row.state)
+            policy = self._database.policy(erasure.tenant_id).version
+            item = erased_decision(open_task, card.result_sha256, erasure.actor, erasure.reason, policy)
+            wave = WaveRef(tenant_id=erasure.tenant_id, plan_id=task.plan_id, wave_no=task.wave_no)
+            self._decide(wave, [item], [card_closed_event(erasure, task.plan_id, dict(card))])
+            self._change_card(card, CardStatus.DENIED, decided_by=erasure.actor, note=None)
+            closed.append((task.task_id, card.card_id))
+        return tuple(sorted(closed))
 
     def _erase(self, tenant_id: str, plans: set[UUID], tasks: set[UUID]) -> Erased:
         database, now = self._database, self._database.now()

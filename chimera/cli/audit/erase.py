@@ -24,8 +24,8 @@ def erase(
 ) -> None:
     """Erase what a plan or a task holds, and its copies in retries. It cannot be undone.
 
-    Inputs, labels, results, notes and values of shared state are gone; hashes, decisions and the audit stay. Plans that
-    have not ended are refused.
+    Inputs, labels, results, notes and values of shared state are gone; hashes, decisions and the audit stay. What waits
+    for people is denied with the reason, and its card closed. Plans of which something still runs are refused.
     """
     from pydantic import ValidationError
 
@@ -57,6 +57,7 @@ def erase(
             ("tasks", str(len(erased.tasks))),
             ("results", str(len(erased.results))),
             ("cards", str(len(erased.cards))),
+            ("closed", f"{len(erased.closed)} cards that waited for people" if erased.closed else ""),
             ("state", ", ".join(key for _, key in erased.state)),
         ]
     )
@@ -69,5 +70,6 @@ def _as_json(erased: "Erased") -> dict[str, object]:
         "tasks": [format_id(IdKind.TASK, task) for task in erased.tasks],
         "results": [{"task_id": format_id(IdKind.TASK, task), "attempt": attempt} for task, attempt in erased.results],
         "cards": [format_id(IdKind.CARD, card) for _, card in erased.cards],
+        "closed_cards": [format_id(IdKind.CARD, card) for _, card in erased.closed],
         "state_keys": [key for _, key in erased.state],
     }

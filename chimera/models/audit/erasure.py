@@ -1,6 +1,7 @@
 """Erasing a person's data: what is to be erased, what was, and how the audit names it."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import StringConstraints
@@ -41,11 +42,34 @@ class Erased(Record):
     results: tuple[tuple[UUID, int], ...] = ()  # task and attempt
     cards: tuple[tuple[UUID, UUID], ...] = ()  # task and card
     state: tuple[tuple[UUID, str], ...] = ()  # task and key of shared state
+    # Cards that waited for people and were denied with it: task and card.
+    closed: tuple[tuple[UUID, UUID], ...] = ()
 
     @property
     def nothing(self) -> bool:
         """Whether nothing was left to erase."""
         return not (self.plans or self.tasks or self.results or self.cards or self.state)
+
+
+def card_closed_event(erasure: Erasure, plan_id: UUID, card: Mapping[str, Any]) -> AuditEvent:
+    """The entry of a card that is closed because what it shows is erased.
+
+    Args:
+        erasure: what was asked.
+        plan_id: the card's plan.
+        card: its `card_id`, `task_id`, `version`, `result_sha256` and `approvals` so far.
+    """
+    facts = {
+        "card_id": card["card_id"].hex,
+        "result_sha256": card["result_sha256"].hex(),
+        "status": "denied",
+        "version": card["version"],
+        "note_sha256": None,
+        "approvals": list(card["approvals"]),
+        "reason": erasure.reason,
+    }
+    kind = AuditKind.REVIEW_DECIDED
+    return AuditEvent(kind=kind, actor=erasure.actor, plan_id=plan_id, task_id=card["task_id"], facts=facts)
 
 
 def erased_events(erasure: Erasure, erased: Erased, plan_id: UUID) -> list[AuditEvent]:

@@ -11,7 +11,7 @@ from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.gate import APPROVED, stopped
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import Record, canonical_json
-from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.decision import Decision, Reason, Ruling, Verdict
 from chimera.models.work.task import TRANSITIONS, TaskState
 from chimera.models.work.wave import WaveRef
 
@@ -19,6 +19,10 @@ from chimera.models.work.wave import WaveRef
 JUDGE = "judge"
 
 DENIED = Ruling(verdict=Verdict.DENY, next_state=TaskState.DENIED)
+
+
+# The rule of a denial that nobody made by looking at the result: it was erased while it waited for a person.
+ERASED_RULE = "erased"
 
 
 class NewCard(Record):
@@ -145,6 +149,21 @@ def stop_decision(task: OpenTask, end: TaskState, policy_version: str) -> WaveDe
 def ruling_of_person(*, approve: bool) -> Ruling:
     """What a person says about a card."""
     return APPROVED if approve else DENIED
+
+
+def erased_decision(task: OpenTask, result_sha256: bytes, who: str, why: str, policy_version: str) -> WaveDecision:
+    """The denial of a result that waits for a person and is to be erased: it can be looked at and committed no more."""
+    ruling = DENIED.model_copy(update={"reasons": (Reason(rule=ERASED_RULE, value=why),)})
+    decision = Decision(
+        task_id=task.task_id,
+        attempt=task.attempt,
+        agent_id=task.agent_id,
+        ruling=ruling,
+        result_sha256=result_sha256,
+        decided_by=who,
+        policy_version=policy_version,
+    )
+    return WaveDecision(decision=decision, found=task.found)
 
 
 def state_writes(decisions: Iterable[WaveDecision], still_open: Iterable[UUID]) -> dict[str, WaveDecision]:

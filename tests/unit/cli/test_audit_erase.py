@@ -1,7 +1,10 @@
 """`chimera audit erase`, how erased contents are shown, and that reading the audit is on record."""
 
+from uuid import UUID
+
 import pytest
 
+from chimera.models.work.plan import PlanState
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 
@@ -63,8 +66,23 @@ def test_one_task_is_erased(run: Run, ended: str) -> None:
     assert "nothing was left to erase" in again.err
 
 
-def test_what_has_not_ended_is_refused(run: Run, plan_id: str) -> None:
-    assert run(*ERASE, "--plan", plan_id).code == 5
+def test_what_waits_for_people_is_closed_with_the_reason(run: Run, plan_id: str) -> None:
+    cards = run("review", "list", *TENANT, *JSON).json
+    ran = run(*ERASE, "--plan", plan_id)
+    assert ran.code == 0
+    assert "closed   2 cards that waited for people" in ran.out
+    assert run("plan", "show", plan_id, *TENANT, *JSON).json["state"] == "completed"
+    assert run("review", "approve", cards[0]["card_id"], *TENANT).code == 5
+    decided = run("audit", "list", *TENANT, "--kind", "review.decided", *JSON).json
+    assert [(entry["actor"], entry["facts"]["reason"]) for entry in decided] == [("ann", "asked to")] * 2
+    shown = run("review", "show", cards[0]["card_id"], *TENANT).out
+    assert "denied by ann" in shown
+
+
+def test_what_still_runs_is_refused(run: Run, services: FakeServices) -> None:
+    ran = run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", "--session", "s", *JSON)
+    services.adapters.database.plans["acme", UUID(ran.json["plan_id"][3:])].state = PlanState.RUNNING
+    assert run(*ERASE, "--plan", ran.json["plan_id"]).code == 5
 
 
 def test_what_is_not_the_tenant_s_is_not_found(run: Run, services: FakeServices, ended: str) -> None:

@@ -26,6 +26,32 @@ select t.task_id, t.plan_id
   from down
   join task t on t.tenant_id = %(tenant)s and t.task_id = down.task_id
 
+-- name: waves_in_review
+-- Waves of these plans with tasks that wait for people, in one order.
+select distinct plan_id, wave_no from task
+ where tenant_id = %(tenant)s and plan_id = any (%(plans)b::uuid[]) and state = 'in_review'
+ order by plan_id, wave_no
+
+-- name: in_review
+-- Of these tasks those that wait for people, with what their cards show; in the plans' order.
+select t.plan_id, t.wave_no, t.task_id, t.attempt, t.agent_id, t.state as found, c.card_id, c.version,
+       coalesce(v.sha256, c.result_sha256) as result_sha256,
+       array(select a.approved_by from review_approval a
+              where a.tenant_id = c.tenant_id and a.card_id = c.card_id
+                and a.result_sha256 = coalesce(v.sha256, c.result_sha256)
+              order by a.approved_at, a.approved_by) as approvals
+  from task t
+  join review_card c on c.tenant_id = t.tenant_id and c.task_id = t.task_id and c.attempt = t.attempt and c.status = 'pending'
+  left join revision v on v.tenant_id = c.tenant_id and v.card_id = c.card_id and v.number = c.revision
+ where t.tenant_id = %(tenant)s and t.task_id = any (%(task_ids)b::uuid[]) and t.state = 'in_review'
+ order by t.plan_id, t.wave_no, t.ordinal
+
+-- name: deny_cards
+-- What becomes of their cards.
+update review_card
+   set status = 'denied', decided_by = %(who)s, decided_at = clock_timestamp(), version = version + 1
+ where tenant_id = %(tenant)s and card_id = any (%(card_ids)b::uuid[])
+
 -- name: lock_plans
 -- Plans in one order, so that nobody makes another copy meanwhile.
 select plan_id, state from plan where tenant_id = %(tenant)s and plan_id = any (%(plans)b::uuid[]) order by plan_id for update

@@ -91,23 +91,35 @@ class DecidingTransaction:
 
         Raises:
             StateChanged: shared state has changed, and a decision has no second ruling for that.
-            PlanStopped, PolicyChanged, AuditUnavailable: see `_record`.
+            PlanStopped, PolicyChanged, AuditUnavailable: see `record`.
+        """
+        decisions = self.prepare(decisions)
+        if not decisions:
+            return NOTHING_DECIDED
+        return self.record(decisions, noted, gated=gated, recorded=recorded)
+
+    def prepare(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
+        """All that decisions change before they are recorded; returns those whose task was still where it was found.
+
+        Whoever decides on several waves in one transaction prepares them all before the first is recorded.
+
+        Raises:
+            StateChanged: as `decide`.
         """
         may_settle = accounts(self._connection, self._wave.tenant_id)
         self._state_versions, decisions = write_state(self._connection, self._scope, decisions)
         failpoint(Failpoint.JUDGE_STATE_WRITTEN, self._wave.tenant_id)
         decisions = self._move(decisions)
-        if not decisions:
-            return NOTHING_DECIDED
-        failpoint(Failpoint.JUDGE_TASKS_MOVED, self._wave.tenant_id)
-        self._follow(decisions, may_settle)
-        return self._record(decisions, noted, gated=gated, recorded=recorded)
+        if decisions:
+            failpoint(Failpoint.JUDGE_TASKS_MOVED, self._wave.tenant_id)
+            self._follow(decisions, may_settle)
+        return decisions
 
     def stop(self, end: TaskState) -> Decided:
         """Ends every open task of the wave, and its card, because the plan ends so.
 
         Raises:
-            AuditUnavailable: see `_record`.
+            AuditUnavailable: see `record`.
         """
         may_settle = accounts(self._connection, self._wave.tenant_id)
         tasks = self._connection.execute(_SQL["stop_tasks"], self._scope | {"end": end}).fetchall()
@@ -118,13 +130,13 @@ class DecidingTransaction:
         policy_version = version_in_force(self._connection, self._wave.tenant_id)
         decisions = [stop_decision(OpenTask.model_validate(task, strict=False), end, policy_version) for task in tasks]
         self._follow(decisions, may_settle)
-        return self._record(decisions, stopping=True)
+        return self.record(decisions, stopping=True)
 
     def note(self, noted: Sequence[AuditEvent], recorded: Recorded | None = None) -> None:
         """Puts on record what decides nothing yet: the last step, as it holds the audit's head.
 
         Raises:
-            PlanStopped: as `_record`.
+            PlanStopped: as `record`.
         """
         entries = ChainAppender(self._connection, self._wave.tenant_id).append(noted)
         self._not_stopped(self._connection.execute(_SQL["plan"], self._scope))
@@ -215,7 +227,7 @@ class DecidingTransaction:
             over = [(task_id, how) for task_id, how in known if how is not None]
             self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
 
-    def _record(
+    def record(
         self,
         decisions: Sequence[WaveDecision],
         noted: Sequence[AuditEvent] = (),

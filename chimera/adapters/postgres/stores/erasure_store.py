@@ -8,12 +8,18 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.deciding import DecidingTransaction
 from chimera.adapters.postgres.steps.plan_rows import not_found
+from chimera.adapters.postgres.steps.policy_in_force import version_in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
+from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.errors import Conflict, TaskNotFound
-from chimera.models.audit.erasure import Erased, Erasure, erased_events
+from chimera.models.audit.erasure import Erased, Erasure, card_closed_event, erased_events
+from chimera.models.gate.deciding import OpenTask, WaveDecision, erased_decision
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.plan import ENDED, PlanState
+from chimera.models.work.task import TaskState
+from chimera.models.work.wave import WaveRef
 from chimera.ports import erasure_store as port
 
 _SQL = statements("erasure_store")
@@ -22,10 +28,12 @@ Connection = psycopg.Connection[DictRow]
 
 
 class ErasureStore(port.ErasureStore):
-    """In the role `owner`. Locks plans, then the audit's head, as whoever decides does."""
+    """In the role `owner`. Locks waves, then plans, then the audit's head, as whoever decides does."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
         self._database = database
+        # None where no checkpoints are made.
+        self._sealing = sealing
 
     def erase(self, erasure: Erasure) -> Erased:  # noqa: D102  see the port
         tenant_id = erasure.tenant_id
@@ -33,17 +41,66 @@ class ErasureStore(port.ErasureStore):
             refusals_noted(self._database, tenant_id, erasure.asked_for, "erase", erasure.actor),
             self._database.transaction(tenant_id) as connection,
         ):
+            waves = self._locked_waves(connection, erasure)
             plans, tasks, about = _locked_family(connection, erasure)
             scope = {"tenant": tenant_id, "plans": plans, "task_ids": tasks}
+            closed = _deny_what_waits(connection, erasure, scope, waves)
             done = {name: connection.execute(_SQL[f"erase_{name}"], scope) for name in _ERASED}
             connection.execute(_SQL["erase_revisions"], scope)
             connection.execute(_SQL["forget_replanned"], scope)
             if erasure.plan_id is not None:
                 done["plans"] = connection.execute(_SQL["erase_plans"], scope)
-            erased = Erased(**{name: _sorted(cursor.fetchall(), name) for name, cursor in done.items()})
+            erased = Erased(**{name: _sorted(cursor.fetchall(), name) for name, cursor in done.items()}, closed=closed)
             if not erased.nothing:
                 ChainAppender(connection, tenant_id).append(erased_events(erasure, erased, about))
         return erased
+
+    def _locked_waves(self, connection: Connection, erasure: Erasure) -> "Waves":
+        """The waves of the family in which something waits for people, locked: the first locks of who decides."""
+        plans = sorted({plan for _, plan in _pairs(connection, erasure)})
+        rows = connection.execute(_SQL["waves_in_review"], {"tenant": erasure.tenant_id, "plans": plans}).fetchall()
+        refs = [WaveRef(tenant_id=erasure.tenant_id, plan_id=row["plan_id"], wave_no=row["wave_no"]) for row in rows]
+        return {ref: DecidingTransaction(connection, ref, self._sealing) for ref in refs}
+
+
+Waves = dict[WaveRef, DecidingTransaction]
+
+
+def _deny_what_waits(
+    connection: Connection, erasure: Erasure, scope: dict[str, Any], waves: Waves
+) -> tuple[tuple[UUID, UUID], ...]:
+    """Denies what of the family waits for people; returns the tasks and their cards.
+
+    Raises:
+        Conflict: it came to wait for people only now.
+        AuditUnavailable: see DecidingTransaction.
+    """
+    rows = connection.execute(_SQL["in_review"], scope).fetchall()
+    if not rows:
+        return ()
+    policy_version = version_in_force(connection, erasure.tenant_id)
+    cards: dict[WaveRef, list[DictRow]] = {}
+    for row in rows:
+        ref = WaveRef(tenant_id=erasure.tenant_id, plan_id=row["plan_id"], wave_no=row["wave_no"])
+        cards.setdefault(ref, []).append(row)
+    if not cards.keys() <= waves.keys():
+        raise Conflict(f"{erasure.asked_for} has changed just now: erase it again")
+    values = {"tenant": erasure.tenant_id, "who": erasure.actor, "card_ids": [row["card_id"] for row in rows]}
+    connection.execute(_SQL["deny_cards"], values)
+    denied: dict[WaveRef, list[WaveDecision]] = {}
+    for ref, of_wave in cards.items():
+        denied[ref] = waves[ref].prepare([_denial(row, erasure, policy_version) for row in of_wave])
+    # All are prepared before the first is recorded: that holds the audit's head.
+    for ref, decisions in denied.items():
+        waves[ref].record(decisions, [card_closed_event(erasure, ref.plan_id, row) for row in cards[ref]])
+    return tuple(sorted((row["task_id"], row["card_id"]) for row in rows))
+
+
+def _denial(row: DictRow, erasure: Erasure, policy_version: str) -> WaveDecision:
+    task = OpenTask(
+        task_id=row["task_id"], attempt=row["attempt"], agent_id=row["agent_id"], found=TaskState(row["found"])
+    )
+    return erased_decision(task, row["result_sha256"], erasure.actor, erasure.reason, policy_version)
 
 
 _ERASED = ("tasks", "results", "cards", "state")
@@ -54,7 +111,7 @@ def _locked_family(connection: Connection, erasure: Erasure) -> tuple[list[UUID]
 
     Raises:
         PlanNotFound, TaskNotFound: there is none.
-        Conflict: one of the plans has not ended.
+        Conflict: one of the plans has not ended, and waits for more than people.
     """
     locked: set[UUID] = set()
     while True:
@@ -64,9 +121,9 @@ def _locked_family(connection: Connection, erasure: Erasure) -> tuple[list[UUID]
             break
         scope = {"tenant": erasure.tenant_id, "plans": sorted(found)}
         for row in connection.execute(_SQL["lock_plans"], scope).fetchall():
-            if PlanState(row["state"]) not in ENDED:
+            if PlanState(row["state"]) not in ENDED | {PlanState.IN_REVIEW}:
                 name = format_id(IdKind.PLAN, row["plan_id"])
-                raise Conflict(f"{name} is {row['state']}: erase when it has ended, or cancel it first")
+                raise Conflict(f"{name} is {row['state']}: erase when only people are waited for, or cancel it first")
         locked = found
     if erasure.task_id is not None:
         plan_of = {task: plan for task, plan in pairs if task is not None}
