@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from chimera import SkillFailed, Success, TaskSpec, bootstrap, logs
 from chimera.cli import output
 from chimera.cli.main import main
+from chimera.cli.stack import workers
 from chimera.models.work.skill import Catalogue, Planner, Skill
 from tests.unit.cli.swarm import FakeServices
 
@@ -96,6 +97,7 @@ def run(
     monkeypatch.setattr(bootstrap, "services", lambda: services)
     monkeypatch.setattr(bootstrap, "load_user_code", lambda: catalogue)
     monkeypatch.setattr(logs, "configure", lambda _level: None)
+    monkeypatch.setattr(workers, "ask_workers", lambda _seconds: {})  # there is no broker, and so nobody who answers
 
     def command(*arguments: str) -> Ran:
         code = main(arguments)
