@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from chimera.models.record import Instant, Record
-from chimera.models.work.plan import PlanChange, PlanState
+from chimera.models.work.plan import PlanChange, PlanState, standing
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind
 from chimera.models.work.session import SessionState
 
@@ -34,6 +34,11 @@ class Retried(Record):
     # Tasks that are not tried again because what they depend on is not.
     left_out: int = 0
     paused: bool = False  # its session was paused: it waits until that is resumed
+
+    @property
+    def standing(self) -> str:
+        """Its state for people: `running`, or `running (paused)`."""
+        return standing(self.state, paused=self.paused)
 
 
 RetryDrafter = Callable[[Sequence[EndedTask]], RetryDraft]

@@ -164,7 +164,7 @@ def show_retried(plans: "Sequence[Retried]", output: Format, none: str = "") -> 
                 format_id(IdKind.PLAN, plan.plan_id),
                 format_id(IdKind.PLAN, plan.retry_of),
                 str(plan.tasks) if plan.tasks else "not planned yet",
-                str(plan.state) if plan.created else f"{plan.state}; it was there already",
+                plan.standing if plan.created else f"{plan.state}; it was there already",
             ]
             for plan in plans
         ]

@@ -92,6 +92,17 @@ def test_what_is_submitted_to_a_stopped_one_is_refused(run: Run, waiting: str) -
     assert run("plan", "retry", waiting, "--stopped", *TENANT).code == 5
 
 
+def test_a_retry_of_a_paused_one_s_plan_waits_too(run: Run, waiting: str) -> None:
+    run("plan", "cancel", waiting, *TENANT)
+    run("session", "pause", "s", *TENANT)
+    ran = run("plan", "retry", waiting, "--stopped", *TENANT)
+    assert ran.code == 0, ran.err
+    new, *_, state = ran.out.splitlines()[1].split(maxsplit=3)
+    assert state.endswith("submitted (paused)")
+    run("session", "resume", "s", *TENANT)
+    assert standing(run, new) == ("completed", False)
+
+
 @pytest.mark.parametrize("verb", ["show", "pause", "resume", "stop"])
 def test_one_that_no_plan_has_named(run: Run, verb: str) -> None:
     ran = run("session", verb, "nope", *TENANT)
