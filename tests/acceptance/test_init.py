@@ -22,11 +22,11 @@ def shell(data_dirs: list[Path], tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_what_init_says_to_type_next_works(shell: Shell) -> None:
-    ran = shell.run("init", "shop")
+    ran = shell.run("init", "a shop")
     assert ran.code == 0, ran.err
     lines = [shlex.split(line.removeprefix("next: ")) for line in ran.err.splitlines()]
-    assert lines.pop(0) == ["cd", "shop"]
-    shop = replace(shell, cwd=shell.cwd / "shop")
+    assert lines.pop(0) == ["cd", "a shop"]
+    shop = replace(shell, cwd=shell.cwd / "a shop")
     said = {}
     for program, *arguments in lines:
         if program == "chimera":
