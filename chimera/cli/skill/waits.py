@@ -7,7 +7,7 @@ from uuid import UUID
 from chimera.cli.context import services
 from chimera.cli.output import age
 from chimera.cli.skill.view import Holders, Workers
-from chimera.errors import QueueUnavailable, SettingsMissing
+from chimera.errors import QueueUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -71,7 +71,7 @@ def lacks_planner(plan: "Plan") -> bool:
 
     try:
         told = ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS).values()
-    except (QueueUnavailable, SettingsMissing):  # nobody can be asked
+    except QueueUnavailable:
         return False
     return not any(plan.planner in (worker.planners or ()) for worker in told)
 
