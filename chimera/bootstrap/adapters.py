@@ -37,7 +37,6 @@ from chimera.adapters.postgres.stores.work_store import WorkStore
 from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
 from chimera.ports import (
-    access_log,
     agent_registry,
     audit_log,
     budget_store,
@@ -46,7 +45,6 @@ from chimera.ports import (
     checkpoint_store,
     control_store,
     decision_store,
-    erasure_store,
     id_store,
     plan_store,
     policy_store,
@@ -56,10 +54,8 @@ from chimera.ports import (
     session_store,
     skill_store,
     skill_waits,
-    state_store,
     sweep_store,
     task_store,
-    tenant_store,
     verdict_store,
     wave_store,
     work_store,
@@ -168,12 +164,12 @@ class Adapters:
         return SkillWaits(self._as_app)
 
     @cached_property
-    def access(self) -> access_log.AccessLog:
+    def access(self) -> AccessLog:
         """Who read the audit."""
         return AccessLog(self._as_app)
 
     @cached_property
-    def states(self) -> state_store.StateStore:
+    def states(self) -> StateStore:
         """Shared state to read."""
         return StateStore(self._as_app)
 
@@ -229,12 +225,12 @@ class Adapters:
         return BudgetStore(self._as_owner)
 
     @cached_property
-    def tenants(self) -> tenant_store.TenantStore:
+    def tenants(self) -> TenantStore:
         """Tenants."""
         return TenantStore(self._as_owner)
 
     @cached_property
-    def erasures(self) -> erasure_store.ErasureStore:
+    def erasures(self) -> ErasureStore:
         """A person's data to erase."""
         return ErasureStore(self._as_owner, self._sealing)
 

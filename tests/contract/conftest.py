@@ -34,7 +34,7 @@ def world(request: pytest.FixtureRequest) -> World:
 def tenant(world: World) -> str:
     """The id of a tenant that no other test knows."""
     tenant_id = new_tenant_id()
-    world.tenants.add(tenant_id, "tests")
+    world.add_tenant(tenant_id)
     return tenant_id
 
 
@@ -44,10 +44,18 @@ def scene(world: World, tenant: str) -> Scene:
 
 
 @pytest.fixture
+def real_scene(postgres_world: PostgresWorld) -> Scene:
+    """A scene on the real stores, for what has no fake."""
+    tenant_id = new_tenant_id()
+    postgres_world.add_tenant(tenant_id)
+    return Scene(postgres_world, tenant_id)
+
+
+@pytest.fixture
 def stranger(world: World) -> Scene:
     """The same for another tenant."""
     tenant_id = new_tenant_id()
-    world.tenants.add(tenant_id, "tests")
+    world.add_tenant(tenant_id)
     return Scene(world, tenant_id)
 
 
@@ -70,7 +78,7 @@ def session(servers: dict[str, str]) -> Session:
 def history(postgres_world: PostgresWorld) -> History:
     """A tenant with at least one row in every table."""
     tenant_id = new_tenant_id()
-    postgres_world.tenants.add(tenant_id, "tests")
+    postgres_world.add_tenant(tenant_id)
     return live(Scene(postgres_world, tenant_id))
 
 
@@ -78,5 +86,5 @@ def history(postgres_world: PostgresWorld) -> History:
 def other(postgres_world: PostgresWorld) -> str:
     """A tenant that has nothing."""
     tenant_id = new_tenant_id()
-    postgres_world.tenants.add(tenant_id, "tests")
+    postgres_world.add_tenant(tenant_id)
     return tenant_id

@@ -28,7 +28,7 @@ from tests.contract.worlds import World
 
 EPOCH = "run/key"
 # Those that the tests' tasks have.
-SKILLS = ("cheap", "echo", "shout")
+SKILLS = ("cheap", "echo", "first", "second", "shout")
 PLANNERS = ("p", "q", "triage")
 POLICY = BUILT_IN.version
 

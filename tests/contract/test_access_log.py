@@ -7,14 +7,13 @@ import pytest
 
 from chimera.errors import NotFound, UnknownTenant
 from chimera.models.audit.access import RECORDED_A_MINUTE
-from chimera.models.audit.erasure import Erasure
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Sum
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.retry import RetryKind
 from chimera.ports.card_store import CardDecision
 from tests.contract.scene import Scene, facts_of
-from tests.contract.worlds import World
+from tests.contract.worlds import PostgresWorld, World, stores
 
 Ask = Callable[[Scene, UUID], object]
 
@@ -22,12 +21,6 @@ Ask = Callable[[Scene, UUID], object]
 def decide(scene: Scene, card_id: UUID) -> None:
     decision = CardDecision(card_id=card_id, version=1, approve=True, decided_by="ann", note=None)
     scene.world.cards.decide(scene.tenant_id, decision)
-
-
-def erase(scene: Scene, kind: IdKind, value: UUID) -> None:
-    plan_id, task_id = (value, None) if kind is IdKind.PLAN else (None, value)
-    erasure = Erasure(tenant_id=scene.tenant_id, plan_id=plan_id, task_id=task_id, actor="ann", reason="asked")
-    scene.world.erasures.erase(erasure)
 
 
 def allow(scene: Scene, plan_id: UUID) -> None:
@@ -43,8 +36,6 @@ ASK: list[tuple[IdKind, str, str, Ask]] = [
     (IdKind.PLAN, "retry", "ann", lambda scene, plan: scene.retry(plan, RetryKind.FAILED)),
     (IdKind.PLAN, "read", "app", lambda scene, plan: scene.world.budgets.standing(scene.tenant_id, plan, 1)),
     (IdKind.PLAN, "allow", "ann", allow),
-    (IdKind.PLAN, "erase", "ann", lambda scene, plan: erase(scene, IdKind.PLAN, plan)),
-    (IdKind.TASK, "erase", "ann", lambda scene, task: erase(scene, IdKind.TASK, task)),
     (IdKind.CARD, "read", "app", lambda scene, card: scene.world.reviews.card(scene.tenant_id, card)),
     (IdKind.CARD, "claim", "ann", lambda scene, card: scene.world.cards.claim(scene.tenant_id, card, "ann", 60)),
     (IdKind.CARD, "release", "ann", lambda scene, card: scene.world.cards.release(scene.tenant_id, card, "ann")),
@@ -121,12 +112,12 @@ def test_the_sweep_records_the_number_where_nobody_asks_again(scene: Scene) -> N
     ] * RECORDED_A_MINUTE + [2]
 
 
-def test_reading_the_audit_is_on_record(scene: Scene) -> None:
-    scene.world.access.note_read(scene.tenant_id, "ann", {"command": "audit list", "rows": 3})
-    [entry] = scene.recorded("audit.read")
+def test_reading_the_audit_is_on_record(real_scene: Scene) -> None:
+    stores(real_scene.world).access.note_read(real_scene.tenant_id, "ann", {"command": "audit list", "rows": 3})
+    [entry] = real_scene.recorded("audit.read")
     assert (entry.actor, facts_of(entry)) == ("ann", {"command": "audit list", "rows": 3})
 
 
-def test_nobody_s_audit_cannot_be_read(world: World) -> None:
+def test_nobody_s_audit_cannot_be_read(postgres_world: PostgresWorld) -> None:
     with pytest.raises(UnknownTenant):
-        world.access.note_read("nobody", "ann", {})
+        postgres_world.access.note_read("nobody", "ann", {})

@@ -102,7 +102,7 @@ def _append(connection: "Connection[TupleRow]", seq: int, previous: bytes, later
 @pytest.fixture
 def tenant_with_entries(postgres_world: PostgresWorld) -> str:
     tenant_id = new_tenant_id()
-    postgres_world.tenants.add(tenant_id, "tests")
+    postgres_world.add_tenant(tenant_id)
     return tenant_id
 
 

@@ -7,24 +7,33 @@ import pytest
 
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.stores.audit_log import AuditLog
-from chimera.errors import CardAlreadyDecided, Conflict, NothingToRetry
+from chimera.errors import CardAlreadyDecided, Conflict, NotFound, NothingToRetry
 from chimera.models.audit.audit import GENESIS, chained
 from chimera.models.audit.erasure import TASKS_IN_AN_ENTRY, Erased, Erasure, erased_events
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.review import CardStatus
+from chimera.models.ids import IdKind, format_id
 from chimera.models.work.plan import PlanState
 from chimera.models.work.retry import RetryKind
 from chimera.models.work.task import TaskState
 from chimera.services.audit_proof import AuditProof
 from tests.conftest import new_tenant_id
 from tests.contract.scene import Planned, Scene, approve, deny, facts_of, failure, success
-from tests.contract.worlds import PostgresWorld
+from tests.contract.worlds import PostgresWorld, World, stores
+
+
+@pytest.fixture
+def world(postgres_world: PostgresWorld) -> World:
+    """The real one alone: there is no port to this store, and no fake."""
+    return postgres_world
+
 
 SECRET = "Ann Smith, 12 High Street"
 
 
 def erase(scene: Scene, *, plan: UUID | None = None, task: UUID | None = None) -> Erased:
     erasure = Erasure(tenant_id=scene.tenant_id, plan_id=plan, task_id=task, actor="ann", reason="asked to")
-    return scene.world.erasures.erase(erasure)
+    return stores(scene.world).erasures.erase(erasure)
 
 
 @pytest.fixture
@@ -238,12 +247,12 @@ def test_the_history_of_shared_state_loses_what_was_erased_and_nothing_else(scen
     planned = scene.plan(1, state_key="k")
     scene.judge(scene.work_off(planned, success("new")), approve)
     erase(scene, plan=ended.plan_id)
-    states = scene.world.states.history(scene.tenant_id, "k", 10)
+    states = stores(scene.world).states.history(scene.tenant_id, "k", 10)
     assert [(entry.version, entry.value, entry.erased) for entry in states] == [(2, "new", False), (1, None, True)]
-    assert not scene.world.states.get(scene.tenant_id, "k").erased
+    assert not stores(scene.world).states.get(scene.tenant_id, "k").erased
     erase(scene, plan=planned.plan_id)
-    assert scene.world.states.get(scene.tenant_id, "k").erased
-    assert [entry.erased for entry in scene.world.states.list_entries(scene.tenant_id, "", 10)] == [True]
+    assert stores(scene.world).states.get(scene.tenant_id, "k").erased
+    assert [entry.erased for entry in stores(scene.world).states.list_entries(scene.tenant_id, "", 10)] == [True]
 
 
 def test_a_great_many_tasks_have_several_entries() -> None:
@@ -266,3 +275,16 @@ def test_an_audit_is_verified_after_what_waited_was_erased(
     erase(scene, plan=planned.plan_id)
     report = AuditProof(AuditLog(app_database), None).verify(scene.tenant_id, [], datetime.now(UTC))
     assert (report.faults, report.rows) == ((), len(scene.entries()))
+
+
+@pytest.mark.parametrize("kind", [IdKind.PLAN, IdKind.TASK])
+def test_asking_to_erase_what_is_another_tenant_s_is_on_record(scene: Scene, stranger: Scene, kind: IdKind) -> None:
+    theirs = stranger.plan(1)
+    before = stranger.entries()
+    asked = {"plan": theirs.plan_id} if kind is IdKind.PLAN else {"task": theirs.ids[0]}
+    with pytest.raises(NotFound):
+        erase(scene, **asked)
+    [entry] = scene.recorded(AuditKind.ACCESS_REFUSED)
+    assert (entry.actor, entry.plan_id, entry.task_id) == ("ann", None, None)
+    assert facts_of(entry) == {"asked_for": format_id(kind, *asked.values()), "to": "erase"}
+    assert stranger.entries() == before

@@ -13,7 +13,7 @@ from chimera.chaos.invariants import INVARIANTS, check
 from chimera.models.audit.erasure import Erasure
 from chimera.models.work.plan import PlanState
 from tests.contract.scene import Scene, approve, deny, failure, retry, success
-from tests.contract.worlds import PostgresWorld
+from tests.contract.worlds import PostgresWorld, stores
 
 
 @pytest.fixture
@@ -161,7 +161,7 @@ def test_what_was_erased_violates_nothing(owner: psycopg.Connection, lived: Scen
     assert plans
     for plan_id in plans:
         erasure = Erasure(tenant_id=lived.tenant_id, plan_id=plan_id, task_id=None, actor="ann", reason="asked to")
-        lived.world.erasures.erase(erasure)
+        stores(lived.world).erasures.erase(erasure)
     assert check(owner, [lived.tenant_id]) == []
 
 

@@ -63,7 +63,7 @@ def test_there_is_no_policy_for_nobody(scene: Scene) -> None:
 
 def test_a_default_applies_to_those_without_their_own_and_is_on_their_record(scene: Scene, stranger: Scene) -> None:
     if scene.world is not stranger.world:
-        stranger.world.tenants.add(scene.tenant_id, "tests")
+        stranger.world.add_tenant(scene.tenant_id)
     scene.world.policy_changes.apply(scene.tenant_id, STRICT, "ann")
     now = scene.world.policy_changes.apply(None, MILD.model_copy(update={"name": f"all-{stranger.tenant_id}"}), "bob")
     try:

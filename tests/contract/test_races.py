@@ -23,7 +23,7 @@ from chimera.services.control import PlanControl
 from chimera.services.session_control import SessionControl
 from tests.conftest import POOL_SIZE, new_tenant_id
 from tests.contract.scene import PLANNERS, Scene, approve, deny
-from tests.contract.worlds import PostgresWorld
+from tests.contract.worlds import PostgresWorld, stores
 from tests.fakes import FakeQueue
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ AS_IT_WAS = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 @pytest.fixture
 def scene(postgres_world: PostgresWorld) -> Scene:
     tenant_id = new_tenant_id()
-    postgres_world.tenants.add(tenant_id, "tests")
+    postgres_world.add_tenant(tenant_id)
     return Scene(postgres_world, tenant_id)
 
 
@@ -170,7 +170,7 @@ def test_erasing_a_plan_while_people_decide_on_it_ends_each_task_once(scene: Sce
 
     def act(number: int) -> None:
         if number == 0:
-            scene.world.erasures.erase(erasure)
+            stores(scene.world).erasures.erase(erasure)
             return
         for card in cards[number - 1 :: 3]:
             with suppress(CardAlreadyDecided, CardClaimed, Conflict):

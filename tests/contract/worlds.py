@@ -32,14 +32,12 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.models.work.decision import Verdict
 from chimera.models.work.wave import WaveRef
 from chimera.ports import (
-    access_log,
     budget_store,
     card_store,
     checkpoint_store,
     clock,
     control_store,
     decision_store,
-    erasure_store,
     id_store,
     plan_store,
     policy_store,
@@ -48,16 +46,13 @@ from chimera.ports import (
     session_store,
     skill_store,
     skill_waits,
-    state_store,
     sweep_store,
     task_store,
-    tenant_store,
     verdict_store,
     wave_store,
     work_store,
 )
 from tests.fakes import (
-    FakeAccessLog,
     FakeBudgetStore,
     FakeCardStore,
     FakeCheckpointStore,
@@ -65,7 +60,6 @@ from tests.fakes import (
     FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
-    FakeErasureStore,
     FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
@@ -74,10 +68,8 @@ from tests.fakes import (
     FakeSessionStore,
     FakeSkillStore,
     FakeSkillWaits,
-    FakeStateStore,
     FakeSweepStore,
     FakeTaskStore,
-    FakeTenantStore,
     FakeVerdictStore,
     FakeWaveStore,
     FakeWorkStore,
@@ -89,7 +81,6 @@ class World(ABC):
     """Every store, each in the role that it is written for."""
 
     clock: clock.Clock
-    tenants: tenant_store.TenantStore
     plans: plan_store.PlanStore
     control: control_store.ControlStore
     waves: wave_store.WaveStore
@@ -103,11 +94,8 @@ class World(ABC):
     policies: policy_store.PolicyStore
     policy_changes: policy_store.PolicyStore
     replans: replan_store.ReplanStore
-    states: state_store.StateStore
     tasks: task_store.TaskStore
     sessions: session_store.SessionStore
-    access: access_log.AccessLog
-    erasures: erasure_store.ErasureStore
     ids: id_store.IdStore
     checkpoints: checkpoint_store.CheckpointStore
     budgets: budget_store.BudgetStore
@@ -116,6 +104,10 @@ class World(ABC):
     skills: skill_store.SkillStore
     waits: skill_waits.SkillWaits
     all_waits: skill_waits.SkillWaits
+
+    @abstractmethod
+    def add_tenant(self, tenant_id: str) -> None:
+        """Adds a tenant and its audit's first entry."""
 
     @abstractmethod
     def pass_time(self, tenant_id: str, seconds: float) -> None:
@@ -149,7 +141,6 @@ class FakeWorld(World):
         self.time = time
         super().__init__(
             clock=time,
-            tenants=FakeTenantStore(self.database),
             plans=FakePlanStore(self.database),
             control=FakeControlStore(self.database),
             waves=FakeWaveStore(self.database),
@@ -163,11 +154,8 @@ class FakeWorld(World):
             policies=FakePolicyStore(self.database),
             policy_changes=FakePolicyStore(self.database),
             replans=FakeReplanStore(self.database),
-            states=FakeStateStore(self.database),
             tasks=FakeTaskStore(self.database),
             sessions=FakeSessionStore(self.database),
-            access=FakeAccessLog(self.database),
-            erasures=FakeErasureStore(self.database),
             ids=FakeIdStore(self.database),
             checkpoints=FakeCheckpointStore(self.database),
             budgets=FakeBudgetStore(self.database),
@@ -177,6 +165,9 @@ class FakeWorld(World):
             waits=FakeSkillWaits(self.database),
             all_waits=FakeSkillWaits(self.database),
         )
+
+    def add_tenant(self, tenant_id: str) -> None:
+        self.database.add_tenant(tenant_id)
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         self.time.advance(seconds)
@@ -232,9 +223,13 @@ _YESTERDAY = (
 class PostgresWorld(World):
     def __init__(self, owner: Database, app: Database, worker: Database, judge: Database) -> None:
         self._owner = owner
+        # What has no port: nothing but the command line uses it.
+        self.tenants = TenantStore(owner)
+        self.states = StateStore(app)
+        self.access = AccessLog(app)
+        self.erasures = ErasureStore(owner)
         super().__init__(
             clock=SystemClock(),
-            tenants=TenantStore(owner),
             plans=PlanStore(app),
             control=ControlStore(app),
             waves=WaveStore(app),
@@ -248,11 +243,8 @@ class PostgresWorld(World):
             policies=PolicyStore(app),
             policy_changes=PolicyStore(owner),
             replans=ReplanStore(app),
-            states=StateStore(app),
             tasks=TaskStore(app),
             sessions=SessionStore(app),
-            access=AccessLog(app),
-            erasures=ErasureStore(owner),
             ids=IdStore(app),
             checkpoints=CheckpointStore(judge),
             budgets=BudgetStore(app),
@@ -262,6 +254,9 @@ class PostgresWorld(World):
             waits=SkillWaits(app),
             all_waits=SkillWaits(judge),
         )
+
+    def add_tenant(self, tenant_id: str) -> None:
+        self.tenants.add(tenant_id, "tests")
 
     def pass_time(self, tenant_id: str, seconds: float) -> None:
         with self._owner.transaction(tenant_id) as connection:
@@ -294,3 +289,9 @@ class PostgresWorld(World):
             connection.execute("alter table policy disable trigger policy_append_only")
             connection.execute("delete from policy where tenant_id = '*'")
             connection.execute("alter table policy enable trigger policy_append_only")
+
+
+def stores(world: World) -> PostgresWorld:
+    """The stores in PostgreSQL that have no port, and so no fake."""
+    assert isinstance(world, PostgresWorld)
+    return world

@@ -1,6 +1,5 @@
 """The ports in memory, for the tests of services. tests/contract shows that they behave as the real ones."""
 
-from tests.fakes.access_log import FakeAccessLog
 from tests.fakes.agent_registry import FakeAgentRegistry
 from tests.fakes.budget_store import FakeBudgetStore
 from tests.fakes.card_store import FakeCardStore
@@ -9,7 +8,6 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
-from tests.fakes.erasure_store import FakeErasureStore
 from tests.fakes.id_store import FakeIdStore
 from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
@@ -20,16 +18,13 @@ from tests.fakes.review_store import FakeReviewStore
 from tests.fakes.session_store import FakeSessionStore
 from tests.fakes.skill_store import FakeSkillStore
 from tests.fakes.skill_waits import FakeSkillWaits
-from tests.fakes.state_store import FakeStateStore
 from tests.fakes.sweep_store import FakeSweepStore
 from tests.fakes.task_store import FakeTaskStore
-from tests.fakes.tenant_store import FakeTenantStore
 from tests.fakes.verdict_store import FakeVerdictStore
 from tests.fakes.wave_store import FakeWaveStore
 from tests.fakes.work_store import FakeWorkStore
 
 __all__ = [
-    "FakeAccessLog",
     "FakeAgentRegistry",
     "FakeBudgetStore",
     "FakeCardStore",
@@ -39,7 +34,6 @@ __all__ = [
     "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
-    "FakeErasureStore",
     "FakeIdStore",
     "FakeLlm",
     "FakePlanStore",
@@ -50,10 +44,8 @@ __all__ = [
     "FakeSessionStore",
     "FakeSkillStore",
     "FakeSkillWaits",
-    "FakeStateStore",
     "FakeSweepStore",
     "FakeTaskStore",
-    "FakeTenantStore",
     "FakeVerdictStore",
     "FakeWaveStore",
     "FakeWorkStore",

@@ -96,7 +96,7 @@ class FakeControlStore(port.ControlStore):
 
     def retry(self, retry: Retry, draft: RetryDrafter) -> Retried:
         row = self._database.opened().asked_plan(retry.tenant_id, retry.plan_id, "retry", retry.actor)
-        if row.state not in ENDED | {PlanState.IN_REVIEW} or row.plan_id in self._database.erased:
+        if row.state not in ENDED | {PlanState.IN_REVIEW}:
             raise Conflict
         ended = self._ended(row, retry)
         made = draft(ended)
@@ -181,7 +181,7 @@ class FakeControlStore(port.ControlStore):
                 unmet=tuple(other for other in task.depends_on if self._is_unmet(tenant_id, other)),
             )
             for task in tasks
-            if not self._children(tenant_id, task.task_id) and task.task_id not in self._database.erased
+            if not self._children(tenant_id, task.task_id)
         ]
 
     def _is_unmet(self, tenant_id: str, task_id: UUID) -> bool:

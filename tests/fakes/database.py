@@ -25,7 +25,6 @@ from chimera.models.work.state import StateEntry
 from chimera.models.work.task import Task, TaskState
 from chimera.models.work.timing import LEASE_GRACE_SECONDS
 from chimera.models.work.wave import WaveRef, WaveState
-from chimera.ports.tenant_store import Tenant
 from tests.fakes.clock import FakeClock
 
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
@@ -178,7 +177,7 @@ class FakeDatabase:
     clock: FakeClock
     # False is a server that does not answer.
     available: bool = True
-    tenants: dict[str, Tenant] = field(default_factory=dict)
+    tenants: set[str] = field(default_factory=set)
     audit: dict[str, list[AuditEntry]] = field(default_factory=lambda: defaultdict(list))
     sessions: dict[tuple[str, str], SessionRow] = field(default_factory=dict)
     plans: dict[tuple[str, UUID], PlanRow] = field(default_factory=dict)
@@ -203,8 +202,6 @@ class FakeDatabase:
     # By tenant, and "*" for all; the latest last.
     policies: dict[str, list[AppliedPolicy]] = field(default_factory=lambda: defaultdict(list))
     refusals: dict[str, Refusals] = field(default_factory=dict)
-    # Plans and tasks whose contents were erased.
-    erased: dict[UUID, datetime] = field(default_factory=dict)
 
     # What workers have declared, by name and fingerprint.
     skills: dict[tuple[str, bytes], StoredSkill] = field(default_factory=dict)
@@ -308,6 +305,11 @@ class FakeDatabase:
         if row.state is not TaskState.QUEUED:
             return row.agent_id
         return self.staged_by.get((row.task.tenant_id, row.task.task_id, row.attempt))
+
+    def add_tenant(self, tenant_id: str) -> None:
+        """Adds a tenant and its audit's first entry."""
+        self.tenants.add(tenant_id)
+        self.record(tenant_id, [AuditEvent(kind=AuditKind.TENANT_ADDED, actor="tests", facts={})])
 
     def record(self, tenant_id: str, events: Sequence[AuditEvent]) -> None:
         """Adds to the tenant's audit."""

@@ -158,7 +158,8 @@ class FakePlanStore(port.PlanStore):
         return [entry for entry in self._database.opened().audit[tenant_id][after:] if of_plan.holds(entry)][:limit]
 
     def erased(self, tenant_id: str, ids: Collection[UUID]) -> set[UUID]:
-        return {each for each in ids if each in self._database.opened().erased}
+        self._database.opened()
+        return set()  # nothing is erased in memory
 
     def last_entries(self, tenant_id: str, limit: int, wanted: EntryFilter = EVERY_ENTRY) -> list[AuditEntry]:
         return [entry for entry in self._database.opened().audit[tenant_id] if wanted.holds(entry)][-limit:]
@@ -200,8 +201,7 @@ class FakePlanStore(port.PlanStore):
             tenant_id=request.tenant_id,
             plan_id=row.plan_id,
             planner=request.planner,
-            goal="" if row.plan_id in self._database.erased else request.goal,
-            erased_at=self._database.erased.get(row.plan_id),
+            goal=request.goal,
             state=row.state,
             priority=request.priority,
             trace_id=request.trace_id,
@@ -232,10 +232,9 @@ class FakePlanStore(port.PlanStore):
 
     def _result(self, row: TaskRow) -> TaskResult:
         task = row.task
-        erased = task.task_id in self._database.erased
-        result = None if erased else self._database.results.get((task.tenant_id, task.task_id, row.attempt))
+        result = self._database.results.get((task.tenant_id, task.task_id, row.attempt))
         outcome = result and result.outcome
-        if row.state is TaskState.APPROVED and not erased:
+        if row.state is TaskState.APPROVED:
             outcome = self._database.shown(row)
         return TaskResult(
             task_id=task.task_id,
@@ -245,6 +244,5 @@ class FakePlanStore(port.PlanStore):
             state=row.state,
             attempt=row.attempt,
             outcome=OUTCOME.validate_python(json.loads(outcome), strict=False) if outcome else None,
-            label=json.loads(task.label) if task.label and not erased else None,
-            erased=erased,
+            label=json.loads(task.label) if task.label else None,
         )

@@ -73,7 +73,7 @@ class FakePolicyStore(port.PolicyStore):
                     attempt=decision.attempt,
                     verdict=decision.ruling.verdict,
                     final=decision.ruling.final,
-                    staged=None if row.task.task_id in database.erased else staged(row, decision.attempt, result),
+                    staged=staged(row, decision.attempt, result),
                 )
             )
         return sorted(found, key=lambda judged: (judged.task_id, judged.attempt))[:limit]

@@ -45,7 +45,6 @@ class FakeTaskStore(port.TaskStore):
             replans=row.replans,
             over_budget=row.over_budget,
             degraded_from=row.degraded_from,
-            erased=task_id in self._database.erased,
             attempts=tuple(self._attempt(row, number) for number in range(1, row.attempt + 1)),
             late_results=tuple(self._database.late[tenant_id, task_id]),
             decisions=decisions,
@@ -82,7 +81,7 @@ class FakeTaskStore(port.TaskStore):
         skill = row.made_from(number).skill
         if result is None:
             return TaskAttempt(attempt=number, skill=skill, agent_id=agent_id)
-        outcome = {} if task.task_id in self._database.erased else json.loads(result.outcome)
+        outcome = json.loads(result.outcome)
         return TaskAttempt(
             attempt=number,
             skill=skill,

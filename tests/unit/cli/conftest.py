@@ -8,6 +8,7 @@ from rich.console import Console
 from structlog.testing import capture_logs
 
 from chimera import SkillFailed, Success, TaskSpec, bootstrap, logs
+from chimera.bootstrap import Services
 from chimera.cli import output
 from chimera.cli.main import main
 from chimera.cli.stack import workers
@@ -59,7 +60,7 @@ def catalogue() -> Catalogue:
 @pytest.fixture
 def services(catalogue: Catalogue) -> FakeServices:
     services = FakeServices(catalogue)
-    services.adapters.tenants.add("acme", "tests")
+    services.database.add_tenant("acme")
     return services
 
 
@@ -88,12 +89,12 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch) -> OnTerminal:
 
 @pytest.fixture
 def run(
-    services: FakeServices,
+    services: Services,
     catalogue: Catalogue,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Run]:
-    """Runs a command line in this process, over the swarm in memory."""
+    """Runs a command line in this process, over these services."""
     monkeypatch.setattr(bootstrap, "services", lambda: services)
     monkeypatch.setattr(bootstrap, "load_user_code", lambda: catalogue)
     monkeypatch.setattr(logs, "configure", lambda _level: None)

@@ -9,7 +9,6 @@ from chimera.models.work.skill import Catalogue
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.settings import Settings
 from tests.fakes import (
-    FakeAccessLog,
     FakeAgentRegistry,
     FakeBudgetStore,
     FakeCardStore,
@@ -17,7 +16,6 @@ from tests.fakes import (
     FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
-    FakeErasureStore,
     FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
@@ -27,9 +25,7 @@ from tests.fakes import (
     FakeSessionStore,
     FakeSkillStore,
     FakeSkillWaits,
-    FakeStateStore,
     FakeTaskStore,
-    FakeTenantStore,
     FakeVerdictStore,
     FakeWaveStore,
     FakeWorkStore,
@@ -37,7 +33,7 @@ from tests.fakes import (
 
 
 class InlineQueue(FakeQueue):
-    def __init__(self, services: "FakeServices") -> None:
+    def __init__(self, services: Services) -> None:
         super().__init__()
         self._services = services
 
@@ -158,28 +154,12 @@ class FakeAdapters(Adapters):
         return FakeSkillWaits(self.database)
 
     @cached_property
-    def access(self) -> FakeAccessLog:
-        return FakeAccessLog(self.database)
-
-    @cached_property
-    def states(self) -> FakeStateStore:
-        return FakeStateStore(self.database)
-
-    @cached_property
     def work(self) -> FakeWorkStore:
         return FakeWorkStore(self.database)
 
     @cached_property
     def decisions(self) -> FakeDecisionStore:
         return FakeDecisionStore(self.database)
-
-    @cached_property
-    def tenants(self) -> FakeTenantStore:
-        return FakeTenantStore(self.database)
-
-    @cached_property
-    def erasures(self) -> FakeErasureStore:
-        return FakeErasureStore(self.database)
 
 
 class FakeServices(Services):

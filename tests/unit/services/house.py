@@ -39,7 +39,6 @@ from tests.fakes import (
     FakeReplanStore,
     FakeReviewStore,
     FakeSweepStore,
-    FakeTenantStore,
     FakeWaveStore,
     FakeWorkStore,
 )
@@ -57,14 +56,13 @@ class House:
         self.queue = FakeQueue()
         self.agents = FakeAgentRegistry(self.clock)
         self.catalogue = Catalogue()
-        self.tenants = FakeTenantStore(self.database)
         self.plans = FakePlanStore(self.database)
         self.waves = FakeWaveStore(self.database)
         self.work = FakeWorkStore(self.database)
         self.decisions = FakeDecisionStore(self.database)
         self.keeper = LeaseKeeper()
         self.calls = Calls(LeftBehind(100, lambda: None))
-        self.tenants.add(TENANT, "tests")
+        self.database.add_tenant(TENANT)
 
     # The services, with limits as small as tests need them.
 

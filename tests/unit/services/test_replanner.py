@@ -336,7 +336,7 @@ def test_a_message_that_comes_twice_asks_once(house: House, guess: Skill[..., An
 
 
 def test_a_message_of_another_tenant_asks_nothing(house: House, guess: Skill[..., Any]) -> None:
-    house.tenants.add("globex", "tests")
+    house.database.add_tenant("globex")
     plan_id = asked(house, guess, raises)
     theirs = house.wave(plan_id).model_copy(update={"tenant_id": "globex"})
     assert house.replanner().replan_wave(theirs) == 0

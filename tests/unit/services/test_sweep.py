@@ -147,7 +147,7 @@ def test_waves_that_wait_for_a_person_go_out_after_the_decision(house: House, sp
 
 
 def test_every_tenant_is_swept(house: House, spec: TaskSpec) -> None:
-    house.tenants.add("globex", "tests")
+    house.database.add_tenant("globex")
     house.plans_with(lambda: [spec])
     for tenant_id in (TENANT, "globex"):
         house.submit(tenant_id=tenant_id)

@@ -7,16 +7,26 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
-from chimera.ports import access_log as port
 
 
-class AccessLog(port.AccessLog):
-    """In the role `app`."""
+class AccessLog:
+    """In the role `app`. Attempts on what a tenant does not have are recorded by the stores that refuse them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:  # noqa: D102  see the port
+    def note_read(self, tenant_id: str, actor: str, facts: Mapping[str, Any]) -> None:
+        """Records that the tenant's audit was read, as `audit.read`: to be called before what was read is shown.
+
+        Args:
+            tenant_id: whose audit.
+            actor: the person who read it.
+            facts: the command, what it was asked for, and the number of rows.
+
+        Raises:
+            UnknownTenant: there is no such tenant.
+            StoreUnavailable: PostgreSQL does not answer.
+        """
         with self._database.transaction(tenant_id) as connection:
             ChainAppender(connection, tenant_id).append(
                 [AuditEvent(kind=AuditKind.AUDIT_READ, actor=actor, facts=dict(facts))]

@@ -20,22 +20,39 @@ from chimera.models.ids import IdKind, format_id
 from chimera.models.work.plan import ENDED, PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
-from chimera.ports import erasure_store as port
 
 _SQL = statements("erasure_store")
 
 Connection = psycopg.Connection[DictRow]
 
 
-class ErasureStore(port.ErasureStore):
-    """In the role `owner`. Locks waves, then plans, then the audit's head, as whoever decides does."""
+class ErasureStore:
+    """In the role `owner`. Locks waves, then plans, then the audit's head, as a decision does.
+
+    What it erases cannot be brought back; the hashes of it stay, and the audit stays whole.
+    """
 
     def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
         self._database = database
         # None where no checkpoints are made.
         self._sealing = sealing
 
-    def erase(self, erasure: Erasure) -> Erased:  # noqa: D102  see the port
+    def erase(self, erasure: Erasure) -> Erased:
+        """Erases inputs, labels, outcomes, notes and shared values, and names what on the record, in one transaction.
+
+        Copies go with it: what tries a task or a plan again, and what it tries again. Of a plan also its goal, its
+        inputs and the message of its failure. The same again erases nothing and records nothing.
+
+        What waits for people is denied first, by the actor and with the reason: its card is closed, and a plan of
+        which nothing else waits ends.
+
+        Raises:
+            PlanNotFound: the tenant has no such plan.
+            TaskNotFound: the tenant has no such task.
+            Conflict: a plan that holds some of it has not ended, and waits for more than people; or changes meanwhile.
+            AuditUnavailable: something is to be denied, and the audit should have been sealed long ago.
+            StoreUnavailable: PostgreSQL does not answer; nothing is erased.
+        """
         tenant_id = erasure.tenant_id
         with (
             refusals_noted(self._database, tenant_id, erasure.asked_for, "erase", erasure.actor),

@@ -1,12 +1,9 @@
 """`chimera audit erase`, how erased contents are shown, and that reading the audit is on record."""
 
-from uuid import UUID
-
 import pytest
 
-from chimera.models.work.plan import PlanState
+from tests.contract.cli.conftest import DatabaseServices
 from tests.unit.cli.conftest import Run
-from tests.unit.cli.swarm import FakeServices
 
 TENANT = ("-t", "acme")
 JSON = ("-o", "json")
@@ -79,13 +76,13 @@ def test_what_waits_for_people_is_closed_with_the_reason(run: Run, plan_id: str)
     assert "denied by ann" in shown
 
 
-def test_what_still_runs_is_refused(run: Run, services: FakeServices) -> None:
-    ran = run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", "--session", "s", *JSON)
-    services.adapters.database.plans["acme", UUID(ran.json["plan_id"][3:])].state = PlanState.RUNNING
+def test_what_still_runs_is_refused(run: Run, services: DatabaseServices) -> None:
+    services.adapters.queue.room = 0  # nobody plans it
+    ran = run("plan", "submit", "echoes", *TENANT, "--set", "rows=[]", *JSON)
     assert run(*ERASE, "--plan", ran.json["plan_id"]).code == 5
 
 
-def test_what_is_not_the_tenant_s_is_not_found(run: Run, services: FakeServices, ended: str) -> None:
+def test_what_is_not_the_tenant_s_is_not_found(run: Run, services: DatabaseServices, ended: str) -> None:
     services.adapters.tenants.add("globex", "tests")
     ran = run("audit", "erase", "-t", "globex", "--reason", "r", "--task", task_of(run, ended))
     assert ran.code == 3
