@@ -152,7 +152,7 @@ def settings() -> Settings:
 def _file_on_the_way(folder: Path) -> Path | None:
     """The file that this path names or passes, if it does."""
     for path in (folder, *folder.parents):
-        with suppress(PermissionError):  # whoever looks into the folder is told of that
+        with suppress(PermissionError):  # the process that reads the folder reports that
             if path.exists():
                 return None if path.is_dir() else path
     return None

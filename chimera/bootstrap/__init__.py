@@ -41,7 +41,7 @@ __all__ = [
 
 
 class Services:
-    """Every service, in groups, and the adapters under them, for who reads or writes one without a service.
+    """Every service, in groups, and the adapters under them, for callers that need no service between.
 
     Each is made when it is first used: a process needs the credentials of those it uses only.
     """

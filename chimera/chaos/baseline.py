@@ -16,7 +16,7 @@ HEADERS, BODIES = "headers", "bodies"
 VISIBILITY_SECONDS = 30
 
 _URL = os.environ["CHIMERA_REDIS_URL"]
-# Celery's own result store, without a subscription to each header's result: who sends reads none.
+# Celery's own result store, without a subscription to each header's result: the sender reads none of them.
 app = Celery("baseline", broker=_URL, backend=f"{backend.NAME}+{_URL}")
 app.conf.update(
     task_acks_late=True,

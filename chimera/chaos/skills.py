@@ -33,7 +33,7 @@ def _journal() -> Journal:
 
 
 def note_run(nonce: str, seconds: float = 0.0) -> None:
-    """Notes that a call has begun, and how many seconds it will take, whatever becomes of it."""
+    """Notes that a call has begun, and how many seconds it will take if nothing ends it."""
     note("run", nonce=nonce, seconds=seconds)
 
 

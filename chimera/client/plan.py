@@ -175,7 +175,7 @@ class PlanHandle:
             denied: tasks whose result was refused.
             stopped: tasks that were cancelled or have expired.
             deadline: of the new plan, aware; the old one's is not taken over.
-            actor: who asks, for the record.
+            actor: the person who asks, for the record.
 
         Raises:
             InvalidInput: none of the three is asked for.

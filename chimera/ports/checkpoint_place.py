@@ -1,4 +1,4 @@
-"""A place outside of the database that keeps checkpoints, out of reach of who can write to the database."""
+"""A place outside of the database that keeps checkpoints, out of reach of everybody who can write to the database."""
 
 from collections.abc import Iterator
 from typing import Protocol

@@ -121,7 +121,7 @@ class Execution:
         return self._outcome(call, answer)
 
     def _outcome(self, call: Call, answer: Callable[[], Any]) -> Outcome:
-        """What comes of an answer, or of what is raised in its place."""
+        """The outcome of an answer, or of an error that is raised in its place."""
         try:
             answered = answer()
         except TimeIsUp as exc:

@@ -91,7 +91,7 @@ def admits(characters: int) -> bool:
 
 
 def _say(event: str, **fields: Any) -> None:
-    # What the logging itself writes is nobody's printing.
+    # What the logging itself writes does not count as printed by a call.
     token = _current.set(None)
     try:
         log.info(event, extra=fields)

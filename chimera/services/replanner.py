@@ -29,7 +29,7 @@ TURN_SECONDS = 5.0
 
 
 class ReplannerService:
-    """Runs replan hooks, one task after the other. Any number of them may work on a wave: each task is one's."""
+    """Runs replan hooks, one task after the other. Several processes may work on a wave: each task is held by one."""
 
     def __init__(
         self,

@@ -131,7 +131,7 @@ class Beats(Thread):
         )
 
     def run(self) -> None:
-        """Beats until the end, whatever becomes of one beat."""
+        """Beats until the end, also after a beat that failed."""
         while not self._ended.is_set():
             began = monotonic()
             self._beat()
@@ -277,5 +277,5 @@ def _work(request: Request) -> AgentWork | None:
             since=datetime.fromtimestamp(request.time_start or 0.0, UTC),
         )
     except (TypeError, ValueError, AttributeError):
-        # Whoever can write to the broker can send anything; it must not end the worker.
+        # Any writer to the broker can send anything; it must not end the worker.
         return None

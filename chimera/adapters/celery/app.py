@@ -48,7 +48,7 @@ _NEEDED: Mapping[str, Any] = {
     # Beat wakes at least this often, in seconds, to send the sweep on time.
     "beat_max_loop_interval": 1,
 }
-# By beat or by whom else a task is called; what queue.py sends names its queue itself.
+# For tasks that beat or others call by name: a message that queue.py sends names its queue itself.
 _ROUTES = {message.task: message.queue for message in MESSAGES.values() if message.queue is not None}
 _NEEDED_TRANSPORT: Mapping[str, Any] = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
@@ -58,7 +58,7 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
     # One Redis list per queue instead of four, which all would be keys of each BRPOP.
     "priority_steps": [0],
     "queue_order_strategy": "round_robin",
-    # A server that hangs must not hang whoever publishes.
+    # A server that hangs must not hang the publisher.
     "socket_timeout": 10.0,
     "socket_connect_timeout": 5.0,
     # Publishing to a server that is not there fails soon: the store keeps what is to be sent. Times in seconds.

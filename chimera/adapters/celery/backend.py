@@ -17,7 +17,7 @@ class QuietRedisBackend(RedisBackend):
     """
 
     def add_pending_result(self, result: Any, weak: bool = False, start_drainer: bool = True) -> Any:
-        """As Celery's for whoever waits (`AsyncResult.get`); nothing for a group that is only sent."""
+        """As Celery's for a caller that waits (`AsyncResult.get`); nothing for a group that is only sent."""
         if weak:
             return result
         return super().add_pending_result(result, weak=weak, start_drainer=start_drainer)  # type: ignore[call-arg]

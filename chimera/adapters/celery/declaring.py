@@ -34,7 +34,7 @@ def declaring_step(declare: Callable[[], None]) -> type["Declaring"]:
 class Declaring(bootsteps.StartStopStep):
     """Declares once, before the pool forks; where PostgreSQL is away, a thread tries again until it is there.
 
-    A worker works without it: who has no code of the project's only knows less.
+    A worker works without it: processes without the project's code only know less of it.
     """
 
     def __init__(self, worker: Any, **options: Any) -> None:

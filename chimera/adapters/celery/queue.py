@@ -36,7 +36,7 @@ _KILL_AFTER_SECONDS = 15.0
 
 
 class Queue(port.Queue):
-    """Publishes by task name, so that who submits needs none of the tasks' code."""
+    """Publishes by task name, so that a submitter needs none of the tasks' code."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""kombu's Redis transports, with a door: what is no message of ours is refused as it leaves the queue."""
+"""kombu's Redis transports, with a door: a message that is not valid is refused as it leaves the queue."""
 
 from collections.abc import Callable
 from functools import partial

@@ -6,7 +6,7 @@ import time
 from chimera.adapters.embedded.ports import LOOPBACK
 
 ASK_EVERY_SECONDS = 2.0
-# A look that comes later than this says nothing of the time before: whoever looks may have stood still itself.
+# A look that comes later than this says nothing of the time before: the observer may have stood still itself.
 _LOOKED_WITHIN_SECONDS = 1.0
 
 

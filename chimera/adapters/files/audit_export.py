@@ -46,7 +46,7 @@ def write_export(
         with nullcontext(sys.stdout) if str(path) == "-" else written(path) as file:
             return _write(file, header, items, as_csv=as_csv)
     except BrokenPipeError:
-        raise  # whoever reads standard output has seen enough
+        raise  # the reader of standard output has seen enough
     except OSError as exc:
         raise InvalidInput(f"{path} cannot be written ({exc.strerror}): name another file") from exc
 

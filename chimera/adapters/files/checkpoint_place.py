@@ -17,7 +17,7 @@ _TAIL_BYTES = 4096
 
 
 class CheckpointPlace(port.CheckpointPlace):
-    """Best on another machine's disk, where whoever can write to the database cannot write."""
+    """Best on another machine's disk, where nobody who can write to the database can write."""
 
     readable = True
 

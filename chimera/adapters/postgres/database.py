@@ -30,7 +30,7 @@ select set_config('chimera.tenant', %(tenant)s, true),
        set_config('lock_timeout', '15s', true)
 """
 
-# Who reads a whole audit may write what it reads to a slow place meanwhile; it holds no locks that anybody waits for.
+# A reader of a whole audit may write it to a slow place meanwhile; it holds no locks that anybody waits for.
 # Its joins get more memory, 256 MB each at the most, and one process: a million rows take two thirds of the work then.
 _LONG_READ = """
 select set_config('idle_in_transaction_session_timeout', '10min', true), set_config('timezone', 'UTC', true),
@@ -118,7 +118,7 @@ class Database:
                     min_size=1,
                     max_size=self._pool_size,
                     timeout=POOL_TIMEOUT_SECONDS,
-                    # Who asks next tries again: waiting longer and longer between attempts would outlast an outage.
+                    # The next caller tries again: waiting longer and longer between attempts would outlast an outage.
                     reconnect_timeout=POOL_RECONNECT_SECONDS,
                     # A server that was restarted costs a round trip here and nobody an error.
                     check=ConnectionPool.check_connection,

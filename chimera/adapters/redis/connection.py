@@ -11,7 +11,7 @@ from redis.sentinel import Sentinel
 
 from chimera.errors import SettingsMissing
 
-# A server that hangs must not hang who asks it.
+# A server that hangs must not hang its client.
 TIMEOUT_SECONDS = 2.0
 
 

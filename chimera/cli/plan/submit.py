@@ -64,7 +64,7 @@ def submit(
     timeout: Timeout = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Submit a plan. It is stored when this returns, and runs whatever becomes of this shell."""
+    """Submit a plan. It is stored when this returns, and runs on when this shell ends."""
     if dry_run and watch:
         raise InvalidInput("--dry-run submits nothing that could be watched: leave --watch out")
     if timeout is not None and not watch:

@@ -45,7 +45,7 @@ class Ending:
         self._asked: type[BaseException] | None = None
 
     def ask(self) -> None:
-        """Raises StopAsked, once: who asks again does not disturb the end."""
+        """Raises StopAsked, once: a second signal does not disturb the end."""
         if self._asked is None:
             self._asked = StopAsked
             raise StopAsked

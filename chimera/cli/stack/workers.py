@@ -92,7 +92,7 @@ def _names(answer: dict[str, list[str]] | None, what: str) -> frozenset[str] | N
 @contextmanager
 def _connected() -> Iterator[Callable[[str, float, int | None], dict[str, Any]]]:
     app = celery_app()
-    # A connection of its own, closed again: who asks may be a process that only supervises.
+    # A connection of its own, closed again: the caller may be a process that only supervises.
     with app.connection_for_write() as connection:
 
         def inspect(command: str, timeout_seconds: float, limit: int | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Refusals(Record):
 def refused_event(actor: str, asked_for: str, to: str) -> AuditEvent:
     """That somebody asked for what the tenant does not have.
 
-    It does not say whether another tenant has it: whoever reads this tenant's audit could otherwise find that out.
+    It does not say whether another tenant has it: a reader of this tenant's audit could otherwise find that out.
 
     Args:
         actor: who asked.

@@ -29,7 +29,7 @@ class UnsignedCheckpoint(Record):
     # The last entry of the audit that it covers, and that entry's hash: by the chain it covers all before.
     seq: int = Field(ge=1)
     hash: Hex32
-    # Of the checkpoint before this one, signature included: who holds a key cannot put one between two others.
+    # Of the checkpoint before this one, signature included: the holder of a key cannot put one between two others.
     previous: Hex32
 
 

@@ -20,7 +20,7 @@ class ExportHeader(Record):
     after_hash: Hex32
     head_seq: int
     head_hash: Hex32
-    # Who reads them here believes who wrote the export: compare the first with what was noted when it was made.
+    # A verifier that takes the keys from here trusts the export's author: compare the first key with a note of it.
     keys: tuple[TrustedKey, ...]
     # What was selected; then the entries are no chain, there are no checkpoints, and nothing can be verified.
     filter: EntryFilter | None = None

@@ -77,7 +77,7 @@ class Account:
     overrun: Sum = NOTHING
 
     def is_reached(self, amount: Sum) -> bool:
-        """Whether this amount cannot fit any more, whatever becomes of what is reserved now."""
+        """Whether this amount cannot fit any more, even if all that is reserved now is released."""
         return not (self.spent + amount).within(self.limit)
 
     def fits(self, amount: Sum) -> bool:

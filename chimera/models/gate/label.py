@@ -1,4 +1,4 @@
-"""A label: what a right output holds, where whoever submits a task knows it."""
+"""A label: what a right output holds, where the submitter of a task knows it."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -13,7 +13,7 @@ from chimera.models.work.task import TaskState
 
 
 class Opinion(Record):
-    """What the model has to answer. It repeats what only the one who asks knew, as a text that it judges cannot."""
+    """What the model has to answer. It repeats a secret of the caller, which a text that it judges cannot know."""
 
     verdict: Verdict
     # Why, in one word of the model's: never a quotation.

@@ -18,7 +18,7 @@ from chimera.models.text.texts import strings, texts
 from chimera.models.text.topics import TOPICS, Topic
 from chimera.models.work.decision import Span
 
-# Places of one rule in one result that are told; who looks at it needs no more, and what is written stays small.
+# At most this many places of one rule in one result are recorded: a reviewer needs no more, and entries stay small.
 MOST_SPANS = 100
 # All keywords of a rule together: each takes memory, and time to be made ready.
 MOST_CHARACTERS = 20_000

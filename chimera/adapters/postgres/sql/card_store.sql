@@ -67,7 +67,7 @@ values (%(tenant)s, %(card)s, %(number)s, %(task)s, %(attempt)s, %(outcome)s::js
         %(who)s, %(note)s)
 
 -- name: show_revision
--- The card shows it from now on; who has seen what it showed before has to look again.
+-- The card shows it from now on; a reviewer who saw what it showed before has to look again.
 update review_card set revision = %(number)s, version = version + 1 where tenant_id = %(tenant)s and card_id = %(card)s
 
 -- name: insert_approval

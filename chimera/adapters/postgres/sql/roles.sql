@@ -6,5 +6,5 @@ select array(
     order by place)
 
 -- name: may_make
--- Who asks, and whether that role may make roles.
+-- The role of this connection, and whether it may make roles.
 select current_user, rolcreaterole or rolsuper from pg_roles where rolname = current_user

@@ -1,7 +1,7 @@
 -- name: enter
 -- The session that a plan is stored in, made by its first plan. Asked with the audit's head locked: a change of the session
 -- holds it until it is committed, so it is either seen here or comes after the plan. Nobody else makes it meanwhile; an ON
--- CONFLICT would wait for who is changing it just now, and that one waits for the head.
+-- CONFLICT would wait for a transaction that is changing it just now, and that one waits for the head.
 with made as (
     insert into session (tenant_id, session_id, opened_by)
     select %(tenant)s, %(session_id)s, %(actor)s

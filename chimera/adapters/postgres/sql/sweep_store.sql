@@ -71,7 +71,7 @@ select published_at < clock_timestamp()
    for update skip locked
 
 -- name: agents
--- Who holds a lease in these waves.
+-- The agents that hold a lease in these waves.
 select distinct t.agent_id
   from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) as r (plan_id, wave_no)
   join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no

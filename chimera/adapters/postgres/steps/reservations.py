@@ -1,6 +1,6 @@
 """The steps of other stores' transactions that set aside, and settle, what tasks cost.
 
-Whoever takes these locks takes them in this order: waves, tasks, accounts (a tenant's days, then its plans), the
+Every transaction takes these locks in this order: waves, tasks, accounts (a tenant's days, then its plans), the
 audit's head. Plans that are paused here are not waited for.
 """
 

@@ -17,7 +17,7 @@ def scope_of(wave: WaveRef) -> dict[str, Any]:
 
 
 def lock_wave(connection: psycopg.Connection[DictRow], wave: WaveRef) -> None:
-    """Locks a wave: the first lock of whoever decides on its tasks or has them planned again."""
+    """Locks a wave: the first lock of a transaction that decides on its tasks or has them planned again."""
     connection.execute(_SQL["lock_wave"], scope_of(wave))
 
 

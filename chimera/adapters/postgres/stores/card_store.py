@@ -131,7 +131,7 @@ class _Card:
         """Locks the card's wave, where something of it is decided: before the card."""
 
     def require_open(self, who: str, version: int | None = None) -> None:
-        """Refuses whoever may not change the card, or has seen another version of it."""
+        """Refuses a person who may not change the card, or has seen another version of it."""
         name, row = _name(self.row["card_id"]), self.row
         if row["status"] != CardStatus.PENDING:
             by = f" by {row['decided_by']}" if row["decided_by"] else ""

@@ -64,7 +64,7 @@ class PlanStore(port.PlanStore):
         tenant_id = request.tenant_id
         # The head first: it says whether there is such a tenant before anything refers to it, and two
         # requests with one idempotency key come one after the other. So the key can be looked up; an
-        # ON CONFLICT would wait for whoever is changing the plan just now, and that may wait for the head.
+        # ON CONFLICT would wait for a transaction that is changing the plan, and that one may wait for the head.
         head = ChainAppender(connection, tenant_id)
         if (earlier := self._earlier(connection, tenant_id, request)) is not None:
             return earlier

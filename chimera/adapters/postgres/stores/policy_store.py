@@ -29,7 +29,7 @@ class PolicyStore(port.PolicyStore):
     def apply(self, tenant_id: str | None, policy: Policy, actor: str) -> PolicyInForce:  # noqa: D102  see the port
         with self._database.transaction(tenant_id or _EVERYBODY) as connection:
             connection.execute(_SQL["lock_default"])
-            # The heads first: whoever decides meanwhile has its entry before this one's, or sees this policy.
+            # The heads first: a decision made meanwhile has its entry before this one's, or sees this policy.
             heads = [ChainAppender(connection, tenant_id)] if tenant_id else []
             now = in_force(connection, tenant_id or _EVERYBODY)
             if now.own == (tenant_id is not None) and now.policy == policy and now.number:
