@@ -80,7 +80,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews all leases of its process from one thread, which ends with the process."""
+    """Renews all leases of its process from one thread, which is there while there are any."""
 
     def __init__(self) -> None:
         self._leases: set[Lease] = set()
@@ -113,6 +113,9 @@ class LeaseKeeper:
         while True:
             pause.wait(RENEW_SECONDS)
             with self._lock:
+                if not self._leases:
+                    self._thread = None
+                    return
                 leases = list(self._leases)
             for lease in leases:
                 try:

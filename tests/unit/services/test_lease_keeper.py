@@ -126,3 +126,20 @@ def test_what_is_logged_of_a_lease_names_what_it_is_kept_for() -> None:
         until(lambda: not lease.held)
         until(lambda: bool(lines))
     assert lines == [{"event": "lease_lost", "log_level": "warning", "plan_id": "pl_1"}]
+
+
+def test_while_nothing_is_kept_no_thread_looks_for_it() -> None:
+    keeper = LeaseKeeper()
+    asked: list[int] = []
+
+    def renew() -> Renewal:
+        asked.append(1)
+        return HELD
+
+    for _ in range(2):
+        before, others = len(asked), set(threading.enumerate())
+        with keeper.keeping(renew, 60):
+            [thread] = set(threading.enumerate()) - others
+            until(lambda: len(asked) > before)  # noqa: B023
+        thread.join(5)
+        assert not thread.is_alive()
