@@ -7,7 +7,7 @@ from pathlib import Path
 
 from chimera import DeniedTask, SkillFailed, Success, TaskSpec, planner, skill
 
-LONGEST_WAIT_SECONDS = 30.0
+LONGEST_WAIT_SECONDS = 90.0
 
 
 def journal_of(folder: Path, tenant: str) -> Path:
@@ -28,7 +28,7 @@ def count(tenant: str, name: str, confidence: float) -> Success[str]:
     return Success(name, confidence=confidence)
 
 
-@skill(name="chaos.wait", max_batch=1)
+@skill(name="chaos.wait", max_batch=1, timeout_seconds=LONGEST_WAIT_SECONDS + 30)
 def wait(tenant: str, name: str, file: str) -> Success[str]:
     """Keeps its wave open until a file is there: something happened, of which the plan knows nothing."""
     _note(tenant, name)

@@ -38,6 +38,7 @@ FLUSHES = (
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("guard", PROVOKED)
 def test_without_a_guard_a_run_is_red(guard: str) -> None:
     options, expected = PROVOKED[guard]
@@ -48,6 +49,7 @@ def test_without_a_guard_a_run_is_red(guard: str) -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.exhaustive(keep=0)
 def test_without_the_epoch_a_flush_is_recovered_from_too_late() -> None:
     code, report, said = chaos("--without", "epoch", *FLUSHES)
     assert code == 1, said
@@ -55,6 +57,7 @@ def test_without_the_epoch_a_flush_is_recovered_from_too_late() -> None:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize(
     "options",
     [(*SHORT, *PROVOKED["fence"][0]), (*SHORT, *PROVOKED["sweep"][0]), FLUSHES],

@@ -21,6 +21,7 @@ def test_nothing_is_lost_done_twice_or_left_unfinished() -> None:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.exhaustive(keep=0)
 def test_bare_celery_is_struck_by_the_same_faults() -> None:
     code, report, _ = chaos("--baseline", "--seconds", "6", "--seed", "7", "--storm", "1", "--kind", "child_killed")
     assert code == 0

@@ -17,6 +17,7 @@ from pytest_celery import CeleryWorkerCluster
 from chimera import Chimera
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
 from chimera.bootstrap import Services
+from tests.exhaustive import Some
 from tests.integration.skills import CANARY
 from tests.integration.test_swarm import eventually
 from tests.unit.adapters.test_door import message
@@ -38,7 +39,7 @@ REASONS = {
     "foreign plan": "nothing_to_claim",
     "replayed": "nothing_to_claim",
 }
-EACH = 75
+EACH, KEPT = 75, 15
 
 
 class Bomb:
@@ -79,13 +80,14 @@ def made(kind: str, tenant: str, theirs: bytes, replayed: bytes, draw: random.Ra
     return kinds[kind]()
 
 
-def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
+def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     chimera: Chimera,
     services: Services,
     celery_worker_cluster: CeleryWorkerCluster,
     broker: "redis.Redis",
     tenant: str,
     tmp_path: Path,
+    some: Some,
 ) -> None:
     handle = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 4})
     assert handle.wait(timeout=60).counts.committed == 4
@@ -98,7 +100,7 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
     before = Counter(services.adapters.queue.refused())
     entries = len(services.adapters.plans.entries(tenant, None, 0, 10_000))
     draw = random.Random(4)
-    kinds = [kind for kind in REASONS for _ in range(EACH)]
+    kinds = [kind for kind in REASONS for _ in some(range(EACH), keep=KEPT)]
     draw.shuffle(kinds)
 
     for kind in kinds:
@@ -111,7 +113,6 @@ def test_a_thousand_of_them_run_nothing_and_the_worker_lives(
         broker.lpush(queue, raw)
 
     expected = Counter(REASONS[kind] for kind in kinds)
-    assert sum(expected.values()) >= 1000
     eventually(lambda: Counter(services.adapters.queue.refused()) - before >= expected, seconds=90)
     assert Counter(services.adapters.queue.refused()) - before == expected
     assert [node.pid for node in nodes] == pids
