@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from threading import Lock
@@ -10,6 +11,18 @@ from time import monotonic
 from uuid import UUID
 
 from chimera.models.work.agent import AgentTally, AgentWork, agent_id
+
+# Takes calls done and failed, and busy seconds.
+Tell = Callable[[int, int, float], None]
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What an agent has done: counted with each call, so cheaper than a record."""
+
+    done: int = 0
+    failed: int = 0
+    busy_seconds: float = 0.0
 
 
 class TakenSlot:
@@ -27,13 +40,14 @@ class TakenSlot:
 class AgentSlots:
     """Gives each batch that runs here the lowest free slot, and with it an agent's id; safe between threads."""
 
-    def __init__(self, process_id: UUID, pid: int, tell: Callable[[AgentTally], None] = lambda _: None) -> None:
+    def __init__(self, process_id: UUID, pid: int, tell: Tell = lambda *_: None) -> None:
         """Begins with every slot free.
 
         Args:
             process_id: the worker's main process, which beats for these agents.
             pid: this operating-system process, which may be a pool child of it.
-            tell: told of each change of what an agent has done; a pool child has one agent.
+            tell: told of each change of what an agent has done (calls done and failed, busy seconds); a pool child has
+                one agent.
         """
         self._tell = tell
         self._process_id = process_id
@@ -41,7 +55,7 @@ class AgentSlots:
         self._lock = Lock()
         self._running: dict[int, AgentWork] = {}
         self._begun: Counter[int] = Counter()
-        self._tallies: defaultdict[int, AgentTally] = defaultdict(AgentTally)
+        self._counts: defaultdict[int, _Counts] = defaultdict(_Counts)
 
     @contextmanager
     def taken(self, work: AgentWork) -> Iterator["TakenSlot"]:
@@ -61,18 +75,20 @@ class AgentSlots:
     def tallies(self) -> Mapping[UUID, AgentTally]:
         """What each agent has done that has done something, without the batch that it is at."""
         with self._lock:
-            tallies = dict(self._tallies)
-        return {agent_id(self._process_id, self._pid, slot): tally for slot, tally in tallies.items()}
+            return {
+                agent_id(self._process_id, self._pid, slot): AgentTally(
+                    tasks_done=counts.done, tasks_failed=counts.failed, busy_seconds=counts.busy_seconds
+                )
+                for slot, counts in self._counts.items()
+            }
 
     def _count(self, slot: int, *, done: int = 0, failed: int = 0, busy_seconds: float = 0.0) -> None:
         with self._lock:
-            before = self._tallies[slot]
-            tally = self._tallies[slot] = AgentTally(
-                tasks_done=before.tasks_done + done,
-                tasks_failed=before.tasks_failed + failed,
-                busy_seconds=before.busy_seconds + busy_seconds,
-            )
-        self._tell(tally)
+            counts = self._counts[slot]
+            counts.done += done
+            counts.failed += failed
+            counts.busy_seconds += busy_seconds
+        self._tell(counts.done, counts.failed, counts.busy_seconds)
 
     def running(self) -> Mapping[UUID, AgentWork]:
         """What each agent runs that runs a batch now."""

@@ -3,8 +3,6 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TextIO
 
@@ -50,6 +48,8 @@ class Printed:
 
     def close(self) -> None:
         """Logs lines that have no end, and how much was too much."""
+        if not (self._begun or self._dropped):
+            return
         with self._lock:
             for stream, rest in self._begun.items():
                 if rest:
@@ -69,19 +69,14 @@ class Printed:
 _current: ContextVar[Printed | None] = ContextVar("chimera_printed", default=None)
 
 
-@contextmanager
-def printed() -> Iterator[None]:
-    """While inside, and in what inherits this context, what is printed becomes lines of the log."""
+def begin_printing() -> Printed:
+    """From now on, in this context and in what inherits it, what is printed becomes lines of the log."""
     for name in ("stdout", "stderr"):
-        if not isinstance(getattr(sys, name), Stream):
-            setattr(sys, name, Stream(name, getattr(sys, name)))
+        if not isinstance(own := getattr(sys, name), Stream):
+            setattr(sys, name, Stream(name, own))
     here = Printed()
-    token = _current.set(here)
-    try:
-        yield
-    finally:
-        here.close()
-        _current.reset(token)
+    _current.set(here)
+    return here
 
 
 def admits(characters: int) -> bool:

@@ -28,6 +28,11 @@ def current_task() -> TaskContext:
         ) from None
 
 
+def enter(context: TaskContext) -> None:
+    """From now on, in this context and in what inherits it, this is the task that runs."""
+    _current.set(context)
+
+
 @contextmanager
 def running(context: TaskContext) -> Iterator[TaskContext]:
     """While inside, and in whatever inherits the context of this thread, this is the task that runs."""

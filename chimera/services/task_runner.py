@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
@@ -20,8 +20,8 @@ from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.services.calls import Calls, EndingWith
 from chimera.services.execution import Call, Execution, Outcome
-from chimera.services.printed import printed
-from chimera.services.task_context import running
+from chimera.services.printed import Printed, begin_printing
+from chimera.services.task_context import enter
 
 
 class Ran(NamedTuple):
@@ -117,19 +117,18 @@ class TaskRunner:
 def _context_of(wave: WaveRef, task: ClaimedTask) -> Iterator[Context]:
     """A context in which this task runs: for `current_task`, for the log, and for what the skill prints."""
     context = copy_context()
-    inside = ExitStack()
-    context.run(_enter, inside, wave, task)
+    printed = context.run(_enter, wave, task)
     try:
         yield context
     finally:
-        context.run(inside.close)
+        context.run(printed.close)
 
 
-def _enter(inside: ExitStack, wave: WaveRef, task: ClaimedTask) -> None:
-    ids = {"task_id": format_id(IdKind.TASK, task.task_id), "attempt": task.attempt, "skill": task.skill}
-    inside.enter_context(bound_contextvars(**ids))
-    inside.enter_context(running(_task_context(wave, task)))
-    inside.enter_context(printed())
+def _enter(wave: WaveRef, task: ClaimedTask) -> Printed:
+    # Nothing of it has to be taken back: the context ends with the task.
+    bind_contextvars(task_id=format_id(IdKind.TASK, task.task_id), attempt=task.attempt, skill=task.skill)
+    enter(_task_context(wave, task))
+    return begin_printing()
 
 
 def _task_context(wave: WaveRef, task: ClaimedTask) -> TaskContext:

@@ -20,12 +20,11 @@ class Board:
     def __init__(self) -> None:
         self._memory = mmap.mmap(-1, _ENTRY.size * _MOST_CHILDREN)
 
-    def tell(self, tally: AgentTally) -> None:
+    def tell(self, done: int, failed: int, busy_seconds: float) -> None:
         """Writes what this process has done, where it is a pool's child."""
         number = getattr(current_process(), "index", None)
         if isinstance(number, int) and number < _MOST_CHILDREN:
-            entry = (os.getpid(), tally.tasks_done, tally.tasks_failed, tally.busy_seconds)
-            _ENTRY.pack_into(self._memory, number * _ENTRY.size, *entry)
+            _ENTRY.pack_into(self._memory, number * _ENTRY.size, os.getpid(), done, failed, busy_seconds)
 
     def read(self, number: int | None, pid: int) -> AgentTally:
         """What the child of this number has done; nothing, where the entry is its predecessor's."""

@@ -43,8 +43,8 @@ def test_each_batch_takes_the_lowest_free_slot(slots: AgentSlots) -> None:
 
 
 def test_an_agent_s_tally_counts_calls_and_the_time_of_its_batches() -> None:
-    told: list[AgentTally] = []
-    slots = AgentSlots(PROCESS, 11, told.append)
+    told: list[tuple[int, int, float]] = []
+    slots = AgentSlots(PROCESS, 11, lambda *counts: told.append(counts))
     with slots.taken(work()) as taken:
         taken.count(failed=False)
         taken.count(failed=True)
@@ -54,7 +54,7 @@ def test_an_agent_s_tally_counts_calls_and_the_time_of_its_batches() -> None:
     tally = slots.tallies()[agent(0)]
     assert (tally.tasks_done, tally.tasks_failed) == (2, 1)
     assert tally.busy_seconds > 0
-    assert told[-1] == tally
+    assert told[-1] == (2, 1, tally.busy_seconds)
     assert len(told) == 4
 
 
