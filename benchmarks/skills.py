@@ -1,5 +1,6 @@
 """What the measured plans run: a skill that does nothing, so that all that is measured is Chimera."""
 
+import asyncio
 from collections.abc import Iterator
 
 from chimera import Success, TaskSpec, planner, skill
@@ -14,3 +15,15 @@ def noop(number: int) -> Success[int]:
 def noops(count: int) -> Iterator[TaskSpec]:
     for number in range(count):
         yield noop.task(number)
+
+
+@skill(name="bench.waits", max_batch=10)
+async def waits(number: int, seconds: float) -> Success[int]:
+    await asyncio.sleep(seconds)
+    return Success(number, confidence=1.0)
+
+
+@planner(name="bench.waits")
+def all_wait(count: int, seconds: float) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield waits.task(number, seconds)
