@@ -11,7 +11,16 @@ from uuid import UUID
 import pytest
 
 from chimera.adapters.postgres.database import Database
-from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict, PlanAlreadyEnded, SessionStopped
+from chimera.adapters.postgres.steps.sessions import is_held
+from chimera.errors import (
+    CardAlreadyDecided,
+    CardClaimed,
+    Conflict,
+    PlanAlreadyEnded,
+    SessionStopped,
+    StoreRefused,
+    StoreUnavailable,
+)
 from chimera.models.audit.erasure import Erasure
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.plan import PlanState
@@ -411,3 +420,19 @@ def test_a_session_s_change_its_plans_retries_and_new_plans_do_not_block_one_ano
     plans = scene.world.plans.list_plans(scene.tenant_id, 1000, None, "s")
     assert len(plans) == 1 + 8 + 10 * (POOL_SIZE - 2)
     assert not any(plan.paused for plan in plans)
+
+
+def test_a_session_is_not_changed_while_its_plans_are_for_its_sake(scene: Scene, app_database: Database) -> None:
+    scene.submit(session_id="s")
+    scene.world.sessions.change(scene.tenant_id, "s", SessionState.PAUSED, "ann")
+    with app_database.transaction(scene.tenant_id) as pausing:
+        assert is_held(pausing, scene.tenant_id, "s", SessionState.PAUSED)
+        with pytest.raises((StoreRefused, StoreUnavailable), match="lock timeout"):
+            _resume_at_once(app_database, scene.tenant_id)
+
+
+def _resume_at_once(database: Database, tenant_id: str) -> None:
+    """Opens every session of the tenant, or gives up within 100 ms."""
+    with database.transaction(tenant_id) as connection:
+        connection.execute("set local lock_timeout = '100ms'")
+        connection.execute("update session set state = 'open' returning state").fetchone()
