@@ -107,16 +107,21 @@ def shown_ids(text: str) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> None:
-    """Names and values, one pair a line; pairs without a value are left out."""
+    """Names and values, one pair a line; pairs without a value are left out.
+
+    Ids are whole, so that each can be seen somewhere, but for those that a narrow terminal would break in two.
+    """
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table.grid(padding=(0, 2, 0, 0))
+    shown = [(name, visible(value, lines=True)) for name, value in pairs if value]
+    room = stdout().width - max((len(name) for name, _ in shown), default=0) - _GAP
+    grid = Table.grid(padding=(0, _GAP, 0, 0))
     grid.add_column(no_wrap=True, style="bold")
     grid.add_column(overflow="fold", no_wrap=not stdout().is_terminal)
-    for name, value in pairs:
-        if value:
-            grid.add_row(name, Text(visible(value, lines=True)))
+    for name, value in shown:
+        fits = max(map(len, value.splitlines()), default=0) <= room
+        grid.add_row(name, Text(value if fits else shown_ids(value)))
     _print(grid)
 
 

@@ -62,7 +62,7 @@ def list_cards(
     if wanted_status == "pending":
         table(["CARD", "SKILL", "STATUS", "CONF", "WHY", "AGE", "CLAIMED"], map(_row, cards))
     else:
-        table(["CARD", "TASK", "SKILL", "STATUS", "BY", "AT", "CONF", "WHY"], map(_decided_row, cards))
+        table(["CARD", "SKILL", "STATUS", "BY", "AT", "CONF", "WHY"], map(_decided_row, cards))
     if len(cards) == limit:
         say(f"the first {limit}; --limit shows more")
     card = format_id(IdKind.CARD, cards[0].card_id)
@@ -258,7 +258,6 @@ def _decided_row(card: "ReviewCard") -> list[str]:
     """The card with who decided it, and when; one that waits with who has it or has approved it."""
     return [
         format_id(IdKind.CARD, card.card_id),
-        format_id(IdKind.TASK, card.task_id),
         card.skill,
         card.status,
         ", ".join(dict.fromkeys([*card.approvals, *filter(None, [card.decided_by or card.claimed_by])])),

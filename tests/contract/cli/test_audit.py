@@ -1,12 +1,22 @@
 """`chimera audit list`."""
 
+import re
+
 import pytest
 
 from chimera.models.ids import short_id
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import OnTerminal, Run
 
 TENANT = ("-t", "acme")
 JSON = ("-o", "json")
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_audit_fits_a_terminal(run: Run, plan_id: str, on_terminal: OnTerminal, width: int) -> None:
+    on_terminal(width)
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in run("audit", "list", *TENANT).out.splitlines()]
+    assert [line for line in lines if len(line) > width] == []
+    assert sum(short_id(plan_id) in line for line in lines) >= 2
 
 
 class TestAudit:
@@ -37,7 +47,7 @@ class TestAudit:
         by_rule = run("audit", "list", *TENANT, "--rule", "keyword", "--kind", "task.decided", *JSON).json
         assert len(by_rule) == 1
         shown = run("review", "list", *TENANT, "--status", "approved", "--actor", "ana", "--since", "1h")
-        assert shown.out.splitlines()[0].split() == ["CARD", "TASK", "SKILL", "STATUS", "BY", "AT", "CONF", "WHY"]
+        assert shown.out.splitlines()[0].split() == ["CARD", "SKILL", "STATUS", "BY", "AT", "CONF", "WHY"]
         assert "ana" in shown.out.splitlines()[1]
         assert run("review", "list", *TENANT, "--status", "all", "--rule", "keyword", *JSON).json != []
 

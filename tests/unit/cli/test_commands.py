@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -335,6 +336,39 @@ class TestShortIds:
         assert max(map(len, lines)) <= width
         assert [line.split()[0] for line in lines if line.startswith("tk_")] == list(map(short_id, ids))
         assert sum('"said": ' in line for line in lines) == 3
+
+    @pytest.mark.parametrize("width", [40, 80])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ("plan", "list"),
+            ("plan", "show", "PLAN"),
+            ("task", "list"),
+            ("task", "show", "TASK"),
+            ("review", "list"),
+            ("review", "list", "--status", "all"),
+            ("review", "show", "CARD"),
+            ("session", "list"),
+            ("budget", "show"),
+            ("budget", "show", "--plan", "PLAN"),
+        ],
+        ids=" ".join,
+    )
+    def test_all_that_is_listed_fits_a_terminal(
+        self, run: Run, plan_id: str, on_terminal: OnTerminal, words: tuple[str, ...], width: int
+    ) -> None:
+        card = run("review", "list", *TENANT, *JSON).json[0]
+        ids = {"PLAN": plan_id, "TASK": card["task_id"], "CARD": card["card_id"]}
+        command = [ids.get(word, word) for word in words]
+        run("review", "approve", card["card_id"], *TENANT, "--as", "a.person@a-department.example.org")
+        on_terminal(width)
+        ran = run(*command, *TENANT)
+        assert ran.code == 0
+        lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in ran.out.splitlines()]
+        assert [line for line in lines if len(line) > width] == []
+        if words[1] == "list" and words[0] in {"plan", "task", "review"}:
+            wanted = ids[{"plan": "PLAN", "task": "TASK", "review": "CARD"}[words[0]]]
+            assert (short_id(wanted) in ran.out) or words == ("review", "list")
 
 
 def test_version(run: Run) -> None:

@@ -86,6 +86,14 @@ def test_a_row_is_a_block_where_the_terminal_is_too_narrow(
     assert lines[-4:] == ["", "task   tk_21bab691a42a", "state  denied", "n      12"]
 
 
+def test_facts_have_whole_ids_where_they_fit(on_terminal: OnTerminal, capsys: pytest.CaptureFixture[str]) -> None:
+    for width, shown in ((80, ONE), (40, "tk_21baab1522da")):
+        on_terminal(width)
+        output.facts([("first taken", ONE), ("nothing", "")])
+        [line] = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()
+        assert line.split() == ["first", "taken", shown]
+
+
 def test_what_is_said_comes_after_what_was_told() -> None:
     code = "from chimera.cli.output import say, tell\ntell('the answer')\nsay('next: more')"
     ran = subprocess.run(
