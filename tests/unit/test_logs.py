@@ -82,11 +82,12 @@ def test_a_stream_that_nobody_reads_stops_no_work() -> None:
 
 def test_what_a_skill_logs_by_structlog_is_bounded_like_what_it_prints() -> None:
     lines = written("""
-from chimera.services.printed import MOST_CHARACTERS, printed
-with printed():
-    for n in range(2 * MOST_CHARACTERS // 1000):
-        structlog.get_logger("of.a.skill").info("x" * 1000)
-        log.info("ours")
+from chimera.services.printed import MOST_CHARACTERS, begin_printing
+printed = begin_printing()
+for n in range(2 * MOST_CHARACTERS // 1000):
+    structlog.get_logger("of.a.skill").info("x" * 1000)
+    log.info("ours")
+printed.close()
 """)
     said = sum(len(line["event"]) for line in lines if line["logger"] == "of.a.skill")
     assert 0 < said < 64 * 1024
