@@ -75,7 +75,8 @@ class Execution:
 
         Each has its own time. Where all are ended from outside, those that are not over yet yield nothing.
         """
-        over: SimpleQueue[int | None] = SimpleQueue()
+        # Places of calls that are over, and when that was; None: all are to be ended.
+        over: SimpleQueue[tuple[int, float] | None] = SimpleQueue()
         running: dict[int, AsyncCall] = {}
         until: dict[int, float] = {}
         with ending_with(lambda: over.put(None)):
@@ -90,16 +91,17 @@ class Execution:
                 while running:
                     first = min(until[place] for place in running)
                     try:
-                        ended = over.get(timeout=max(0.0, first - monotonic()))
+                        told = over.get(timeout=max(0.0, first - monotonic()))
                     except Empty:
-                        ended = min(running, key=until.__getitem__)
-                        self._calls.end(running[ended])
-                    if ended is None:
+                        late = min(running, key=until.__getitem__)
+                        self._calls.end(running[late])
+                        told = late, monotonic()
+                    if told is None:
                         return
-                    if (done := running.pop(ended, None)) is not None:
-                        call = calls[ended]
-                        in_time = monotonic() < until[ended]
-                        yield ended, call.context.run(self._outcome, call, done.answer if in_time else _overrun)
+                    place, ended_at = told
+                    if (done := running.pop(place, None)) is not None:
+                        answer = done.answer if ended_at < until[place] else _overrun
+                        yield place, calls[place].context.run(self._outcome, calls[place], answer)
             finally:
                 for left in running.values():
                     left.cancel()
@@ -135,8 +137,8 @@ class Execution:
         return _success(call.skill, success, self._max_output_bytes)
 
 
-def _teller(over: SimpleQueue[int | None], place: int) -> Callable[[], None]:
-    return lambda: over.put(place)
+def _teller(over: SimpleQueue[tuple[int, float] | None], place: int) -> Callable[[], None]:
+    return lambda: over.put((place, monotonic()))
 
 
 def _overrun() -> Any:

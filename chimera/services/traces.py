@@ -44,7 +44,7 @@ def _frames(exc: BaseException) -> list[str]:
         (frame.f_code.co_filename, line, frame.f_code.co_qualname)
         for frame, line in traceback.walk_tb(exc.__traceback__)
     ]
-    own = next((place for place, (file, _, _) in enumerate(frames) if not _is_chimera_s(file)), 0)
+    own = next((place for place, (file, _, _) in enumerate(frames) if not _is_chimera_s(file)), len(frames))
     return [f"{file}:{line} {name}" for file, line, name in frames[own:][-_MOST_FRAMES:]]
 
 

@@ -603,3 +603,20 @@ def test_those_that_end_later_count_no_more(never: threading.Event) -> None:
         for thread in set(alive()) - set(before):
             thread.join(10)
         gate.clear()
+
+
+def test_who_ended_in_time_did_so_however_late_that_is_looked_at() -> None:
+    async def ask() -> str:
+        return "in time"
+
+    async def last() -> str:
+        await asyncio.sleep(SOON)
+        return "in time too"
+
+    execution = Execution(CALLS, MAX_BYTES)
+    calls = [Call(as_skill(function), "{}", 10 * SOON, copy_context()) for function in (ask, last)]
+    results = execution.run_together(calls)
+    next(results)
+    threading.Event().wait(15 * SOON)  # as long as staging what is there may take
+    [(_, outcome)] = results
+    assert not outcome.failed
