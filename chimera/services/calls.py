@@ -103,14 +103,6 @@ class Calls:
             call.loop.retire()
             self._left_behind.add(call.loop.thread)
 
-    def close(self) -> None:
-        """Ends the event loop's thread when its calls are over."""
-        with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None:
-            loop.retire()
-            loop.thread.join()
-
     def _awaited(self, coroutine: Coroutine[Any, Any, Any], timeout_seconds: float) -> Any:
         call = self.begin(coroutine)
         over = threading.Event()
