@@ -66,6 +66,14 @@ def launch(
     return child
 
 
+def children_of(pid: int) -> list[int]:
+    """The process ids of a process's children; none where the system does not list them (it is not Linux)."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+    except OSError:
+        return []
+
+
 def _feed(child: subprocess.Popen[bytes], text: bytes) -> None:
     assert child.stdin is not None
     # A program that has ended already says why in its log.

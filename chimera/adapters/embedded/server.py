@@ -1,5 +1,7 @@
 """What both embedded servers share: a folder, a port, a start until it answers, a stop in order."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import time
@@ -10,6 +12,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from chimera.adapters.embedded.account import Account
+from chimera.adapters.embedded.launch import children_of
 from chimera.adapters.embedded.lock import Lock, holder
 from chimera.adapters.embedded.log_file import last_lines, size
 from chimera.adapters.embedded.ports import free_port
@@ -87,11 +90,17 @@ class EmbeddedServer(ABC):
         self._child = None
 
     def kill(self) -> None:
-        """End the server at once, as one that hangs must be; what it acknowledged is kept."""
+        """End the server and its children at once, as one that hangs must be; what it acknowledged is kept."""
         self._forget_pulse()
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
+        if self._child is None:
+            return
+        # Those that stand still as well would not notice that it is gone, and hold the folder's lock.
+        children = children_of(self._child.pid)
+        self._child.kill()
+        self._child.wait()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def silent_seconds(self) -> float:
         """How long the running server has owed an answer; asked again and again, it returns at once."""

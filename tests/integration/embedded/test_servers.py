@@ -5,6 +5,7 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -249,6 +250,28 @@ def test_a_server_that_hangs_is_started_again(
         assert ask(servers.variables[OWNER_URL], "SELECT 1") == 1
         with redis.Redis.from_url(servers.variables["CHIMERA_REDIS_URL"]) as client:
             assert client.ping()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux lists a process's children")
+def test_a_server_all_of_whose_processes_stand_still_is_started_again(
+    data_dir: Path, environ: dict[str, str], eventually: Callable[[Callable[[], object]], None]
+) -> None:
+    with EmbeddedServers(
+        data_dir, environ, durable=False, hung_after_seconds=1.0, earlier_ends_within_seconds=5.0
+    ) as servers:
+        hung = holder(data_dir / "postgres" / "lock")
+        assert hung
+        children = Path(f"/proc/{hung}/task/{hung}/children").read_text().split()
+        assert children
+        for pid in (hung, *map(int, children)):
+            os.kill(pid, signal.SIGSTOP)
+
+        def restarted() -> bool:
+            servers.poll()
+            return holder(data_dir / "postgres" / "lock") != hung
+
+        eventually(restarted)
+        assert ask(servers.variables[OWNER_URL], "SELECT 1") == 1
 
 
 def test_a_server_that_answers_is_left_alone(data_dir: Path, environ: dict[str, str]) -> None:
