@@ -67,8 +67,8 @@ def append(connection: psycopg.Connection[DictRow], events: list[AuditEvent], *,
         assert head is not None
         assert time is not None
         entries = chain(TENANT, head["seq"], head["hash"], time["at"], events)
-        rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.hash) for e in entries]
-        arrays = columns(rows, "seqs kinds actors plans tasks bodies hashes")
+        rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.payload, e.hash) for e in entries]
+        arrays = columns(rows, "seqs kinds actors plans tasks bodies payloads hashes")
         connection.execute(named["append"], scope | arrays | {"at": time["at"]})
         if not by_month:
             connection.execute(_MOVE_HEAD, scope | {"seq": entries[-1].seq, "hash": entries[-1].hash})
