@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,23 +17,9 @@ from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
 from chimera.adapters.postgres.stores.tenant_store import TenantStore
 
-pytest_plugins = ["tests.exhaustive"]
+pytest_plugins = ["tests.exhaustive", "tests.shared_fixtures"]
 
 POOL_SIZE = 4
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_fixture_setup(
-    fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
-) -> Generator[None, object, object]:
-    """Ends the run where a fixture that tests share fails: each of them would only say so again."""
-    try:
-        return (yield)
-    except (Exception, pytest.fail.Exception) as exc:
-        if fixturedef.scope != "function" and not request.session.shouldfail:
-            why = f"{type(exc).__name__}: {exc}".partition("\n")[0]
-            request.session.shouldfail = f"the {fixturedef.scope}'s fixture {fixturedef.argname} failed: {why}"
-        raise
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
 """What is exhaustive runs whole with `--all`, and is a sample without it: always the same one, or that of `--sample N`.
 
 A parametrized test says so by `@pytest.mark.exhaustive(keep=...)`, one that goes through its cases by itself by the
-fixture `some`.
+fixture `some`. Of a property Hypothesis tries a hundred examples with `--all`, others each time, and a quarter without.
 """
 
 import random
@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import Protocol, TypeVar
 
 import pytest
+from hypothesis import settings
 
 SAMPLE = 20261127
 
@@ -30,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "exhaustive(keep): this number of its cases runs without --all")
+    # No folder of earlier examples: a failure prints what makes it again.
+    settings.register_profile("all", database=None, deadline=None, max_examples=100)
+    is_fixed = config.getoption("--sample") == SAMPLE
+    settings.register_profile("sample", settings.get_profile("all"), max_examples=25, derandomize=is_fixed)
+    settings.load_profile("all" if config.getoption("--all") else "sample")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

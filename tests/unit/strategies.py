@@ -2,12 +2,7 @@
 
 from typing import Any
 
-from hypothesis import settings
 from hypothesis import strategies as st
-
-# No folder of earlier examples: a failure prints what makes it again.
-settings.register_profile("chimera", database=None, deadline=None, max_examples=100)
-settings.load_profile("chimera")
 
 TEXTS = st.text(max_size=20)
 JSON: st.SearchStrategy[Any] = st.recursive(

@@ -78,7 +78,7 @@ def plan_again(denied: DeniedTask) -> TaskSpec | None:
     cancelled_in_round=st.none() | st.integers(0, 5),
     has_hook=st.booleans(),
 )
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 def test_a_plan_ends_and_each_task_once(
     count: int, fates: list[str], cancelled_in_round: int | None, *, has_hook: bool
 ) -> None:
