@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from chimera.errors import AgentNotFound, AmbiguousId, ChimeraError, InvalidInput
-from chimera.models.ids import IdKind, format_id, name_of, ranges_of, whole_id
+from chimera.models.ids import IdKind, format_id, name_of, ranges_of, short_id, whole_id
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -200,7 +200,7 @@ def find_id(tenant: str, kind: IdKind, text: str) -> "UUID":
 
 
 def find_agent(text: str) -> "UUID":
-    """As `find_id`, for agents, which are no tenant's.
+    """As `find_id`, for agents, which are no tenant's, and whose ids hold no time: all of them are looked at.
 
     Raises:
         InvalidInput, AmbiguousId: as `find_id`.
@@ -208,9 +208,10 @@ def find_agent(text: str) -> "UUID":
     """
     if (whole := whole_id(IdKind.AGENT, text)) is not None:
         return whole
-    ranges = ranges_of(IdKind.AGENT, text, datetime.now(UTC))
-    known = (agent.agent_id for agent in services().adapters.agents.list_agents(limit=_AGENTS))
-    found = [agent_id for agent_id in known if any(each.holds(agent_id) for each in ranges)]
+    prefix, *_ = ranges_of(IdKind.AGENT, text, datetime.now(UTC))
+    short = f"{IdKind.AGENT}_{text.removeprefix(f'{IdKind.AGENT}_').lower()}"
+    known = [agent.agent_id for agent in services().adapters.agents.list_agents(limit=_AGENTS)]
+    found = [each for each in known if prefix.holds(each) or short_id(format_id(IdKind.AGENT, each)) == short]
     if not found:
         raise AgentNotFound(f"there is no agent {text}")
     return _the_one(IdKind.AGENT, text, found)

@@ -1,9 +1,10 @@
 """How ids are written for people: a prefix that says what they name, then the UUID in hex, whole or short.
 
-The UUIDs are of version 7: their first 12 digits are the time, and ids of one millisecond differ from digit 20 on
-(measured: the tasks of one plan need 24 of 32 digits to be told apart by a prefix). So the short form is made of the
-two parts that differ: four digits of the time (units of 17.5 min, which come again after 2.2 years) and the last
-eight, which are random. The time keeps a look-up to a few ranges of the primary key, without an index of its own.
+The UUIDs are of version 7 (an agent's is of version 5, and holds no time): their first 12 digits are the time, and ids
+of one millisecond differ from digit 20 on (measured: the tasks of one plan need 24 of 32 digits to be told apart by a
+prefix). So the short form is made of the two parts that differ: four digits of the time (units of 17.5 min, which come
+again after 2.2 years) and the last eight, which are random. The time keeps a look-up to a few ranges of the primary
+key, without an index of its own.
 """
 
 import re

@@ -1,9 +1,10 @@
 import json
 from datetime import UTC, datetime
-from uuid import UUID, uuid4
+from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 
 import pytest
 
+from chimera.models.ids import short_id
 from chimera.models.work.agent import AgentMetrics, AgentSlot, AgentStatus, AgentWork, ProcessBeat
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
@@ -54,6 +55,22 @@ def test_those_gone_for_more_than_a_minute_are_listed_with_all(
     services.adapters._fake_clock.advance(2)
     assert run("agents", "list", *JSON).json == []
     assert [agent["status"] for agent in run("agents", "list", "--all", *JSON).json] == ["offline"] * 2
+
+
+def test_a_short_id_or_a_prefix_is_taken(run: Run, services: FakeServices) -> None:
+    # An agent's id is made of its process's: nothing of it is a time.
+    ids = [uuid5(NAMESPACE_OID, str(number)) for number in range(20)]
+    slots = tuple(AgentSlot(agent_id=each, pid=number + 1, status=AgentStatus.IDLE) for number, each in enumerate(ids))
+    beat = ProcessBeat(process_id=uuid4(), node="worker@a", skills=("echo",), started_at=NOW, slots=slots)
+    services.adapters.agents.register(beat)
+    for each in ids:
+        whole = f"ag_{each.hex}"
+        for text in (short_id(whole), whole[: 3 + 8], each.hex[:9], str(each), whole):
+            assert run("agents", "show", text, *JSON).json["agent_id"] == whole
+    assert run("agents", "drain", short_id(f"ag_{ids[0].hex}"), *JSON).json["agents"] == 20
+    missing = run("agents", "show", "ag_ffffffffffff")
+    assert (missing.code, missing.err) == (3, "error: there is no agent ag_ffffffffffff\n")
+    assert run("agents", "show", "ag_1").code == 2
 
 
 def test_without_workers_there_are_none(run: Run) -> None:
