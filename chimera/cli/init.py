@@ -20,6 +20,7 @@ CELERYCONFIG, SKILLS = "celeryconfig.py", "skills.py"
 _TEMPLATE = {
     CELERYCONFIG: "celeryconfig.py",
     "test_skills.py": "test_skills.py",
+    "pytest.ini": "pytest.ini",
     "README.md": "README.md",
     ".env.example": "env.example",
     ".gitignore": "gitignore",

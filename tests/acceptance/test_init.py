@@ -22,6 +22,8 @@ def shell(data_dirs: list[Path], tmp_path: Path) -> Iterator[Shell]:
 
 
 def test_what_init_says_to_type_next_works(shell: Shell) -> None:
+    # A folder above has tests and ways of its own.
+    (shell.cwd / "pyproject.toml").write_text('[tool.pytest.ini_options]\naddopts = "--import-mode=importlib"\n')
     ran = shell.run("init", "a shop")
     assert ran.code == 0, ran.err
     lines = [shlex.split(line.removeprefix("next: ")) for line in ran.err.splitlines()]
@@ -34,12 +36,14 @@ def test_what_init_says_to_type_next_works(shell: Shell) -> None:
             said[arguments[0]] = done.out
             assert done.code == 0, done.err
         else:
-            tests = subprocess.run(
-                [program, *arguments],
-                cwd=shop.cwd, env=shop.environ, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False,
-            )  # fmt: skip
-            assert tests.returncode == 0, tests.stdout
-            assert "3 passed" in tests.stdout
+            assert arguments == ["-m", "pytest"]
+            for tested_by in ([program, *arguments], [CHIMERA.with_name("pytest")]):
+                tests = subprocess.run(
+                    tested_by, cwd=shop.cwd, env=shop.environ, capture_output=True, text=True,
+                    timeout=PATIENCE_SECONDS, check=False,
+                )  # fmt: skip
+                assert tests.returncode == 0, tests.stdout
+                assert "3 passed" in tests.stdout
     assert "2: 1 committed, 1 in review" in said["plan"]
     assert "confidence.below" in said["review"]
     assert said["down"] == "stopped\n"

@@ -7,8 +7,8 @@ from chimera.cli.stack.project import Project, find_project, shipped_project
 from tests.unit.cli.conftest import Run
 
 FILES = {
-    ".env.example", ".gitignore", "Procfile", "README.md", "celeryconfig.py", "flowerconfig.py", "skills.py",
-    "test_skills.py",
+    ".env.example", ".gitignore", "Procfile", "README.md", "celeryconfig.py", "flowerconfig.py", "pytest.ini",
+    "skills.py", "test_skills.py",
 }  # fmt: skip
 
 
@@ -95,7 +95,7 @@ def test_a_command_with_a_path_is_shown_as_it_is_typed_from_the_folder(
     assert commands(run("init", "shop").err)[-1] == ["../run", "down"]
 
 
-def test_the_readme_names_every_file_but_git_s_and_itself(run: Run, tmp_path: Path) -> None:
+def test_the_readme_names_every_file_that_one_reads(run: Run, tmp_path: Path) -> None:
     run("init")
     readme = (tmp_path / "README.md").read_text()
-    assert {name for name in FILES if f"| `{name}` |" in readme} == FILES - {".gitignore", "README.md"}
+    assert {name for name in FILES if f"| `{name}` |" in readme} == FILES - {".gitignore", "README.md", "pytest.ini"}
