@@ -59,7 +59,9 @@ def start(variables: dict[str, str], tmp_path: Path) -> Iterator[StartWorker]:
 
 
 def lines(worker: LocalProcess, event: str) -> list[dict[str, Any]]:
-    whole = [json.loads(line) for line in worker.logs().splitlines() if line.startswith("{")]
+    written = worker.logs().splitlines(keepends=True)
+    # The last one may be half written.
+    whole = [json.loads(line) for line in written if line.startswith("{") and line.endswith("\n")]
     return [line for line in whole if line["event"] == event]
 
 
@@ -72,7 +74,7 @@ def test_what_skills_print_and_where_they_fail_is_in_the_log_with_their_ids(
     handle.wait(timeout=60)
 
     one, two = (format_id(IdKind.TASK, result.task_id) for result in handle.results())
-    eventually(lambda: lines(worker, "skill_failed"))
+    eventually(lambda: lines(worker, "skill_failed") and lines(worker, "slow answer to a"))
     said = [(line["task_id"], line["stream"], line["line"]) for line in lines(worker, "skill_printed")]
     assert (one, "stdout", "working on a") in said
     assert (two, "stdout", "working on fails") in said
