@@ -126,7 +126,7 @@ def test_the_documented_kinds_are_those_that_there_are() -> None:
     assert {*named} == {*AuditKind}
 
 
-@pytest.mark.parametrize("state", [PlanState.IN_REVIEW, *ENDED])
+@pytest.mark.parametrize("state", [PlanState.IN_REVIEW, *sorted(ENDED)])
 def test_where_a_plan_gets_to_is_a_kind(state: PlanState) -> None:
     assert AuditKind.plan_is(state) == f"plan.{state}"
 
