@@ -3,7 +3,7 @@
 from chimera.adapters.postgres.migrations.script import run_script
 
 revision = "0013"
-down_revision = "0014"
+down_revision = "0012"
 
 
 def upgrade() -> None:

@@ -1,9 +1,9 @@
-"""An index for what people did: see m0015_audit_index.sql."""
+"""What skills and planners there are, and what waits for one: see m0012_skill.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0015"
-down_revision = "0013"
+revision = "0012"
+down_revision = "0011"
 
 
 def upgrade() -> None:

@@ -1,9 +1,9 @@
-"""Plans of which tasks failed: see m0016_plan_end.sql."""
+"""An index for what people did: see m0014_audit_index.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0016"
-down_revision = "0015"
+revision = "0014"
+down_revision = "0013"
 
 
 def upgrade() -> None:

@@ -1,8 +1,8 @@
-"""When tasks were made, first started and finished: see m0012_task_times.sql."""
+"""When tasks were made, first started and finished: see m0011_task_times.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0012"
+revision = "0011"
 down_revision = "0010"
 
 

@@ -1,9 +1,9 @@
-"""What skills and planners there are, and what waits for one: see m0014_skill.sql."""
+"""Plans of which tasks failed: see m0015_plan_end.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0014"
-down_revision = "0012"
+revision = "0015"
+down_revision = "0014"
 
 
 def upgrade() -> None:
