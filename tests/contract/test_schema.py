@@ -60,7 +60,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
     },
     "worker": {
         "select": {
-            "plan": "deadline paused_at plan_id state tenant_id",
+            "plan": "deadline paused_at plan_id state tenant_id trace_id",
             "task": ALL,
             "result": "attempt sha256 task_id tenant_id",
             "stale_result": "lease_token task_id tenant_id",

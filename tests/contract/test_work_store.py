@@ -18,7 +18,7 @@ def test_a_claimed_task_brings_what_running_it_needs(scene: Scene) -> None:
     planned = scene.plan(1)
     [task] = scene.claim(planned.wave, planned.ids).tasks
     assert (task.task_id, task.skill, task.input) == (planned.ids[0], "echo", '{"text":"hello"}')
-    assert (task.attempt, task.timeout_seconds, task.unmet_dependencies) == (1, 10.0, ())
+    assert (task.attempt, task.timeout_seconds, task.unmet_dependencies, task.trace_id) == (1, 10.0, (), "trace")
     assert scene.states(planned.plan_id) == [TaskState.RUNNING]
 
 

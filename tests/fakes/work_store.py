@@ -138,6 +138,7 @@ class FakeWorkStore(port.WorkStore):
             state_value=None if shared is None else canonical_json(shared.value),
             state_version=row.state_version,
             unmet_dependencies=self._database.unmet(row.task),
+            trace_id=self._database.plan(row.task.tenant_id, row.task.plan_id).request.trace_id,
         )
 
     @staticmethod

@@ -86,7 +86,7 @@ def test_what_skills_print_and_where_they_fail_is_in_the_log_with_their_ids(
     assert "planning 2" in worker.logs()
     for line in (library, failed, *lines(worker, "skill_printed")):
         assert (line["tenant_id"], line["plan_id"], line["attempt"]) == (tenant, handle.id, 1)
-        assert line["agent_id"].startswith("ag_")
+        assert (line["agent_id"][:3], line["trace_id"]) == ("ag_", "trace-1")
     assert CANARY not in worker.logs()
 
 

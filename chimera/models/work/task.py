@@ -142,3 +142,5 @@ class ClaimedTask(Record):
     state_version: int | None = None
     # Tasks it depends on that were not approved: it must not run.
     unmet_dependencies: tuple[UUID, ...] = ()
+    # The plan's.
+    trace_id: str

@@ -34,7 +34,8 @@ update task t
            (select s.version from state s where s.tenant_id = t.tenant_id and s.key = t.state_key), 0) end
   from free
  where t.tenant_id = %(tenant)s and t.task_id = free.task_id
-returning t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.max_attempts, t.timeout_seconds,
+returning (select p.trace_id from plan p where p.tenant_id = %(tenant)s and p.plan_id = %(plan)s) as trace_id,
+          t.task_id, t.ordinal, t.skill, t.input::text as input, t.attempt, t.max_attempts, t.timeout_seconds,
           t.feedback::text as feedback, t.state_key, t.state_version,
           case when t.state_key is not null then
               (select s.value::text from state s where s.tenant_id = t.tenant_id and s.key = t.state_key)

@@ -53,6 +53,7 @@ class WorkStore(port.WorkStore):
                 state_value=row["state_value"],
                 state_version=row["state_version"],
                 unmet_dependencies=tuple(row["unmet_dependencies"] or ()),
+                trace_id=row["trace_id"],
             )
             for row in rows
         ]
