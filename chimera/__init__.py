@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from chimera.models.work.decision import Reason
     from chimera.models.work.history import TaskEvent, TaskHistory, TaskStanding
     from chimera.models.work.plan import Plan, PlanChange, PlanCounts, PlanState
+    from chimera.models.work.planner import Planner
     from chimera.models.work.replan import DeniedTask
     from chimera.models.work.result import Usage
     from chimera.models.work.session import Session, SessionChange, SessionState
-    from chimera.models.work.skill import Planner, Skill, SkillFailed, Success
+    from chimera.models.work.skill import Skill, SkillFailed, Success
     from chimera.models.work.state import StateEntry
     from chimera.models.work.task import TaskSpec, TaskState
     from chimera.ports.plan_store import TaskResult
@@ -68,7 +69,8 @@ _HOMES = {
     "chimera.models.work.result": ("Usage",),
     "chimera.models.gate.review": ("CardStatus", "ReviewCard"),
     "chimera.models.work.session": ("Session", "SessionChange", "SessionState"),
-    "chimera.models.work.skill": ("Planner", "Skill", "SkillFailed", "Success"),
+    "chimera.models.work.planner": ("Planner",),
+    "chimera.models.work.skill": ("Skill", "SkillFailed", "Success"),
     "chimera.models.work.state": ("StateEntry",),
     "chimera.models.work.task": ("TaskSpec", "TaskState"),
     "chimera.ports.plan_store": ("TaskResult",),

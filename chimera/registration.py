@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, ParamSpec, TypeVar, overload
 
-from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 from chimera.models.work.task import TaskSpec
 
 P = ParamSpec("P")

@@ -21,7 +21,7 @@ from chimera.bootstrap.judging import Judging
 from chimera.bootstrap.reviewing import Reviewing
 from chimera.bootstrap.submitting import Submitting
 from chimera.bootstrap.working import Working, board, process_id
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.ports.clock import Clock
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings, settings

@@ -4,8 +4,8 @@ from contextlib import closing
 
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.stores.skill_store import SkillStore
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.declaration import planner_declarations, skill_declarations
-from chimera.models.work.skill import Catalogue
 from chimera.settings import Settings
 
 

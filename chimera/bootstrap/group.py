@@ -1,7 +1,7 @@
 """A group of services: those that are used together, made when they are first used."""
 
 from chimera.bootstrap.adapters import Adapters
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.ports.clock import Clock
 from chimera.settings import Settings
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from chimera.bootstrap import Services
     from chimera.client import PlanHandle
-    from chimera.models.work.skill import Catalogue
+    from chimera.models.work.catalogue import Catalogue
 
 E = TypeVar("E", bound=StrEnum)
 

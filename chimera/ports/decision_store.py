@@ -71,7 +71,7 @@ class DecisionStore(Protocol):
         ...
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
-        """Reserves for so long the asking of a model about this wave; False where another token has it."""
+        """Reserves the asking of a model about this wave for `seconds`; False where another token has it."""
         ...
 
     def leave(self, wave: WaveRef) -> None:

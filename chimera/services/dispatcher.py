@@ -7,8 +7,8 @@ import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.cutting import Cutting
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry

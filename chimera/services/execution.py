@@ -19,7 +19,8 @@ from chimera.models.work.result import (
     Usage,
     reported_confidence,
 )
-from chimera.models.work.skill import Skill, SkillFailed, Success, describe
+from chimera.models.work.signature import describe
+from chimera.models.work.skill import Skill, SkillFailed, Success
 from chimera.services.calls import AsyncCall, Calls, EndingWith, never
 from chimera.services.time_limit import TimeIsUp
 from chimera.services.traces import trace

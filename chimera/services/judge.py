@@ -12,10 +12,10 @@ from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
 from chimera.models.gate.gate import Staged, gate, lease_lost, schema_fault, state_conflict
 from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, PolicyInForce
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import SuccessOutcome
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskState
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
@@ -34,7 +34,7 @@ from chimera.services.opinions import AT_ONCE, Opinions
 log = structlog.get_logger(__name__)
 
 DECIDED_BY_POLICY = "policy"
-# The asking of a model is another Judge's so long after the last answer could have come.
+# After this time beyond the last answer that could have come, another Judge may ask the model.
 ASKING_MARGIN_SECONDS = 15.0
 
 

@@ -5,8 +5,8 @@ import structlog
 from chimera.errors import InvalidInput, QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.record import canonical_json
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.plan import PlanRequest
-from chimera.models.work.skill import Catalogue
 from chimera.ports.clock import Clock
 from chimera.ports.plan_store import PlanStore, Submitted
 from chimera.ports.queue import Queue

@@ -19,8 +19,11 @@ from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.estimate import PlannedTask
 from chimera.models.record import canonical_json
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.plan import PlanFailure
-from chimera.models.work.skill import Catalogue, Planner, Skill, describe
+from chimera.models.work.planner import Planner
+from chimera.models.work.signature import describe
+from chimera.models.work.skill import Skill
 from chimera.models.work.task import Task, TaskSpec
 from chimera.models.work.timing import PLANNING_LEASE_SECONDS
 from chimera.models.work.wave import lay_out

@@ -10,7 +10,7 @@ from chimera.models.gate.gate import Staged, gate, schema_fault
 from chimera.models.gate.policy import Expected, Policy, PolicyInForce
 from chimera.models.gate.policy_case import expected, expected_of
 from chimera.models.record import Record
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.ports.policy_store import JudgedResult, PolicyStore, PolicyVersion
 
 _PAGE = 1000

@@ -10,8 +10,8 @@ from structlog.contextvars import bound_contextvars
 
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.ids import IdKind, format_id
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskSpec
 from chimera.models.work.timing import HOOK_AGAIN_SECONDS, PLANNING_LEASE_SECONDS
 from chimera.models.work.wave import WaveRef

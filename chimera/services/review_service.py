@@ -10,8 +10,8 @@ from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
 from chimera.models.gate.gate import Staged, schema_fault
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Ruling, Verdict
-from chimera.models.work.skill import Catalogue
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.review_store import ReviewStore

@@ -12,9 +12,10 @@ from structlog.contextvars import bind_contextvars
 
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.context import REASONS, TaskContext
 from chimera.models.work.result import NO_USAGE, FailureOutcome, Result
-from chimera.models.work.skill import Catalogue, Skill
+from chimera.models.work.skill import Skill
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock

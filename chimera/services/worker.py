@@ -15,8 +15,8 @@ from chimera.errors import QueueUnavailable, StoreUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.agent import AgentWork
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.result import Result
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
@@ -101,6 +101,12 @@ class WorkerService:
             log.info("nothing_to_claim", asked=len(task_ids))
             self._queue.note_refused("nothing_to_claim")
             return 0
+        with bound_contextvars(trace_id=claimed[0].trace_id):
+            return self._run_claimed(slot, wave, token, claimed, timeout_seconds)
+
+    def _run_claimed(
+        self, slot: TakenSlot, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], timeout_seconds: float
+    ) -> int:
         failpoint(Failpoint.WORK_CLAIMED, wave.tenant_id)
         renew = partial(self._store.renew, wave, token, LEASE_SECONDS)
         with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:

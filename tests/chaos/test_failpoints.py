@@ -28,7 +28,7 @@ from chimera.bootstrap import Services
 from chimera.chaos.invariants import check
 from chimera.failpoints import Failpoint
 from chimera.models.gate.policy import Amount, Bands, Budget, Policy, SkillPolicy
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.settings import Settings
 from tests.chaos import skills
 from tests.chaos.case import ACTIONS, OF_CLIENT, Case, submit

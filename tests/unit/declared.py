@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
-from chimera.models.work.skill import Planner, Skill
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 from chimera.models.work.task import TaskSpec
 
 P = ParamSpec("P")

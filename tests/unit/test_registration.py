@@ -7,7 +7,7 @@ import pytest
 import chimera
 from chimera import registration
 from chimera.errors import InvalidInput
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.task import TaskSpec
 
 

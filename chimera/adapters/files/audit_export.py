@@ -17,7 +17,7 @@ from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.models.audit.export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
 from chimera.models.audit.proof import EntryRow
 from chimera.models.record import canonical_json
-from chimera.models.work.skill import describe
+from chimera.models.work.signature import describe
 from chimera.ports import audit_export as port
 
 COLUMNS = ("record", "seq", "at", "kind", "actor", "plan_id", "task_id", "payload", "body", "hash")

@@ -10,9 +10,9 @@ from pydantic import Field
 from chimera.models.gate.policy import MAX_REPLANS, Amount, Bands, Policy, SkillPolicy
 from chimera.models.gate.rules import Then
 from chimera.models.record import Record
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Reason, Ruling, Verdict
 from chimera.models.work.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskState
 
 

@@ -51,7 +51,7 @@ class SkillPolicy(Record):
     confidence: Bands | None = None
     # A random share of what would be approved that goes to a person all the same.
     sample: Share | None = None
-    # So many different people must approve a card before its result is committed.
+    # This number of different people must approve a card before its result is committed.
     quorum: int | None = Field(default=None, ge=1, le=9)
     # JSON Schema (2020-12) of the output, beside the one that the skill declares itself.
     output_schema: dict[str, Any] | None = None

@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import Field
 
 from chimera.models.record import Instant, Record, Text, canonical_json, sha256
-from chimera.models.work.skill import Planner, Skill
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 
 
 class SkillDeclaration(Record):

@@ -15,7 +15,7 @@ from chimera.adapters.postgres.migrate import Migrations
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.bootstrap.adapters import Adapters
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.settings import Settings
 from tests.fakes import FakeAgentRegistry, FakeClock
 from tests.unit.cli.conftest import _plain_environment, catalogue, on_terminal, plan_id, run

@@ -2,7 +2,9 @@
 
 import pytest
 
-from chimera.models.work.skill import Catalogue, Planner, Skill, Success
+from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill, Success
 from chimera.models.work.task import TaskSpec
 from tests.unit.cli.conftest import Run
 

@@ -12,7 +12,9 @@ from chimera.bootstrap import Services
 from chimera.cli import output
 from chimera.cli.main import main
 from chimera.cli.stack import workers
-from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 from tests.unit.cli.swarm import FakeServices
 
 

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from chimera.bootstrap import Services
 from chimera.bootstrap.adapters import Adapters
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.settings import Settings
 from tests.fakes import (

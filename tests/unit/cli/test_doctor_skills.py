@@ -11,7 +11,7 @@ from chimera.cli.doctor.user_code import user_code
 from chimera.cli.doctor.workers import Asked, workers
 from chimera.cli.stack.workers import Worker
 from chimera.errors import QueueUnavailable
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from tests.unit.declared import as_planner, as_skill
 
 

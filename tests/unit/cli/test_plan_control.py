@@ -7,7 +7,9 @@ import pytest
 
 from chimera import SkillFailed, Success, TaskSpec
 from chimera.models.ids import IdKind, parse_id
-from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 from chimera.models.work.wave import WaveRef
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices

@@ -8,8 +8,8 @@ import pytest
 from chimera.cli.doctor.finding import Finding
 from chimera.cli.doctor.waiting import waiting
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.declaration import planner_declarations, skill_declarations
-from chimera.models.work.skill import Catalogue
 from chimera.models.work.task import TaskSpec
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices

@@ -6,8 +6,10 @@ from chimera import Chimera, SkillFailed, Success, TaskSpec
 from chimera.cli.task.view import reason_text
 from chimera.errors import NothingToRetry, TaskNotFound
 from chimera.models.ids import short_id
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Reason, Span
-from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.planner import Planner
+from chimera.models.work.skill import Skill
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
-from chimera.models.work.skill import Catalogue
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.task import TaskSpec
 from tests.unit.declared import as_planner, as_skill
 

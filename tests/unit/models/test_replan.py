@@ -6,8 +6,8 @@ import pytest
 
 from chimera.errors import InvalidInput
 from chimera.models.work.decision import Reason, Verdict
+from chimera.models.work.planner import Planner
 from chimera.models.work.replan import DeniedTask, planner_gave_up
-from chimera.models.work.skill import Planner
 from chimera.models.work.task import TaskSpec, TaskState
 from tests.unit.declared import as_planner
 

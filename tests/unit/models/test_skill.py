@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from chimera.errors import InvalidInput
 from chimera.models.work.declaration import skill_declarations
-from chimera.models.work.skill import SkillFailed, Success, describe
+from chimera.models.work.signature import describe
+from chimera.models.work.skill import SkillFailed, Success
 from chimera.models.work.task import TaskSpec
 from tests.unit.declared import as_planner, as_skill
 

@@ -6,9 +6,11 @@ from uuid import UUID
 
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import ReviewCard
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.plan import Plan, PlanRequest, PlanState
+from chimera.models.work.planner import Planner
 from chimera.models.work.result import FailureOutcome, SuccessOutcome
-from chimera.models.work.skill import Catalogue, Planner, Skill
+from chimera.models.work.skill import Skill
 from chimera.models.work.task import TaskSpec, TaskState
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports.llm import Llm

@@ -9,8 +9,9 @@ import pytest
 
 from chimera.errors import StoreUnavailable
 from chimera.models.gate.policy import BUILT_IN, Bands, SkillPolicy
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.plan import PlanState
-from chimera.models.work.skill import Catalogue, SkillFailed, Success
+from chimera.models.work.skill import SkillFailed, Success
 from chimera.models.work.task import TaskSpec, TaskState
 from chimera.models.work.wave import WaveRef
 from tests.unit.declared import as_skill

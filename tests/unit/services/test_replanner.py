@@ -9,9 +9,10 @@ import pytest
 
 from chimera.errors import StoreUnavailable
 from chimera.models.gate.policy import Bands, SkillPolicy
+from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.plan import PlanState
 from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
-from chimera.models.work.skill import Catalogue, Skill, Success
+from chimera.models.work.skill import Skill, Success
 from chimera.models.work.task import TaskSpec, TaskState
 from chimera.services.task_context import current_task
 from tests.fakes import FakeReplanStore

@@ -5,7 +5,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last = redis.call('HGET', prefix .. 'pulse', 'last')
 local since = redis.call('HGET', prefix .. 'pulse', 'since')
--- Nobody's beats came for so long, or they have only just begun to come again: no death can be told from that.
+-- No beat of anybody came for that time, or beats have only just begun to come again: no death can be told from that.
 local nothing_known = not last or now - last > limit or now - since <= limit
 
 local function standing(agent)

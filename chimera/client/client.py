@@ -13,9 +13,10 @@ from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, parse_id
 from chimera.models.work.history import TaskHistory
 from chimera.models.work.plan import PlanChange, PlanRequest
+from chimera.models.work.planner import Planner
 from chimera.models.work.retry import kinds_of
 from chimera.models.work.session import Session, SessionChange
-from chimera.models.work.skill import Planner, describe
+from chimera.models.work.signature import describe
 from chimera.models.work.state import StateEntry
 
 
