@@ -120,15 +120,21 @@ def test_stop_tells_only_the_main_process_and_waits_for_it(tmp_path: Path, event
     assert log.read_text() == "up\nchild has finished\n"
 
 
-def test_stop_tells_all_at_once_and_what_takes_in_work_first(tmp_path: Path, eventually: Eventually) -> None:
-    names = ["worker", "flower", "judge", "web", "beat"]
+def test_stop_tells_all_at_once(tmp_path: Path, eventually: Eventually) -> None:
+    names = ["beat", "flower", "judge", "web", "worker"]
     # None ends before all others are told.
-    script = f'trap "echo $0 >> told; until [ $(wc -l < told) = {len(names)} ]; do sleep 0.01; done; exit" TERM'
-    script += "; echo up; sleep 1000 & wait"
-    with supervise(tmp_path, "".join(f"{name}: sh -c '{script}' {name}\n" for name in names)):
+    (tmp_path / "main.sh").write_text(
+        f"""
+        all_told() {{ [ $(wc -l < told) -eq {len(names)} ]; }}
+        trap 'echo $1 >> told; until all_told; do sleep 0.01; done; echo $1 >> ended; exit' TERM
+        echo up
+        sleep 1000 & wait
+        """
+    )
+    with supervise(tmp_path, "".join(f"{name}: sh main.sh {name}\n" for name in names)):
         for name in names:
             eventually((tmp_path / "logs" / f"{name}.log").read_text)
-    assert sorted((tmp_path / "told").read_text().split()) == sorted(names)
+    assert sorted((tmp_path / "ended").read_text().split()) == names
 
 
 def test_what_does_not_end_after_its_grace_is_killed_with_its_children(tmp_path: Path, eventually: Eventually) -> None:
