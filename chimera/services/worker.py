@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from chimera.models.ids import IdKind, format_id
 from chimera.models.work.agent import AgentWork
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.result import Result
-from chimera.models.work.task import ClaimedTask
+from chimera.models.work.task import MAX_TIMEOUT_SECONDS, ClaimedTask
 from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
@@ -112,15 +112,15 @@ class WorkerService:
         with self._keeper.keeping(renew, timeout_seconds + MARGIN_SECONDS) as lease:
             staged, unstarted = self._work_off(slot, wave, token, claimed, lease)
             if unstarted and lease.held:
-                self._hand_over(wave, token, unstarted)
+                self._hand_over(wave, token, unstarted, send=self._draining.is_set() or lease.may_start)
         failpoint(Failpoint.WORK_STAGED, wave.tenant_id)
         return staged
 
-    def _hand_over(self, wave: WaveRef, token: UUID, tasks: Sequence[ClaimedTask]) -> None:
-        """Gives tasks back that were not started, and where it is this worker that ends, to the next one."""
+    def _hand_over(self, wave: WaveRef, token: UUID, tasks: Sequence[ClaimedTask], *, send: bool) -> None:
+        """Gives tasks back that were not started, and sends them to the next worker: not those of a plan that holds."""
         ids = tuple(task.task_id for task in tasks)
         self._store.release(wave, token, ids)
-        if self._draining.is_set():
+        if send:
             batch = Batch(task_ids=ids, timeout_seconds=sum(task.timeout_seconds for task in tasks))
             with suppress(QueueUnavailable):  # the sweep finds them too, some seconds later
                 self._queue.publish_wave(Dispatch(wave=wave, batches=(batch,)))
@@ -130,16 +130,20 @@ class WorkerService:
     ) -> tuple[int, Sequence[ClaimedTask]]:
         """Runs the tasks; returns how many results are staged, and the tasks that were not started."""
         started: set[UUID] = set()
+        began = self._clock.now()
 
         def may_start(task: ClaimedTask) -> bool:
             if self._draining.is_set() or not lease.may_start:
+                return False
+            # The first may always: its timeout is no longer than the broker waits.
+            if started and self._ends_too_late(task, began):
                 return False
             started.add(task.task_id)
             return True
 
         staged = 0
         ready: list[Result] = []
-        staged_at = self._clock.now()
+        staged_at = began
         with closing(self._runner.run(wave, claimed, may_start, lease.ending_with)) as results:
             for result, failed in results:
                 if not lease.held:
@@ -152,6 +156,11 @@ class WorkerService:
                     ready, staged_at = [], self._clock.now()
         staged += self._stage(slot.agent_id, wave, token, ready) if ready else 0
         return staged, [task for task in claimed if task.task_id not in started]
+
+    def _ends_too_late(self, task: ClaimedTask, began: datetime) -> bool:
+        """Whether it could still run when the broker gives the batch's message to another worker."""
+        elapsed = (self._clock.now() - began).total_seconds()
+        return elapsed + task.timeout_seconds > MAX_TIMEOUT_SECONDS
 
     def _stage(self, agent_id: UUID, wave: WaveRef, token: UUID, results: Sequence[Result]) -> int:
         failpoint(Failpoint.WORK_RAN, wave.tenant_id)

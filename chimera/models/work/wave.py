@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import Field
 
 from chimera.models.record import Record, TenantId
-from chimera.models.work.task import MAX_TIMEOUT_SECONDS
 
 
 class WaveState(StrEnum):
@@ -65,26 +64,17 @@ def batches(tasks: Iterable[QueuedTask], slots: int, max_batch: Callable[[str], 
     """Cuts tasks into batches of one skill.
 
     A batch has n tasks, so that each of the `slots` agents gets two batches of the skill (one slow batch
-    can then be made up for), and never more than the skill's `max_batch`, or than may run for MAX_TIMEOUT_SECONDS.
+    can then be made up for), and never more than the skill's `max_batch`.
     """
     for (skill, alone), run in groupby(sorted(tasks, key=_kind), key=_kind):
         same = list(run)
         size = 1 if alone else max(1, min(max_batch(skill), -(-len(same) // (2 * max(1, slots)))))
         for start in range(0, len(same), size):
-            yield from _in_time(same[start : start + size])
-
-
-def _in_time(tasks: Sequence[QueuedTask]) -> Iterator[Batch]:
-    """One batch, or several where their timeouts together are longer than the broker waits for one."""
-    ids: list[UUID] = []
-    seconds = 0.0
-    for task in tasks:
-        if ids and seconds + task.timeout_seconds > MAX_TIMEOUT_SECONDS:
-            yield Batch(task_ids=tuple(ids), timeout_seconds=seconds)
-            ids, seconds = [], 0.0
-        ids.append(task.task_id)
-        seconds += task.timeout_seconds
-    yield Batch(task_ids=tuple(ids), timeout_seconds=seconds)
+            part = same[start : start + size]
+            yield Batch(
+                task_ids=tuple(task.task_id for task in part),
+                timeout_seconds=sum(task.timeout_seconds for task in part),
+            )
 
 
 def _kind(task: QueuedTask) -> tuple[str, bool]:

@@ -50,11 +50,6 @@ def test_a_batch_s_timeout_is_the_sum_of_its_tasks_s() -> None:
     assert [batch.timeout_seconds for batch in batches(tasks("a", "a", "a"), 1, lambda _: 2)] == [4.0, 2.0]
 
 
-def test_no_batch_may_take_longer_than_the_broker_waits() -> None:
-    slow = [QueuedTask(task_id=UUID(int=number), skill="a", timeout_seconds=1500.0) for number in range(5)]
-    assert [len(batch.task_ids) for batch in batches(slow, 1, lambda _: 50)] == [2, 1, 2]
-
-
 @given(
     st.lists(st.sampled_from("abc"), max_size=40),
     st.integers(0, 10),

@@ -224,3 +224,24 @@ def test_what_is_staged_is_canonical(house: House, spec: TaskSpec) -> None:
     house.run_batches(dispatch)
     [result] = house.database.results.values()
     assert result.outcome == json.dumps(json.loads(result.outcome), sort_keys=True, separators=(",", ":"))
+
+
+def test_a_batch_starts_no_task_that_could_end_after_the_broker_gives_its_message_away(house: House) -> None:
+    ran: list[int] = []
+
+    def slow(number: int) -> Success[int]:
+        ran.append(number)
+        house.clock.advance(1000)
+        return Success(number, confidence=0.9)
+
+    plan_id, dispatch = sent(house, *[house.skill(slow, timeout_seconds=2600.0).task(number) for number in range(3)])
+    [first, _] = dispatch.batches
+    assert len(first.task_ids) == 2
+    assert house.run_batches(dispatch) == 2
+    assert ran == [0, 2]
+    assert house.states(plan_id) == [TaskState.STAGED, TaskState.QUEUED, TaskState.STAGED]
+    assert [result.attempt for result in house.results(plan_id)] == [1, 0, 1]
+    [rest] = house.queue.dispatches[-1].batches
+    assert rest.task_ids == first.task_ids[1:]
+    assert house.run_batches(house.queue.dispatches[-1]) == 1
+    assert ran == [0, 2, 1]
