@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from celery import Celery
 
 from chimera.adapters.celery.agents import WorkerProcess, agents_step
+from chimera.adapters.celery.answers import register_answers
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.declaring import declaring_step
-from chimera.adapters.celery.having import answer_what_it_has
 from chimera.adapters.celery.pools import Pools
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.system_clock import SystemClock
@@ -113,7 +113,7 @@ def celery_app() -> Celery:
     app.steps["worker"].add(Pools)
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
-    answer_what_it_has(CATALOGUE.skill_names, CATALOGUE.planner_names)
+    register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names)
     process_id()
     board()
     return app

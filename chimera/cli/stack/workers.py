@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from chimera.adapters.celery import having, now
+from chimera.adapters.celery.answers import HAS, NOW
 from chimera.bootstrap import celery_app
 from chimera.errors import QueueUnavailable
 
@@ -52,7 +52,7 @@ def asking_now() -> Iterator[Ask[WorkerNow]]:
     with _connected() as inspect:
 
         def ask(timeout_seconds: float, limit: int | None = None) -> dict[str, WorkerNow]:
-            answers = inspect(now.COMMAND, timeout_seconds, limit)
+            answers = inspect(NOW, timeout_seconds, limit)
             return {node: WorkerNow(**answer) for node, answer in answers.items() if "time" in answer}
 
         yield ask
@@ -74,7 +74,7 @@ def ask_workers(timeout_seconds: float) -> dict[str, Worker]:
     """
     with _connected() as inspect:
         queues = inspect("active_queues", timeout_seconds, None)
-        has = inspect(having.COMMAND, timeout_seconds, len(queues)) if queues else {}
+        has = inspect(HAS, timeout_seconds, len(queues)) if queues else {}
     return {
         node: Worker(
             queues=frozenset(queue["name"] for queue in consumed),
