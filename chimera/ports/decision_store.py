@@ -74,10 +74,10 @@ class DecisionStore(Protocol):
         """Reserves the asking of a model about this wave for `seconds`; False where another token has it."""
         ...
 
-    def leave(self, wave: WaveRef) -> None:
+    def leave(self, wave: WaveRef, share: float = 1.0) -> None:
         """Notes that the wave has results that this Judge cannot judge: the sweep asks for another after a pause.
 
-        The pause grows with the time that the results have waited.
+        The pause grows with the time that the results have waited; of the whole pause this `share`, 0..1, is taken.
         """
         ...
 

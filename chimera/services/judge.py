@@ -17,6 +17,7 @@ from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import LEFT_SHORTEST_SHARE
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
@@ -89,7 +90,7 @@ class Judge:
         log.info("wave_judged", decided=decided, requeued=requeued)
         if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
             log.info("skill_lacking", skills=sorted(lacking))
-            self._store.leave(wave)
+            self._store.leave(wave, LEFT_SHORTEST_SHARE + self._clock.draw() * (1 - LEFT_SHORTEST_SHARE))
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave, waiting.trace_id)

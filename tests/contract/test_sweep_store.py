@@ -7,6 +7,7 @@ import pytest
 
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
+from chimera.models.work.timing import LEFT_LONGEST_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.sweep_store import PlanRef
 from tests.contract.scene import EPOCH, Look, Scene, approve, failure, now_of, retry
@@ -410,9 +411,9 @@ def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scen
     assert looked_at(scene, planned.wave, "echo") is None
     scene.pass_time(1.6)
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-    scene.pass_time(8)
+    scene.pass_time(2.4)
     scene.world.decisions.leave(planned.wave)
-    scene.pass_time(8)
+    scene.pass_time(2)
     assert looked_at(scene, planned.wave, "echo") == NOTHING
     scene.pass_time(2)
     assert looked_at(scene, planned.wave, "echo") is None, "it is looked at less often"
@@ -428,7 +429,19 @@ def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> No
         scene.world.decisions.leave(planned.wave)
         scene.pass_time(3600)
     scene.world.decisions.leave(planned.wave)
-    scene.pass_time(15.1)
+    scene.pass_time(LEFT_LONGEST_SECONDS + 0.1)
+    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
+
+
+def test_a_share_of_the_pause_may_be_taken(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids))
+    for _ in range(2):
+        scene.world.decisions.leave(planned.wave)
+        scene.pass_time(3600)
+    scene.world.decisions.leave(planned.wave, 0.5)
+    scene.pass_time(LEFT_LONGEST_SECONDS / 2 + 0.1)
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 

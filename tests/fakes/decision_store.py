@@ -63,11 +63,11 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         self._asking[wave] = (token, now + timedelta(seconds=seconds))
         return True
 
-    def leave(self, wave: WaveRef) -> None:
+    def leave(self, wave: WaveRef, share: float = 1.0) -> None:
         row, now = self._database.opened().waves[wave], self._database.now()
         waited = now - (row.judge_waits_since or now)
         bounds = timedelta(seconds=LEFT_SECONDS), timedelta(seconds=LEFT_LONGEST_SECONDS)
-        row.judge_at = now + min(max(waited, bounds[0]), bounds[1])
+        row.judge_at = now + share * min(max(waited, bounds[0]), bounds[1])
         row.judge_waits_since = row.judge_waits_since or now
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:

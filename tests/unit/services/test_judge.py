@@ -269,8 +269,22 @@ def test_results_of_a_skill_that_no_judge_has_wait_until_the_plan_s_deadline(hou
         house.clock.advance(1)
         house.sweep().run()
     assert house.states(plan_id) == [TaskState.STAGED]
-    assert asked < 60, "the pause grows to 15 s"
+    assert asked < 100, "the pause grows to 8 s"
     house.clock.advance(10)
     house.sweep().run()
     house.run_all()
     assert house.state(plan_id) is PlanState.EXPIRED
+
+
+@pytest.mark.parametrize(("drawn", "seconds"), [(0.0, 0.75), (1.0, 1.5)])
+def test_which_judge_is_asked_next_is_left_to_the_lot(
+    house: House, spec: TaskSpec, drawn: float, seconds: float
+) -> None:
+    house.planned(spec)
+    dispatch = house.queue.dispatches.pop()
+    house.run_batches(dispatch)
+    house.clock.drawn = drawn
+    house.judge(catalogue=Catalogue()).judge_wave(dispatch.wave)
+    judge_at = house.database.waves[dispatch.wave].judge_at
+    assert judge_at is not None
+    assert (judge_at - house.clock.now()).total_seconds() == pytest.approx(seconds)

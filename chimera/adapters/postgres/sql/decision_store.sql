@@ -16,12 +16,13 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
 returning wave_no
 
 -- name: leave
--- The wave waits for another Judge, which is asked for after as long again as it has waited, within bounds.
+-- The wave waits for another Judge, which is asked for after as long again as it has waited, within bounds, or after a
+-- share of that.
 update wave
    set judge_waits_since = coalesce(judge_waits_since, clock_timestamp()),
-       judge_at = clock_timestamp() + least(greatest(clock_timestamp() - judge_waits_since,
-                                                     make_interval(secs => %(first_seconds)s)),
-                                            make_interval(secs => %(last_seconds)s))
+       judge_at = clock_timestamp() + %(share)s::float8 * least(greatest(clock_timestamp() - judge_waits_since,
+                                                                          make_interval(secs => %(first_seconds)s)),
+                                                                 make_interval(secs => %(last_seconds)s))
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
 
 -- name: without_result
