@@ -2,6 +2,7 @@
 
 A parametrized test says so by `@pytest.mark.exhaustive(keep=...)`, one that goes through its cases by itself by the
 fixture `some`. Of a property Hypothesis tries a hundred examples with `--all`, others each time, and a quarter without.
+`--all -m exhaustive` runs these tests and no others.
 """
 
 import random
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "exhaustive(keep): this number of its cases runs without --all")
+    config.addinivalue_line("markers", "exhaustive(keep=None): this number of its cases runs without --all")
     # No folder of earlier examples: a failure prints what makes it again.
     settings.register_profile("all", database=None, deadline=None, max_examples=100)
     is_fixed = config.getoption("--sample") == SAMPLE
@@ -44,6 +45,12 @@ def pytest_report_header(config: pytest.Config) -> str:
     return f"exhaustive tests: --sample {config.getoption('--sample')} of them; --all runs all"
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Marks what says so otherwise: by asking for `some` of its cases, or by being a property."""
+    if "some" in getattr(item, "fixturenames", ()) or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+        item.add_marker(pytest.mark.exhaustive)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leaves a sample of those tests that are marked; after what -k and -m have left."""
@@ -51,7 +58,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for test, cases in groupby(items, lambda item: item.nodeid.partition("[")[0]):
         of_one = list(cases)
         marker = of_one[0].get_closest_marker("exhaustive")
-        kept += chosen(config, test, of_one, marker.kwargs["keep"]) if marker else of_one
+        keep = marker.kwargs.get("keep") if marker else None
+        kept += of_one if keep is None else chosen(config, test, of_one, keep)
     left = set(kept)
     config.hook.pytest_deselected(items=[item for item in items if item not in left])
     items[:] = kept
