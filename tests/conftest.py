@@ -7,10 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres.database import Database
@@ -20,6 +22,19 @@ from chimera.adapters.postgres.stores.tenant_store import TenantStore
 pytest_plugins = ["tests.exhaustive", "tests.shared_fixtures"]
 
 POOL_SIZE = 4
+
+
+@pytest.fixture(scope="session", autouse=True)
+def uncached_loggers() -> Iterator[None]:
+    """A logger that keeps to how it wrote first, as workers' do, is deaf to `capture_logs` in later tests."""
+    configure = structlog.configure
+
+    def configure_uncached(**settings: Any) -> None:
+        configure(**settings | {"cache_logger_on_first_use": False})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(structlog, "configure", configure_uncached)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,7 @@ def test_what_it_cost_is_told() -> None:
 
 def test_a_cost_that_is_none_is_no_cost() -> None:
     def ask() -> Any:
-        return Success("a", usage="much")
+        return Success("a", usage="much")  # type: ignore[arg-type]
 
     assert execute(as_skill(ask), "{}", 10, MAX_BYTES)[1] is NO_USAGE
 
@@ -368,9 +368,9 @@ def test_an_output_of_the_wrong_type_is_not_tried_again() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Success("a", reasoning=5),
+        Success("a", reasoning=5),  # type: ignore[arg-type]
         Success("a", evidence=[1]),  # type: ignore[list-item]
-        Success("a", evidence=None),
+        Success("a", evidence=None),  # type: ignore[arg-type]
     ],
     ids=["reasoning", "evidence", "no evidence"],
 )
@@ -387,7 +387,7 @@ def test_evidence_that_cannot_be_read_is_a_failure() -> None:
         raise KeyError("gone")
 
     def answers() -> Success[str]:
-        return Success("a", evidence=lines())
+        return Success("a", evidence=lines())  # type: ignore[arg-type]
 
     assert isinstance(failed(answers), FailureOutcome)
 
