@@ -90,7 +90,9 @@ class Judge:
         log.info("wave_judged", decided=decided, requeued=requeued)
         if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
             log.info("skill_lacking", skills=sorted(lacking))
-            self._store.leave(wave, LEFT_SHORTEST_SHARE + self._clock.draw() * (1 - LEFT_SHORTEST_SHARE))
+            if self._store.leave(wave, LEFT_SHORTEST_SHARE + self._clock.draw() * (1 - LEFT_SHORTEST_SHARE)):
+                # One more, while this process is busy: Redis hands the message to another.
+                self._dispatcher.ask_judge(wave, waiting.trace_id)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave, waiting.trace_id)

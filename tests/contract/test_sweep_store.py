@@ -433,6 +433,16 @@ def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> No
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
+def test_of_judges_that_leave_results_one_after_the_other_the_first_was_to_be_asked(scene: Scene) -> None:
+    planned = scene.plan(1)
+    scene.send()
+    scene.stage(scene.claim(planned.wave, planned.ids))
+    assert scene.world.decisions.leave(planned.wave)
+    assert not scene.world.decisions.leave(planned.wave)
+    scene.pass_time(1.6)
+    assert scene.world.decisions.leave(planned.wave)
+
+
 def test_a_share_of_the_pause_may_be_taken(scene: Scene) -> None:
     planned = scene.plan(1)
     scene.send()

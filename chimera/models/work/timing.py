@@ -27,8 +27,8 @@ LOOK_AGAIN_SECONDS = 0.8
 # The same for a wave that waits for a skill which no agent has.
 LOOK_FOR_SKILL_SECONDS = 3.0
 # A wave with results of a skill that a Judge lacked is judged again after 1.5 s, and then each time when it has waited
-# as long again, at most 8 s. Each wait is cut by up to a half, by lot: Redis serves who has waited longest, so that
-# the sweep's messages and the Judge's, where they keep step, would go to the same processes each time.
+# as long again, at most 8 s; each time by two processes. Each wait is cut by up to a half, by lot: Redis serves the one
+# that has waited longest; where the messages of sweep and Judge keep step, each goes to the same one each time.
 LEFT_SECONDS = 1.5
 LEFT_LONGEST_SECONDS = 8.0
 LEFT_SHORTEST_SHARE = 0.5

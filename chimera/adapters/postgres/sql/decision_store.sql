@@ -17,13 +17,18 @@ returning wave_no
 
 -- name: leave
 -- The wave waits for another Judge, which is asked for after as long again as it has waited, within bounds, or after a
--- share of that.
+-- share of that. Says whether one was to be asked now.
+with before as (
+    select judge_at from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s for update
+)
 update wave
    set judge_waits_since = coalesce(judge_waits_since, clock_timestamp()),
        judge_at = clock_timestamp() + %(share)s::float8 * least(greatest(clock_timestamp() - judge_waits_since,
                                                                           make_interval(secs => %(first_seconds)s)),
                                                                  make_interval(secs => %(last_seconds)s))
+  from before
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
+returning before.judge_at is null or before.judge_at <= clock_timestamp() as was_due
 
 -- name: without_result
 -- Its tasks whose last lease ran out, and will not be renewed any more; and queued ones that do not fit under

@@ -58,10 +58,11 @@ class DecisionStore(port.DecisionStore):
         with self._database.transaction(wave.tenant_id) as connection:
             return connection.execute(_SQL["begin_asking"], scope_of(wave) | values).fetchone() is not None
 
-    def leave(self, wave: WaveRef, share: float = 1.0) -> None:  # noqa: D102
+    def leave(self, wave: WaveRef, share: float = 1.0) -> bool:  # noqa: D102
         values = {"first_seconds": LEFT_SECONDS, "last_seconds": LEFT_LONGEST_SECONDS, "share": share}
         with self._database.transaction(wave.tenant_id) as connection:
-            connection.execute(_SQL["leave"], scope_of(wave) | values)
+            row = connection.execute(_SQL["leave"], scope_of(wave) | values).fetchone()
+        return row is not None and row["was_due"]
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:  # noqa: D102
         try:
