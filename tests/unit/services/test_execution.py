@@ -5,7 +5,6 @@ import functools
 import json
 import math
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -80,25 +79,6 @@ def in_another_thread(function: Callable[..., Any], **options: Any) -> FailureOu
 
 
 EVERYWHERE = pytest.mark.parametrize("run", [in_main_thread, in_another_thread], ids=["main", "thread"])
-
-
-@pytest.fixture
-def never() -> Iterator[threading.Event]:
-    """Set at the test's end only, so that what waits for it does not outlive the test.
-
-    Nothing is traced meanwhile, for coverage either: Python 3.11 spins in each function that is traced, for as long as
-    an exception waits to be raised in a thread which waits for something itself.
-    """
-    event = threading.Event()
-    traces = sys.gettrace(), threading.gettrace()
-    sys.settrace(None)
-    threading.settrace(None)
-    yield event
-    event.set()
-    for thread in alive():
-        thread.join(10)
-    sys.settrace(traces[0])
-    threading.settrace(traces[1])
 
 
 # Answers.

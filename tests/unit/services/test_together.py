@@ -166,9 +166,9 @@ def test_all_are_cancelled_with_their_plan(house: House) -> None:
 
 
 @pytest.mark.parametrize("blocks", ["a loop", "a call"])
-def test_one_that_holds_the_event_loop_does_not_hold_the_next_batch(house: House, blocks: str) -> None:
-    never = threading.Event()
-
+def test_one_that_holds_the_event_loop_does_not_hold_the_next_batch(
+    house: House, blocks: str, never: threading.Event
+) -> None:
     async def ask(text: str) -> str:
         while text == "hold" and not never.is_set():
             if blocks == "a call":
@@ -178,15 +178,12 @@ def test_one_that_holds_the_event_loop_does_not_hold_the_next_batch(house: House
 
     house.skill(ask, max_batch=8)
     worker = house.worker()
-    try:
-        skill = house.catalogue.skill("ask")
-        plan_id = house.planned(skill.task("hold").options(timeout_seconds=0.2))
-        worker.run_batch(house.queue.dispatches[-1].wave, [row.task_id for row in house.results(plan_id)], 10)
-        [outcome] = house.outcomes(plan_id)
-        assert isinstance(outcome, FailureOutcome)
-        assert outcome.code == "timeout"
-        plan_id = house.planned(skill.task("fine").options(timeout_seconds=20.0))
-        worker.run_batch(house.queue.dispatches[-1].wave, [row.task_id for row in house.results(plan_id)], 10)
-        assert house.outcomes(plan_id) == [SuccessOutcome(output="fine")]
-    finally:
-        never.set()
+    skill = house.catalogue.skill("ask")
+    plan_id = house.planned(skill.task("hold").options(timeout_seconds=0.2))
+    worker.run_batch(house.queue.dispatches[-1].wave, [row.task_id for row in house.results(plan_id)], 10)
+    [outcome] = house.outcomes(plan_id)
+    assert isinstance(outcome, FailureOutcome)
+    assert outcome.code == "timeout"
+    plan_id = house.planned(skill.task("fine").options(timeout_seconds=20.0))
+    worker.run_batch(house.queue.dispatches[-1].wave, [row.task_id for row in house.results(plan_id)], 10)
+    assert house.outcomes(plan_id) == [SuccessOutcome(output="fine")]
