@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -26,16 +25,10 @@ from tests.conftest import new_tenant_id, running_servers
 from tests.integration import next_skills
 from tests.integration.conftest import CONFIG, QUIET
 from tests.integration.processes import LocalProcess
+from tests.integration.test_swarm import eventually
 
 OLD = CONFIG
 NEXT = CONFIG | {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig_next"}
-
-
-def eventually(happened: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"did not happen within {seconds:g} s"
-        time.sleep(0.02)
 
 
 @pytest.fixture(scope="module")
