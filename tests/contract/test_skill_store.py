@@ -56,6 +56,16 @@ def test_what_is_declared_is_stored_whole(scene: Scene, name: str) -> None:
     assert known.fingerprint == planner(name).fingerprint
 
 
+def test_a_new_row_has_one_time(scene: Scene, name: str) -> None:
+    # With a clock read for each of the two they differ by a microsecond in about one row of eighty.
+    names = [f"{name}.{number}" for number in range(400)]
+    scene.world.declaring.declare([skill(each) for each in names], [planner(each) for each in names])
+    for stored in (scene.world.skills.skills(), scene.world.skills.planners()):
+        of_these = [each for each in stored if each.name.startswith(name)]
+        assert len(of_these) == 400
+        assert [each for each in of_these if each.first_seen != each.last_seen] == []
+
+
 def test_nothing_to_declare_is_well(scene: Scene, name: str) -> None:
     scene.world.declaring.declare([], [])
     assert scene.world.skills.skills(name) == []
