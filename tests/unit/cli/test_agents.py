@@ -6,6 +6,7 @@ import pytest
 
 from chimera.models.ids import short_id
 from chimera.models.work.agent import AgentMetrics, AgentSlot, AgentStatus, AgentWork, ProcessBeat
+from tests.exhaustive import Some
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 
@@ -57,13 +58,13 @@ def test_those_gone_for_more_than_a_minute_are_listed_with_all(
     assert [agent["status"] for agent in run("agents", "list", "--all", *JSON).json] == ["offline"] * 2
 
 
-def test_a_short_id_or_a_prefix_is_taken(run: Run, services: FakeServices) -> None:
+def test_a_short_id_or_a_prefix_is_taken(run: Run, services: FakeServices, some: Some) -> None:
     # An agent's id is made of its process's: nothing of it is a time.
     ids = [uuid5(NAMESPACE_OID, str(number)) for number in range(20)]
     slots = tuple(AgentSlot(agent_id=each, pid=number + 1, status=AgentStatus.IDLE) for number, each in enumerate(ids))
     beat = ProcessBeat(process_id=uuid4(), node="worker@a", skills=("echo",), started_at=NOW, slots=slots)
     services.adapters.agents.register(beat)
-    for each in ids:
+    for each in some(ids, 4):
         whole = f"ag_{each.hex}"
         for text in (short_id(whole), whole[: 3 + 8], each.hex[:9], str(each), whole):
             assert run("agents", "show", text, *JSON).json["agent_id"] == whole
