@@ -2,8 +2,7 @@
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -23,20 +22,12 @@ from chimera.registration import CATALOGUE
 from chimera.settings import Settings
 from tests.integration.conftest import QUIET
 from tests.integration.processes import LocalProcess
+from tests.integration.waiting import eventually
 
 BUSY, OFFLINE = AgentStatus.BUSY, AgentStatus.OFFLINE
 FREE = {AgentStatus.IDLE, AgentStatus.ACTIVE}
 # One beat that was just missed, three beats, and what it takes to look.
 DEAD_WITHIN_SECONDS = OFFLINE_AFTER_SECONDS + BEAT_SECONDS
-
-
-def eventually(happened: Callable[[], object], seconds: float = 30.0) -> float:
-    """Waits for it; returns the seconds that took."""
-    began = time.monotonic()
-    while not happened():
-        assert time.monotonic() < began + seconds, f"did not happen within {seconds:g} s"
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -18,16 +17,10 @@ from chimera.bootstrap import Services
 from chimera.models.budget.budget import Account, Limit, Sum
 from chimera.models.gate.policy import Amount, AtLimit, Bands, Budget, Policy, SkillPolicy
 from tests.integration.conftest import OwnWorker
+from tests.integration.waiting import eventually
 
 DOLLAR = Decimal(1)
 FIVE_CENTS = Decimal("0.05")
-
-
-def eventually(happened: Callable[[], object], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"did not happen within {seconds:g} s"
-        time.sleep(0.05)
 
 
 def usd(amount: str) -> Amount:
@@ -149,7 +142,7 @@ def test_a_hundred_tasks_of_five_cents_never_use_more_than_a_dollar(
         )
         for plan in range(5)
     ]
-    eventually(lambda: (folder / "journal").exists() and len(calls(folder)) >= 8)
+    eventually(lambda: (folder / "journal").exists() and len(calls(folder)) >= 8, 60)
     os.killpg(doomed.pid, signal.SIGKILL)  # in the middle of what it runs
     own_worker("next", "-c", "8")
     ended = [plan.wait(timeout=120) for plan in plans]
@@ -193,7 +186,7 @@ def test_a_plan_waits_for_a_person_who_allows_more(
     apply(AtLimit.HITL, day=usd("0.10"))
     names = [f"pay {number}" for number in range(4)]
     plan = chimera.submit("test.paid", tenant=tenant, inputs={"folder": str(folder), "names": names, "seconds": 0.0})
-    eventually(lambda: plan.plan.paused)
+    eventually(lambda: plan.plan.paused, 60)
     assert (plan.plan.paused_by, plan.counts.committed) == (Limit.DAY, 2)
     assert today().spent.cost_usd == Decimal("0.10")
 

@@ -19,7 +19,7 @@ from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_
 from chimera.bootstrap import Services
 from tests.exhaustive import Some
 from tests.integration.skills import CANARY
-from tests.integration.test_swarm import eventually
+from tests.integration.waiting import eventually
 from tests.unit.adapters.test_door import message
 
 # What each kind of message is refused for; the transport or the claim says so.

@@ -13,7 +13,7 @@ from chimera.bootstrap import Services
 from chimera.models.work.agent import AgentStatus
 from tests.integration.announced import CHILD_ENDS, CHILD_STARTS
 from tests.integration.conftest import OwnWorker
-from tests.integration.test_swarm import eventually
+from tests.integration.waiting import eventually
 
 
 def running(database: Database, handle: PlanHandle) -> list[int]:

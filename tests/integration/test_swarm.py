@@ -2,10 +2,9 @@
 
 import base64
 import json
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from inspect import Parameter, signature
 from pathlib import Path
@@ -28,13 +27,7 @@ from chimera.models.work.wave import Batch, WaveRef
 from tests.integration.conftest import Run
 from tests.integration.processes import LocalProcess
 from tests.integration.skills import CANARY
-
-
-def eventually(happened: Callable[[], object], seconds: float = 30.0) -> None:
-    end = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < end, f"did not happen within {seconds:g} s"
-        time.sleep(0.05)
+from tests.integration.waiting import eventually
 
 
 @pytest.fixture

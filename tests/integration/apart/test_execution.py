@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,40 +15,22 @@ import redis
 
 from chimera import Chimera, PlanState, TaskState
 from chimera.adapters.celery.app import make_app
-from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.models.ids import IdKind, format_id
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings
-from tests.conftest import new_tenant_id, running_servers
 from tests.integration.conftest import CONFIG, QUIET
 from tests.integration.processes import ROOT, LocalProcess
 from tests.integration.skills import CANARY
-from tests.integration.test_swarm import eventually
+from tests.integration.waiting import eventually
 
 StartWorker = Callable[..., LocalProcess]
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """Servers of these tests' own: another swarm's sweep would send their waves to its own workers."""
-    with running_servers() as env:
-        yield env
-
-
-@pytest.fixture(scope="module")
 def variables(servers: dict[str, str]) -> dict[str, str]:
     return servers | CONFIG
-
-
-@pytest.fixture
-def tenant(servers: dict[str, str]) -> str:
-    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], 1)) as owner:
-        tenant_id = new_tenant_id()
-        TenantStore(owner).add(tenant_id, "tests")
-    return tenant_id
 
 
 @pytest.fixture

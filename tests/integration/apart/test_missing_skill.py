@@ -15,35 +15,17 @@ import redis
 from chimera import Chimera, PlanState
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue_names import tenant_queue
-from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.registration import CATALOGUE
 from chimera.settings import Settings
-from tests.conftest import new_tenant_id, running_servers
 from tests.integration import next_skills
 from tests.integration.conftest import CONFIG, QUIET
 from tests.integration.processes import LocalProcess
-from tests.integration.test_swarm import eventually
+from tests.integration.waiting import eventually
 
 OLD = CONFIG
 NEXT = CONFIG | {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig_next"}
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """Servers of these tests' own: no other swarm's worker takes part."""
-    with running_servers() as env:
-        yield env
-
-
-@pytest.fixture
-def tenant(servers: dict[str, str]) -> Iterator[str]:
-    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], 1)) as owner:
-        tenant_id = new_tenant_id()
-        TenantStore(owner).add(tenant_id, "tests")
-        yield tenant_id
 
 
 @pytest.fixture(scope="module")
