@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -98,6 +99,9 @@ class Settings(BaseSettings):
     # Calls of skills that overran and that nothing can end, in a worker of the threads pool: with one more the worker
     # hands over what it has not started, and ends, for its supervisor to start it again.
     max_calls_left_behind: int = Field(default=32, ge=1)
+    # From which level on the command line logs, to standard error: from INFO on with a line for each decision of a
+    # person. Workers and beat have Celery's --loglevel.
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
 

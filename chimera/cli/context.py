@@ -118,10 +118,11 @@ def choice(kind: type[E], text: str | None, option: str) -> E | None:
 
 
 def services() -> "Services":
-    """The services, with their log lines on standard error."""
-    from chimera import bootstrap
+    """The services, with their log lines on standard error, as CHIMERA_LOG_LEVEL says."""
+    from chimera import bootstrap, logs
+    from chimera.settings import settings
 
-    quiet_logs()
+    logs.configure(settings().log_level)
     with _naming_user_code():
         return bootstrap.services()
 

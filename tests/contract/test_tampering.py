@@ -61,12 +61,12 @@ class Log:
 
     def verify(self, *kept: KeptCheckpoints) -> Report:
         places = kept or (KeptCheckpoints(place="outside", checkpoints=self.checkpoints),)
-        return AuditProof(Here(self.connection), self.keys).verify(
+        return AuditProof(OpenLog(self.connection), self.keys).verify(
             self.tenant_id, places, datetime.now(UTC) + timedelta(hours=1)
         )
 
 
-class Here(port.AuditLog):
+class OpenLog(port.AuditLog):
     """The audit as an unfinished transaction sees it."""
 
     def __init__(self, connection: Connection) -> None:
@@ -565,7 +565,7 @@ def test_only_checkpoints_find_what_is_consistent_in_itself(log: Log, name: str)
     """Which says that the tests above have found the thing itself, and no blunder of whoever did it."""
     with log.connection.transaction(force_rollback=True):
         TAMPERINGS[name](log, random.Random(name))
-        assert AuditProof(Here(log.connection), None).verify(log.tenant_id, [], datetime.now(UTC)).faults == ()
+        assert AuditProof(OpenLog(log.connection), None).verify(log.tenant_id, [], datetime.now(UTC)).faults == ()
 
 
 def forged(log: Log, whole: bool) -> Iterator[Checkpoint]:

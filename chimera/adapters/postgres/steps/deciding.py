@@ -32,6 +32,7 @@ from chimera.models.gate.deciding import (
     stop_decision,
 )
 from chimera.models.work.decision import Verdict
+from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
 from chimera.models.work.wave import WaveRef, WaveState
@@ -213,7 +214,7 @@ class DecidingTransaction:
         if row is None or row["state"] != WaveState.CLOSED:
             return
         plan = lock_plan(self._connection, self._wave)
-        end = (plan and plan["stop_state"]) or "completed"
+        end = (plan and plan["stop_state"]) or PlanState.COMPLETED
         settled = self._connection.execute(_SQL["settle_plan"], self._scope | {"end": end}).fetchone()
         if settled is not None:
             kind = AuditKind.plan_is(settled["state"])
