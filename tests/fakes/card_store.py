@@ -107,7 +107,8 @@ class FakeCardStore(FakeDeciding, port.CardStore):
 
     def _require_state(self, card: ReviewCard) -> None:
         last = len({*card.approvals}) + 1 >= card.approvals_needed
-        if last and self._state_has_changed(self._database.tasks[card.tenant_id, card.task_id]):
+        row = self._database.tasks[card.tenant_id, card.task_id]
+        if last and row.task.state_key and self._version(card.tenant_id, row.task.state_key) != row.state_version:
             raise Conflict("shared state has changed")
 
     def _claim(self, card: ReviewCard, who: str, seconds: float) -> None:

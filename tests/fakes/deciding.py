@@ -18,11 +18,12 @@ from chimera.models.gate.deciding import (
     decided_events,
     feedback_json,
     opened_events,
+    state_writes,
 )
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.work.decision import Decision
-from chimera.models.work.plan import PlanState, completed_as
+from chimera.models.work.plan import ANSWERED, PlanState, ends_as
 from chimera.models.work.replan import ReplanState
 from chimera.models.work.result import OUTCOME, Result
 from chimera.models.work.state import StateEntry
@@ -59,7 +60,8 @@ class FakeDeciding:
         if not decisions:
             return NOTHING_DECIDED
         versions: dict[UUID, int] = {}
-        decisions = [self._with_state(wave, item, versions) for item in decisions]
+        writes = state_writes(decisions, [item.decision.task_id for item in decisions])
+        decisions = [self._with_state(wave, item, versions, writes) for item in decisions]
         spent = [event for item in decisions for event in self._move(wave, item)]
         for item in decisions:
             if item.card is not None:
@@ -71,12 +73,15 @@ class FakeDeciding:
         trace_id = self._database.plan(wave.tenant_id, wave.plan_id).request.trace_id
         return Decided(decisions=tuple(item.decision for item in decisions), trace_id=trace_id)
 
-    def _with_state(self, wave: WaveRef, item: WaveDecision, versions: dict[UUID, int]) -> WaveDecision:
+    def _with_state(
+        self, wave: WaveRef, item: WaveDecision, versions: dict[UUID, int], writes: dict[str, WaveDecision]
+    ) -> WaveDecision:
         """The decision, where shared state has changed with its second ruling; else writes the state."""
         if item.state is None:
             return item
         row = self._row_of(wave)(item)
-        if self._state_has_changed(row):
+        is_first = writes[item.state.key] is item
+        if not is_first or self._version(wave.tenant_id, item.state.key) != item.state.version:
             return item.where_state_changed()
         versions[item.decision.task_id] = item.state.version + 1
         self._write_state(row, item.decision, item.state)
@@ -85,11 +90,9 @@ class FakeDeciding:
     def _row_of(self, wave: WaveRef) -> Callable[[WaveDecision], TaskRow]:
         return lambda item: self._database.tasks[wave.tenant_id, item.decision.task_id]
 
-    def _state_has_changed(self, row: TaskRow) -> bool:
-        if row.task.state_key is None:
-            return False
-        shared = self._database.shared(row.task.tenant_id, row.task.state_key)
-        return (shared.version if shared else 0) != row.state_version
+    def _version(self, tenant_id: str, key: str) -> int:
+        shared = self._database.shared(tenant_id, key)
+        return shared.version if shared else 0
 
     def _write_state(self, row: TaskRow, decision: Decision, state: StateWrite) -> None:
         outcome = self._database.shown(row)
@@ -151,7 +154,8 @@ class FakeDeciding:
             return []
         asks = any(task.state is TaskState.IN_REVIEW for each in waves for task in database.wave_tasks(each.ref))
         states = {task.state for each in waves for task in database.wave_tasks(each.ref)}
-        state = PlanState.IN_REVIEW if asks else plan.stop_state or completed_as(states)
+        end = ends_as(plan.stop_state, all_answered=ANSWERED.issuperset(states))
+        state = PlanState.IN_REVIEW if asks else end
         if state is plan.state or (asks and plan.state is PlanState.STOPPING):
             return []
         plan.state = state

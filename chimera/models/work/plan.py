@@ -1,6 +1,5 @@
 """A plan: what a tenant asks for, and what became of it."""
 
-from collections.abc import Collection
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -43,10 +42,13 @@ ENDED = frozenset(
 )
 
 
-def completed_as(states: Collection[TaskState]) -> PlanState:
-    """How a plan ends that ran to its end, by the states of its tasks."""
-    answered = {TaskState.APPROVED, TaskState.DENIED}
-    return PlanState.COMPLETED if answered.issuperset(states) else PlanState.COMPLETED_WITH_FAILURES
+# Of tasks that came to an answer: the gate's or a person's.
+ANSWERED = frozenset({TaskState.APPROVED, TaskState.DENIED})
+
+
+def ends_as(stop_state: PlanState | None, *, all_answered: bool) -> PlanState:
+    """How a plan ends whose tasks have ended: as it was stopped, else by whether each task is in ANSWERED."""
+    return stop_state or (PlanState.COMPLETED if all_answered else PlanState.COMPLETED_WITH_FAILURES)
 
 
 class PlanRequest(Record):

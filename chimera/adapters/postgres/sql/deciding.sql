@@ -76,13 +76,13 @@ update wave
 returning state
 
 -- name: settle_plan
--- The plan's state, once all of its waves are closed: people are waited for, or it has ended. It is completed only where
--- each of its tasks was approved or denied.
+-- The plan's state, once all of its waves are closed: people are waited for, or it has ended: one way where each of its
+-- tasks was approved or denied, the other where not.
 update plan p
    set state = s.state, finished_at = case when s.state <> 'in_review' then clock_timestamp() end
   from (select case when sum(in_review) > 0 then 'in_review'
-                    when %(end)s = 'completed' and sum(exhausted + cancelled) > 0 then 'completed_with_failures'
-                    else %(end)s end as state
+                    when sum(exhausted + cancelled) > 0 then %(unanswered)s
+                    else %(answered)s end as state
           from wave
          where tenant_id = %(tenant)s and plan_id = %(plan)s
         having bool_and(state = 'closed')) s

@@ -32,7 +32,7 @@ from chimera.models.gate.deciding import (
     stop_decision,
 )
 from chimera.models.work.decision import Verdict
-from chimera.models.work.plan import PlanState
+from chimera.models.work.plan import PlanState, ends_as
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
 from chimera.models.work.wave import WaveRef, WaveState
@@ -214,8 +214,12 @@ class DecidingTransaction:
         if row is None or row["state"] != WaveState.CLOSED:
             return
         plan = lock_plan(self._connection, self._wave)
-        end = (plan and plan["stop_state"]) or PlanState.COMPLETED
-        settled = self._connection.execute(_SQL["settle_plan"], self._scope | {"end": end}).fetchone()
+        stop_state = PlanState(plan["stop_state"]) if plan and plan["stop_state"] else None
+        ends = {
+            "answered": ends_as(stop_state, all_answered=True),
+            "unanswered": ends_as(stop_state, all_answered=False),
+        }
+        settled = self._connection.execute(_SQL["settle_plan"], self._scope | ends).fetchone()
         if settled is not None:
             kind = AuditKind.plan_is(settled["state"])
             self._events.append(AuditEvent(kind=kind, actor=JUDGE, plan_id=self._wave.plan_id, facts={}))
