@@ -49,7 +49,7 @@ class PlanControl:
         state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
         if state is PlanState.STOPPING:
             failpoint(Failpoint.STOP_ASKED, tenant_id)
-            self._send(lambda plan_id: self._queue.publish_stop(tenant_id, plan_id), [plan_id])
+            self._send(tenant_id, lambda plan_id: self._queue.publish_stop(tenant_id, plan_id), [plan_id])
         return state
 
     def cancel_open(
@@ -61,6 +61,7 @@ class PlanControl:
         )
         # After the last is stopped: what closes them is in no hurry, and what would start in them is.
         self._send(
+            tenant_id,
             lambda plan_id: self._queue.publish_stop(tenant_id, plan_id),
             (change.plan_id for change in changes if change.state is PlanState.STOPPING),
         )
@@ -174,19 +175,21 @@ class PlanControl:
     def _wake(self, tenant_id: str, changes: Sequence[PlanChange]) -> None:
         """Asks for planners, and once for the tenant's next waves."""
         self._send(
+            tenant_id,
             lambda plan_id: self._queue.publish_plan(tenant_id, plan_id),
             (change.plan_id for change in changes if change.state is PlanState.SUBMITTED),
         )
         if any(change.state in {PlanState.RUNNING, PlanState.IN_REVIEW} for change in changes):
-            self._send(self._queue.publish_dispatch, [tenant_id])
+            self._send(tenant_id, self._queue.publish_dispatch, [tenant_id])
 
     @staticmethod
-    def _send(publish: Callable[[T], None], what: Iterable[T]) -> None:
+    def _send(tenant_id: str, publish: Callable[[T], None], what: Iterable[T]) -> None:
         try:
             for each in what:
                 publish(each)
         except QueueUnavailable:
-            log.warning("control_not_published")  # the sweep does what these messages ask for
+            # The sweep does what these messages ask for.
+            log.warning("control_not_published", tenant_id=tenant_id)
 
 
 def _all(change: Callable[[], list[PlanChange]]) -> list[PlanChange]:
