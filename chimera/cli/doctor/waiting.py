@@ -14,7 +14,8 @@ def waiting(name: str) -> Iterator[Finding]:
     for wait, workers in found:
         fix = "nothing, if a deploy is under way: it goes on with workers that have the skill"
         if not workers:
-            fix = "start a worker whose celeryconfig.py imports the skill's module; else its plans' deadlines end it"
+            kind = "Judge" if wait.waiting == "results" else "worker"
+            fix = f"start a {kind} whose celeryconfig.py imports the skill's module; else its plans' deadlines end it"
         yield Finding(name, Status.WARN, f"{wait.tenant_id}: {wait_told(wait, workers)}", fix)
     if not found:
         yield Finding(name, Status.OK, "nothing waits for a skill")

@@ -29,11 +29,17 @@ class Holders:
         else:
             self._agents = [agent for agent in agents if agent.status != "offline"]
 
-    def of_skill(self, name: str) -> Workers:
-        """The names of the workers that have a skill."""
+    def of_skill(self, name: str, tenant_id: str | None = None) -> Workers:
+        """The names of the workers that have a skill; of those that take a tenant's tasks, if one is given."""
         if self._agents is None:
             return None
-        return sorted({agent.node for agent in self._agents if name in agent.skills})
+        return sorted(
+            {
+                agent.node
+                for agent in self._agents
+                if name in agent.skills and (tenant_id is None or agent.tenants is None or tenant_id in agent.tenants)
+            }
+        )
 
     def of_planner(self, name: str) -> Workers:
         """The names of the workers that have a planner."""

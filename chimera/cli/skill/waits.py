@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE
 from chimera.cli.context import services
 from chimera.cli.output import age
 from chimera.cli.skill.view import Holders, Workers
@@ -12,6 +13,7 @@ from chimera.errors import QueueUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from chimera.cli.stack.workers import Worker
     from chimera.models.work.plan import Plan
     from chimera.ports.skill_waits import SkillWait
 
@@ -28,7 +30,10 @@ def plan_waits(tenant_id: str, plan_id: UUID) -> Waits:
 
 
 def with_workers(waits: "Iterable[SkillWait]") -> Waits:
-    """What waits, without tasks whose skill all agents have: those wait their turn."""
+    """What waits, with the workers that can end that: for results Judges, for tasks agents that take the tenant's.
+
+    Without tasks whose skill all such agents have: those wait their turn.
+    """
     found = list(waits)
     if not found:
         return []
@@ -37,12 +42,31 @@ def with_workers(waits: "Iterable[SkillWait]") -> Waits:
         workforce = services().adapters.agents.workforce()
     except QueueUnavailable:
         return [(wait, None) for wait in found]
+    judges = _judges() if any(wait.waiting == "results" for wait in found) else {}
     return [
-        (wait, holders.of_skill(wait.skill))
+        (
+            wait,
+            _having(wait.skill, judges) if wait.waiting == "results" else holders.of_skill(wait.skill, wait.tenant_id),
+        )
         for wait in found
         if wait.waiting == "results"
         or workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id))
     ]
+
+
+def _judges() -> "dict[str, Worker] | None":
+    """Those that answer, by name; None where the broker does not."""
+    from chimera.cli.stack.workers import ask_workers
+
+    try:
+        told = ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS)
+    except QueueUnavailable:
+        return None
+    return {node: worker for node, worker in told.items() if JUDGE_QUEUE in worker.queues}
+
+
+def _having(skill: str, judges: "dict[str, Worker] | None") -> Workers:
+    return None if judges is None else sorted(node for node, judge in judges.items() if skill in (judge.skills or ()))
 
 
 def wait_told(wait: "SkillWait", workers: Workers) -> str:
@@ -53,7 +77,7 @@ def wait_told(wait: "SkillWait", workers: Workers) -> str:
     if workers is None:
         return f"{who} for {what}"
     if not workers:
-        return f"{who} for {what}; no worker has it"
+        return f"{who} for {what}; no {'Judge' if wait.waiting == 'results' else 'worker that takes them'} has it"
     return f"{who} for {what}; {', '.join(workers)} {'have' if len(workers) > 1 else 'has'} it"
 
 

@@ -107,7 +107,7 @@ def test_what_no_worker_has_waits_is_told_and_goes_on_when_one_comes(
     assert ("skills", "WARN", "old@test lacks the planner next.shouts, which planner@test has") in findings
     [said] = [detail for check, status, detail in findings if (check, status) == ("waiting", "WARN")]
     assert said.startswith(f"{tenant}: 3 tasks wait for the skill next.shout since ")
-    assert said.endswith("; no worker has it")
+    assert said.endswith("; no worker that takes them has it")
 
     start("next", NEXT, "-Q", tenant_queue(tenant), "-c", "1")
     plan = handle.wait(timeout=90)

@@ -7,10 +7,14 @@ import pytest
 
 from chimera.cli.doctor.finding import Finding
 from chimera.cli.doctor.waiting import waiting
+from chimera.cli.skill.waits import wait_told, with_workers
+from chimera.cli.stack import workers as stack_workers
+from chimera.cli.stack.workers import Worker
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.declaration import planner_declarations, skill_declarations
 from chimera.models.work.task import TaskSpec
+from chimera.ports.skill_waits import SkillWait, Waiting
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 from tests.unit.declared import as_planner, as_skill
@@ -163,13 +167,35 @@ class TestWhatWaits:
         plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
         ran = run("plan", "show", plan_id, "-t", "acme")
         assert "3 tasks wait for the skill shout since " in ran.out
-        assert "; no worker has it" in ran.out
+        assert "; no worker that takes them has it" in ran.out
         [wait] = run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"]
         assert (wait["skill"], wait["waiting"], wait["count"], wait["workers"]) == ("shout", "tasks", 3, [])
         services.adapters.agents.register(beat(services, "new@a", "shout"))
         assert "; new@a has it" in run("plan", "show", plan_id, "-t", "acme").out
         services.adapters.agents.available = False
         assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"][0]["workers"] is None
+
+    def test_workers_that_do_not_take_the_tenant_s_tasks_do_not_count(self, run: Run, services: FakeServices) -> None:
+        services.adapters.agents.register(beat(services, "old@a", "echo"))
+        of_another = beat(services, "new@a", "shout").model_copy(update={"tenants": ("globex",)})
+        services.adapters.agents.register(of_another)
+        plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
+        assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"][0]["workers"] == []
+
+    def test_for_results_the_judges_count(self, services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
+        services.adapters.agents.register(beat(services, "new@a", "shout"))
+        has = frozenset({"shout"})
+        told = {
+            "new@a": Worker(queues=frozenset({"tenant.acme"}), skills=has, planners=has),
+            "old@j": Worker(queues=frozenset({"judge"}), skills=frozenset(), planners=has),
+        }
+        monkeypatch.setattr(stack_workers, "ask_workers", lambda _seconds: told)
+        wait = SkillWait(tenant_id="acme", skill="shout", waiting=Waiting.RESULTS, count=1, since=services.clock.now())
+        [found] = with_workers([wait])
+        assert wait_told(*found).endswith("; no Judge has it")
+        told["new@j"] = told["old@j"]._replace(skills=has)
+        [found] = with_workers([wait])
+        assert wait_told(*found).endswith("; new@j has it")
 
     def test_tasks_that_every_worker_can_run_wait_for_no_skill(self, run: Run, services: FakeServices) -> None:
         old = beat(services, "old@a", "echo")
@@ -185,7 +211,7 @@ class TestWhatWaits:
         [(status, said)] = found(waiting)
         assert status == "WARN"
         assert said.startswith("acme: 3 tasks wait for the skill shout since ")
-        assert said.endswith("; no worker has it")
+        assert said.endswith("; no worker that takes them has it")
 
 
 def found(check: Callable[[str], Iterator[Finding]]) -> list[tuple[str, str]]:
