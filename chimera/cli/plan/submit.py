@@ -1,6 +1,8 @@
 """`chimera plan submit`."""
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -85,12 +87,14 @@ def submit(
     if dry_run:
         from chimera.cli.budget.view import show_estimate
 
-        services().submitting.orchestrator.check(
-            plan_request(tenant_id=tenant, planner=planner, trace_id="dry-run", **request)
-        )
+        with _naming_columns(columns or []):
+            services().submitting.orchestrator.check(
+                plan_request(tenant_id=tenant, planner=planner, trace_id="dry-run", **request)
+            )
         show_estimate(tenant, *services().governing.budgets.estimate(tenant, planner, goal, inputs), output)
         return
-    handle = Chimera(services()).submit(planner, tenant=tenant, **request)
+    with _naming_columns(columns or []):
+        handle = Chimera(services()).submit(planner, tenant=tenant, **request)
     if output is Format.TABLE:
         tell(f"{handle.id}  {'submitted' if handle.created else f'already submitted (key {key})'}")
         if handle.created and inputs.get("rows") == []:
@@ -104,6 +108,18 @@ def submit(
         document({"plan_id": handle.id, "tenant_id": tenant, "created": handle.created})
     else:
         say(f"next: {command('plan', 'watch', handle.id, '--tenant', tenant)}")
+
+
+@contextmanager
+def _naming_columns(pairs: Sequence[str]) -> Iterator[None]:
+    """Where the inputs are refused, says which of their columns have other names in the file."""
+    try:
+        yield
+    except InvalidInput as exc:
+        if not pairs:
+            raise
+        named = ", ".join(f"{name!r} is the file's {column!r}" for name, _, column in (p.partition("=") for p in pairs))
+        raise InvalidInput(f"{exc} ({named})") from exc
 
 
 def parse_deadline(text: str, now: datetime) -> datetime:

@@ -36,7 +36,9 @@ class Planner(Generic[P]):
         examples: Sequence[Mapping[str, Any]] = (),
     ) -> None:
         if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise InvalidInput(f"planner {name!r} must not be async: what it has to wait for, it waits for")
+            raise InvalidInput(
+                f"planner {name!r} must not be async: declare it with `def`, and call what is async by asyncio.run"
+            )
         if hints_of(f"planner {name!r}", function).get("return") is NoneType:
             raise InvalidInput(f"planner {name!r} returns None: it yields skill.task(...), or returns a list of them")
         self.function = function

@@ -14,7 +14,10 @@ from chimera.errors import InvalidInput
 def describe(exc: ValidationError, limit: int = 5) -> str:
     """What a validation found, field by field, without the values: `rows.16.text: Field required`."""
     faults = exc.errors(include_url=False, include_context=False, include_input=False)
-    text = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg']}" for fault in faults[:limit])
+    text = "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'value'}: {fault['msg'].removeprefix('Value error, ')}"
+        for fault in faults[:limit]
+    )
     return text + (f"; and {len(faults) - limit} more" if len(faults) > limit else "")
 
 

@@ -94,6 +94,11 @@ class TestPlan:
         ran = run(*submit, "--column", "text=body", "--watch", *JSON)
         assert (ran.code, ran.json["counts"]["committed"]) == (0, 1)
         assert run(*submit, "--column", "text=no").code == 2
+        # CSV's columns are texts, and the planner wants texts only.
+        (tmp_path / "m.jsonl").write_text('{"body": 1, "confidence": "0.9"}\n')
+        refused = run(*submit[:-1], str(tmp_path / "m.jsonl"), "--column", "text=body")
+        assert refused.code == 2
+        assert refused.err.endswith("rows.0.text: Input should be a valid string ('text' is the file's 'body')\n")
         assert "for the rows of --input" in run("plan", "submit", "echoes", *TENANT, "--column", "text=body").err
 
     @pytest.mark.parametrize(

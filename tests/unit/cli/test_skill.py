@@ -182,6 +182,7 @@ class TestWhatWaits:
         plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
         assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"][0]["workers"] == []
 
+    @pytest.mark.usefixtures("run")
     def test_for_results_the_judges_count(self, services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
         services.adapters.agents.register(beat(services, "new@a", "shout"))
         has = frozenset({"shout"})

@@ -266,7 +266,7 @@ def test_a_planner_that_returns_no_tasks_is_told_where_it_stands(house: House) -
     def forgot() -> Any:
         spec()
 
-    assert f"(forgot, line {forgot.__code__.co_firstlineno})" in failure(house, forgot).message
+    assert f"(forgot, test_planner.py line {forgot.__code__.co_firstlineno})" in failure(house, forgot).message
 
 
 def test_a_planner_that_raises_midway_leaves_nothing(house: House) -> None:
