@@ -88,7 +88,9 @@ def watch(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output 
 @app.command()
 def wait(plan: PlanId, tenant: Tenant, timeout: Timeout = None, output: Output = Format.TABLE) -> None:
     """Wait until a plan has ended, or only people's decisions are missing."""
-    ended = plan_handle(tenant, plan).wait(timeout)
+    from chimera.cli.plan.progress import follow
+
+    ended, _ = follow(plan_handle(tenant, plan), timeout, quiet=True)
     if output is Format.JSON:
         document(plan_json(ended))
     else:

@@ -51,7 +51,10 @@ def follow(
                 if plan.state in SETTLED:
                     return plan, took
                 if timeout is not None and took >= timeout:
-                    raise WaitTimeout(f"plan {handle.id} is still {plan.standing} after {timeout:g} s")
+                    why = command("plan", "show", handle.id, "--tenant", handle.tenant_id)
+                    raise WaitTimeout(
+                        f"plan {handle.id} is still {plan.standing} after {timeout:g} s; what it waits for: {why}"
+                    )
                 meanwhile()
                 sleep(pause if timeout is None else max(0.0, min(pause, timeout - took)))
                 pause = min(_LONGEST_LOOK_SECONDS, pause * 1.2)

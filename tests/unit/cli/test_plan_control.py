@@ -116,7 +116,7 @@ class TestPause:
         for verb in ("wait", "watch"):
             ran = run("plan", verb, waiting[0], *TENANT, "--timeout", "0.05")
             assert ran.code == 124
-            assert "is still submitted (paused) after 0.05 s" in ran.err
+            assert "is still submitted (paused) after 0.05 s; what it waits for: chimera plan show pl_" in ran.err
 
     def test_resume(self, run: Run, waiting: list[str]) -> None:
         run("plan", "pause", waiting[0], *TENANT)
