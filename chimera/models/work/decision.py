@@ -39,7 +39,8 @@ class Reason(Record):
         if self.threshold is not None:
             parts.append(f"{_shown(self.value, self.threshold)} < {self.threshold:g}")
         elif self.value is not None:
-            parts.append(str(self.value))
+            is_count = isinstance(self.value, float) and self.value.is_integer()
+            parts.append(str(int(self.value)) if is_count else str(self.value))
         if self.spans:
             parts.append("in " + ", ".join(dict.fromkeys(span.path for span in self.spans)))
         return " ".join(parts)

@@ -12,6 +12,7 @@ from chimera.models.work.decision import Reason, Span
         (Reason(rule="confidence.below", threshold=0.7, value=0.61), "confidence.below 0.61 < 0.7"),
         (Reason(rule="confidence.below", threshold=0.7, value="none"), "confidence.below none < 0.7"),
         (Reason(rule="confidence.invalid", value=1.01), "confidence.invalid 1.01"),
+        (Reason(rule="attempts.exhausted", value=3), "attempts.exhausted 3"),
         (Reason(rule="state.changed", value="limits/eu"), "state.changed limits/eu"),
         (
             Reason(
