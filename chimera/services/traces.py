@@ -13,7 +13,8 @@ def trace(exc: BaseException) -> list[dict[str, Any]]:
     """Types and frames of an exception and of those that led to it, the one that was raised last first.
 
     `[{"type": "KeyError", "frames": ["/srv/skills.py:12 classify", ...]}, ...]`: the outermost frame first, as in
-    Python's own tracebacks. Chimera's own frames, which come before the skill's, are left out.
+    Python's own tracebacks. Chimera's own frames are left out, and before the first frame of user code also
+    those of what calls it for Chimera (asyncio, pydantic).
     """
     return [{"type": _name(each), "frames": _frames(each)} for each in _led_to(exc)]
 
@@ -44,12 +45,19 @@ def _frames(exc: BaseException) -> list[str]:
         (frame.f_code.co_filename, line, frame.f_code.co_qualname)
         for frame, line in traceback.walk_tb(exc.__traceback__)
     ]
-    own = next((place for place, (file, _, _) in enumerate(frames) if not _is_chimera_s(file)), len(frames))
-    return [f"{file}:{line} {name}" for file, line, name in frames[own:][-_MOST_FRAMES:]]
+    frames = [frame for frame in frames if not _is_chimera_s(frame[0])]
+    first = next((place for place, (file, _, _) in enumerate(frames) if not _is_between(file)), len(frames))
+    return [f"{file}:{line} {name}" for file, line, name in frames[first:][-_MOST_FRAMES:]]
 
 
-_HERE = __file__.rpartition("/")[0]
+_PACKAGE = __file__.rpartition("services/")[0]
+# What ships in the package and is user code all the same: examples and template, and the skills of chaos runs.
+_USER_CODE = (f"{_PACKAGE}_project/", f"{_PACKAGE}chaos/")
 
 
 def _is_chimera_s(file: str) -> bool:
-    return file.startswith(_HERE) or "/asyncio/" in file or "/concurrent/futures/" in file
+    return file.startswith(_PACKAGE) and not file.startswith(_USER_CODE)
+
+
+def _is_between(file: str) -> bool:
+    return "/asyncio/" in file or "/concurrent/futures/" in file or "/pydantic/" in file

@@ -4,9 +4,11 @@ import asyncio
 import io
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import structlog
 
 from chimera import logs
 from chimera.models.ids import IdKind, format_id
+from chimera.services import traces
 from chimera.services.printed import LONGEST_LINE, MOST_CHARACTERS
 from tests.unit.services.house import House
 
@@ -208,4 +211,40 @@ def test_a_failure_that_a_model_s_answer_caused_does_not_show_the_answer(house: 
     run(house, "a")
     [line] = [line for line in lines if line["event"] == "skill_failed"]
     assert line["code"] == "wrong_type"
+    assert line["trace"] == [{"type": "pydantic_core._pydantic_core.ValidationError", "frames": []}]
     assert SECRET not in json.dumps(lines)
+
+
+def test_a_skill_that_another_calls_is_shown_without_what_is_between_them(house: House, lines: Lines) -> None:
+    def inner(text: str) -> str:
+        raise RuntimeError(text)
+
+    other = house.skill(inner, name="inner")
+
+    def outer(text: str) -> Any:
+        return other(text)
+
+    house.skill(outer, name="ask")
+    run(house, "a")
+    [line] = [line for line in lines if line["event"] == "skill_failed"]
+    frames = [frame.rpartition(" ")[2] for frame in line["trace"][0]["frames"]]
+    assert frames == [outer.__qualname__, inner.__qualname__]
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        ("models/work/skill.py", True),
+        ("services/execution.py", True),
+        ("chaos/skills.py", False),
+        ("_project/examples/tickets/tasks.py", False),
+        ("../chimera_of_ours/skills.py", False),
+    ],
+)
+def test_what_ships_as_an_example_is_user_code(file: str, own: bool) -> None:
+    path = os.path.normpath(Path(traces.__file__).parents[1] / file)
+    code = compile("0 / 0", path, "exec")
+    with pytest.raises(ZeroDivisionError) as raised:
+        exec(code)
+    [shown] = traces.trace(raised.value)
+    assert (f"{path}:1 <module>" not in shown["frames"]) == own
