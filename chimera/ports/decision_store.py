@@ -9,15 +9,8 @@ from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
 from chimera.models.work.decision import Reason
+from chimera.models.work.lease import LostLease
 from chimera.models.work.wave import WaveRef
-
-
-class LostTask(Record):
-    """A task whose last attempt ran out of its lease."""
-
-    task_id: UUID
-    attempt: int
-    agent_id: UUID  # who ran it
 
 
 class GivenUpTask(Record):
@@ -45,7 +38,7 @@ class OpenWave(Record):
     """What of a wave waits for the Judge."""
 
     staged: tuple[Staged, ...] = ()
-    lost: tuple[LostTask, ...] = ()
+    lost: tuple[LostLease, ...] = ()
     refused: tuple[RefusedTask, ...] = ()
     # What applies to the tenant now.
     policy: PolicyInForce

@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.record import Record, TenantId
+from chimera.models.work.lease import LostLease
 from chimera.models.work.wave import WaveRef
 
 
@@ -22,8 +23,8 @@ class OverdueWave(Record):
 
     wave: WaveRef
     judge: bool  # it has staged results, or a task whose last lease ran out
-    # Tasks whose lease was taken back.
-    taken_back: int = 0
+    # The leases that were taken back.
+    taken_back: tuple[LostLease, ...] = ()
     # The plan's.
     trace_id: str
 

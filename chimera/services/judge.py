@@ -14,6 +14,7 @@ from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, PolicyInForce
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Decision, Ruling, Verdict
+from chimera.models.work.lease import LostLease
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.task import TaskState
@@ -23,7 +24,6 @@ from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
     DecisionStore,
     GivenUpTask,
-    LostTask,
     OpenWave,
     PolicyChanged,
     RefusedTask,
@@ -204,7 +204,7 @@ def _confidence(staged: Staged) -> float | None:
 
 
 def _without_result(
-    task: LostTask | GivenUpTask | RefusedTask, found: TaskState, ruling: Ruling, policy: PolicyInForce
+    task: LostLease | GivenUpTask | RefusedTask, found: TaskState, ruling: Ruling, policy: PolicyInForce
 ) -> WaveDecision:
     """A decision on the task: there is no result, or it was denied already, for now."""
     decision = Decision(

@@ -8,6 +8,8 @@ import structlog
 
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.ids import IdKind, format_id
+from chimera.models.work.lease import LostLease
 from chimera.models.work.wave import WaveRef
 from chimera.models.work.workforce import Workforce
 from chimera.ports.agent_registry import AgentRegistry
@@ -90,9 +92,11 @@ class Sweep:
         for wave in waves:
             needs = self._store.look_at(wave, agents.gone, agents.silent, queue_is_empty=queue_is_empty, skills=skills)
             failpoint(Failpoint.SWEEP_WAVE_LOOKED_AT, tenant_id)
-            if needs is not None and needs.taken_back:
-                log.warning("leases_taken_back", **wave_ids(wave, needs.trace_id), tasks=needs.taken_back)
-            if needs is not None and needs.judge:
+            if needs is None:
+                continue
+            for lost in needs.taken_back:
+                log.warning("lease_lost", **wave_ids(wave, needs.trace_id), **_lost_ids(lost))
+            if needs.judge:
                 self._queue.publish_judge(wave)
                 log.info("judge_sent_again", **wave_ids(wave, needs.trace_id))
                 failpoint(Failpoint.SWEEP_JUDGED, tenant_id)
@@ -102,3 +106,11 @@ class Sweep:
 
 def _ids(plan: PlanRef) -> dict[str, Any]:
     return plan_ids(plan.tenant_id, plan.plan_id, plan.trace_id)
+
+
+def _lost_ids(lost: LostLease) -> dict[str, Any]:
+    return {
+        "task_id": format_id(IdKind.TASK, lost.task_id),
+        "attempt": lost.attempt,
+        "agent_id": format_id(IdKind.AGENT, lost.agent_id),
+    }

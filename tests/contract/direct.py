@@ -58,6 +58,10 @@ def live(scene: Scene) -> History:
     ran = scene.claim(planned.wave, [running], lease_seconds=3600)
     scene.stage(replace(ran, token=scene.world.clock.new_id()))
     [waiting] = scene.world.decisions.open_wave(planned.wave).staged
+    lost = scene.plan(1)
+    scene.send()
+    scene.claim(lost.wave, lost.ids)
+    scene.lose(lost.wave)
     sent_back = scene.asked()
     _, token = scene.begin_replan(sent_back.wave)
     better = Replanned(skill="echo", input="{}", timeout_seconds=1.0)

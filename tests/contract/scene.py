@@ -13,6 +13,7 @@ from chimera.models.gate.policy import BUILT_IN
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.decision import Decision, Reason, Ruling, Verdict
+from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import Plan, PlanChange, PlanRequest, PlanState
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import FailureOutcome, Result, SuccessOutcome
@@ -21,7 +22,7 @@ from chimera.models.work.task import ClaimedTask, Task, TaskState
 from chimera.models.work.wave import Wave, WaveRef
 from chimera.ports.card_store import CardDecision, CardEdit
 from chimera.ports.control_store import Retried, Retry
-from chimera.ports.decision_store import GivenUpTask, LostTask
+from chimera.ports.decision_store import GivenUpTask
 from chimera.ports.plan_store import Submitted, TaskResult
 from chimera.ports.replan_store import ReplanJob
 from tests.contract.worlds import World
@@ -384,7 +385,7 @@ def end(task: GivenUpTask) -> WaveDecision:
     return WaveDecision(decision=decision, found=TaskState.QUEUED)
 
 
-def give_up(task: LostTask) -> WaveDecision:
+def give_up(task: LostLease) -> WaveDecision:
     decision = Decision(
         task_id=task.task_id,
         attempt=task.attempt,

@@ -34,6 +34,7 @@ TABLES = (
     "audit_checkpoint",
     "budget",
     "session",
+    "lost_lease",
 )
 # Those of no tenant.
 OF_ALL = ("skill", "planner")
@@ -77,7 +78,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "planner": "description examples fingerprint has_replan input_schema module name",
         },
         "update": {
-            "task": "agent_id attempt lease_token lease_until started_at state state_version",
+            "task": "agent_id attempt claimed_at lease_token lease_until started_at state state_version",
             "wave": "skill_waits_since",
             "skill": "description effects examples last_seen max_attempts max_batch module timeout_seconds",
             "planner": "description examples has_replan last_seen module",
@@ -88,7 +89,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "deadline epoch finished_at has_replan lease_until paused_at paused_by plan_id planner "
             "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
             "tenant_id trace_id",
-            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session"}, ALL),
+            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease"}, ALL),
         },
         "insert": dict.fromkeys(
             (
@@ -97,7 +98,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             ),
             ALL,
         )
-        | {"budget": "account plan_id tenant_id"},
+        | {"budget": "account plan_id tenant_id", "lost_lease": "agent_id attempt claimed_at task_id tenant_id"},
         "update": {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
@@ -190,7 +191,17 @@ COMMIT_ROW = """insert into commit (tenant_id, task_id, attempt, result_sha256, 
         ("app", "update state set value = '1'"),
         ("app", "insert into result select * from result"),
         ("app", "insert into tenant (tenant_id) values ('eve')"),
+        (
+            "worker",
+            "insert into lost_lease (tenant_id, task_id, attempt, agent_id) values ('acme', '{staged}', 1, '{staged}')",
+        ),
+        ("worker", "select * from lost_lease"),
+        (
+            "app",
+            "insert into lost_lease (tenant_id, task_id, attempt, agent_id) values ('acme', '{staged}', 1, '{staged}')",
+        ),
         ("judge", "select goal from plan"),
+        ("judge", "update lost_lease set agent_id = task_id"),
         ("judge", "select inputs from plan"),
         ("judge", "select session_id from plan"),
         ("judge", "update result set outcome = '1'"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -249,6 +250,65 @@ class TestHistory:
         [late] = found.late_results
         assert (late.attempt, late.agent_id, late.result_sha256) == (1, scene.agent_id, second.result_sha256)
 
+    def test_every_lost_attempt_tells_who_lost_it_and_when(self, scene: Scene) -> None:
+        planned = scene.plan(2)
+        agents = [lose_one(scene, planned) for _ in range(3)]
+        scene.judge(planned.wave, approve)
+        found = history(scene, planned)
+        assert (found.state, found.lost) == (TaskState.EXHAUSTED, 3)
+        assert [attempt.agent_id for attempt in found.attempts] == agents
+        for attempt in found.attempts:
+            assert attempt.taken_at is not None
+            assert attempt.lost_at is not None
+            assert attempt.taken_at <= attempt.lost_at
+        assert found.attempts[0].taken_at == found.started_at
+        names = [f"ag_{agent.hex}" for agent in agents]
+        events = [(event.kind, event.attempt, event.actor) for event in found.timeline()]
+        assert events == [
+            ("planned", None, None),
+            *[(kind, number, names[number - 1]) for number in (1, 2, 3) for kind in ("taken", "lost")],
+            ("decided", 3, "policy"),
+        ]
+        assert found.timeline()[-1].facts["agent_id"] == names[-1]
+        assert scene.world.tasks.history(scene.tenant_id, planned.ids[1]).attempts == ()
+
+    def test_what_is_lost_once_more_is_not_taken_for_what_runs_now(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        lost_by = lose_one(scene, planned)
+        scene.agent_id = scene.world.clock.new_id()
+        scene.send()
+        claim = scene.claim(planned.wave, planned.ids)
+        lost, runs = history(scene, planned).attempts
+        assert (lost.agent_id, runs.agent_id, runs.lost_at) == (lost_by, scene.agent_id, None)
+        assert lost.taken_at is not None
+        assert runs.taken_at is not None
+        assert lost.taken_at < runs.taken_at
+        release(scene, claim)
+        [left] = history(scene, planned).attempts
+        assert left == lost, "handed over, it is no attempt and no loss"
+        assert history(scene, planned).lost == 1
+
+    def test_each_attempt_that_left_a_result_was_taken_once(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.judge(scene.work_off(planned, failure("broken")), retry)
+        first = scene.agent_id
+        scene.agent_id = scene.world.clock.new_id()
+        scene.judge(scene.work_off(planned), approve)
+        found = history(scene, planned)
+        taken = [(event.attempt, event.actor) for event in found.timeline() if event.kind == "taken"]
+        assert taken == [(1, f"ag_{first.hex}"), (2, f"ag_{scene.agent_id.hex}")]
+        assert [attempt.lost_at for attempt in found.attempts] == [None, None]
+
+    def test_what_its_plan_s_stop_ends_is_not_lost(self, scene: Scene) -> None:
+        planned = scene.plan(1)
+        scene.claim(planned.wave, planned.ids)
+        scene.stop(planned.plan_id)
+        scene.stop_wave(planned.wave)
+        found = history(scene, planned)
+        [attempt] = found.attempts
+        assert (found.lost, attempt.agent_id, attempt.lost_at) == (0, scene.agent_id, None)
+        assert attempt.taken_at is not None
+
     def test_what_it_wrote_to_shared_state(self, scene: Scene) -> None:
         planned = scene.plan(1, state_key="k")
         scene.judge(scene.work_off(planned), approve)
@@ -298,7 +358,7 @@ class TestHistory:
         scene.decide(card, approve=True)
         events = history(scene, planned).timeline()
         assert sorted(event.at for event in events) == [event.at for event in events]
-        wanted = ["planned", "taken", *["decided"] * 3, "card opened", "approved", "card closed", "committed"]
+        wanted = ["planned", *["taken"] * 2, *["decided"] * 3, "card opened", "approved", "card closed", "committed"]
         clocks = {"started", "result"}  # of another machine than all else
         assert Counter(event.kind for event in events if event.kind not in clocks) == Counter(wanted)
         assert Counter(event.kind for event in events if event.kind in clocks) == {"started": 2, "result": 2}
@@ -316,6 +376,15 @@ class TestHistory:
         assert found.erased
         assert (attempt.outcome, attempt.code, attempt.message) == (None, None, None)
         assert attempt.result_sha256 is not None
+
+
+def lose_one(scene: Scene, planned: Planned) -> UUID:
+    """Has a new agent claim the plan's first task and lose it; returns the agent."""
+    scene.agent_id = scene.world.clock.new_id()
+    scene.send()
+    scene.claim(planned.wave, planned.ids[:1])
+    scene.lose(planned.wave)
+    return scene.agent_id
 
 
 def history(scene: Scene, planned: Planned) -> TaskHistory:

@@ -188,6 +188,9 @@ class FakeDatabase:
     stale: dict[tuple[str, UUID, UUID], Result] = field(default_factory=dict)
     # The same as who looks at a task sees them.
     late: dict[tuple[str, UUID], list[LateResult]] = field(default_factory=lambda: defaultdict(list))
+    # When attempts were taken and by whom, and when they were lost, by tenant, task and attempt.
+    taken: dict[tuple[str, UUID, int], tuple[UUID, datetime]] = field(default_factory=dict)
+    lost: dict[tuple[str, UUID, int], datetime] = field(default_factory=dict)
     # Who staged a result, by tenant, task and attempt.
     staged_by: dict[tuple[str, UUID, int], UUID] = field(default_factory=dict)
     cards: dict[tuple[str, UUID], ReviewCard] = field(default_factory=dict)
@@ -318,6 +321,11 @@ class FakeDatabase:
         entries = self.audit[tenant_id]
         head = entries[-1].hash if entries else bytes(32)
         entries += chain(tenant_id, len(entries), head, self.now(), events)
+
+    def lose(self, row: TaskRow) -> None:
+        """Counts and keeps that the task's present attempt is lost."""
+        row.lost += 1
+        self.lost[row.task.tenant_id, row.task.task_id, row.attempt] = self.now()
 
     def is_lost(self, lease: Lease | None) -> bool:
         """Whether the lease's time has run out."""

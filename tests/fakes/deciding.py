@@ -119,6 +119,8 @@ class FakeDeciding:
         self._database.decided.append((wave, decision))
         known = cost_knowledge(item.found)
         events = budgeting.settle(self._database, row, known) if known else []
+        if item.found is TaskState.RUNNING and ruling.next_state is TaskState.EXHAUSTED:
+            self._database.lose(row)
         row.state = ruling.next_state
         row.finished_at = self._database.now() if ruling.next_state in TERMINAL else None
         row.lease = None

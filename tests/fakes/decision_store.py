@@ -7,6 +7,7 @@ from uuid import UUID
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, OpenTask, WaveDecision, stop_decision
 from chimera.models.gate.review import CardStatus
 from chimera.models.work.context import REASONS
+from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.replan import ReplanState
 from chimera.models.work.task import TaskState
@@ -15,7 +16,6 @@ from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import (
     GivenUpTask,
-    LostTask,
     OpenWave,
     PolicyChanged,
     RefusedTask,
@@ -35,7 +35,7 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         return OpenWave(
             staged=tuple(self._staged(row) for row in tasks if row.state is TaskState.STAGED),
             lost=tuple(
-                LostTask(task_id=row.task.task_id, attempt=row.attempt, agent_id=row.agent_id)
+                LostLease(task_id=row.task.task_id, attempt=row.attempt, agent_id=row.agent_id)
                 for row in tasks
                 if self._is_given_up(row) and row.agent_id is not None
             ),

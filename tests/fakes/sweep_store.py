@@ -7,6 +7,7 @@ from uuid import UUID
 from chimera.models.audit.access import rest_event
 from chimera.models.budget.budget import ACTOR, Limit
 from chimera.models.budget.cost import CostKnowledge
+from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import ENDED, PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import (
@@ -170,7 +171,7 @@ class FakeSweepStore(port.SweepStore):
         if queue_is_empty:
             wait = timedelta(seconds=LOST_SECONDS)
         lost = row.published_at is not None and row.published_at < database.now() - wait
-        taken_back = 0
+        taken_back: list[LostLease] = []
         judge = False
         tasks = database.wave_tasks(row.ref)
         for task in tasks:
@@ -178,8 +179,10 @@ class FakeSweepStore(port.SweepStore):
                 if task.attempt < task.task.max_attempts:
                     assert not budgeting.settle(database, task, CostKnowledge.UNKNOWN)
                     task.state, task.lease = TaskState.QUEUED, None
-                    taken_back += 1
-                    task.lost += 1
+                    database.lose(task)
+                    assert task.agent_id is not None
+                    lost_lease = LostLease(task_id=task.task.task_id, attempt=task.attempt, agent_id=task.agent_id)
+                    taken_back.append(lost_lease)
                 else:
                     judge = True
         left = row.judge_at is not None and row.judge_at > database.now()
@@ -192,7 +195,7 @@ class FakeSweepStore(port.SweepStore):
         paused = database.plan(row.ref.tenant_id, row.ref.plan_id).paused_at is not None
         assert row.published_at is not None
         came_back = row.skill_waits_since is not None and (queue_is_empty or row.published_at < database.now() - _AGAIN)
-        publish = not paused and can_run and (taken_back > 0 or lost or came_back)
+        publish = not paused and can_run and (bool(taken_back) or lost or came_back)
         waits_only = (bool(lacking) or left) and not (can_run or judge or running)
         soon = (
             database.now()
@@ -207,7 +210,7 @@ class FakeSweepStore(port.SweepStore):
         if publish:
             row.published_at = None
         trace_id = database.plan(row.ref.tenant_id, row.ref.plan_id).request.trace_id
-        return OverdueWave(wave=row.ref, judge=judge, taken_back=taken_back, trace_id=trace_id)
+        return OverdueWave(wave=row.ref, judge=judge, taken_back=tuple(taken_back), trace_id=trace_id)
 
 
 def _ref(row: PlanRow) -> PlanRef:

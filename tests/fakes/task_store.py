@@ -76,16 +76,19 @@ class FakeTaskStore(port.TaskStore):
 
     def _attempt(self, row: TaskRow, number: int) -> TaskAttempt:
         task = row.task
-        result = self._database.results.get((task.tenant_id, task.task_id, number))
-        agent_id = row.agent_id if number == row.attempt else None
+        key = (task.tenant_id, task.task_id, number)
+        result = self._database.results.get(key)
+        agent_id, taken_at = self._database.taken[key]
         skill = row.made_from(number).skill
         if result is None:
-            return TaskAttempt(attempt=number, skill=skill, agent_id=agent_id)
+            lost_at = self._database.lost.get(key)
+            return TaskAttempt(attempt=number, skill=skill, agent_id=agent_id, taken_at=taken_at, lost_at=lost_at)
         outcome = json.loads(result.outcome)
         return TaskAttempt(
             attempt=number,
             skill=skill,
-            agent_id=self._database.staged_by[task.tenant_id, task.task_id, number],
+            agent_id=self._database.staged_by[key],
+            taken_at=taken_at,
             outcome=outcome.get("kind"),
             confidence=outcome.get("confidence"),
             code=outcome.get("code"),

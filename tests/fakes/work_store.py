@@ -38,6 +38,7 @@ class FakeWorkStore(port.WorkStore):
             row.attempt += 1
             row.started_at = row.started_at or database.now()
             row.agent_id = agent_id
+            database.taken[wave.tenant_id, row.task.task_id, row.attempt] = agent_id, database.now()
             row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))
             row.state_version = self._version_of(row)
         return [self._claimed(row) for row in free]
@@ -63,8 +64,10 @@ class FakeWorkStore(port.WorkStore):
         return Renewal(held=True, may_start=plan.paused_at is None)
 
     def release(self, wave: WaveRef, lease_token: UUID, task_ids: Sequence[UUID]) -> None:
-        for row in self._database.opened().wave_tasks(wave):
+        database = self._database.opened()
+        for row in database.wave_tasks(wave):
             if row.task.task_id in task_ids and row.lease is not None and row.lease.token == lease_token:
+                del database.taken[wave.tenant_id, row.task.task_id, row.attempt]
                 row.state, row.lease = TaskState.QUEUED, None
                 row.attempt -= 1
                 row.started_at = row.started_at if row.attempt else None

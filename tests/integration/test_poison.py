@@ -3,6 +3,7 @@
 import pytest
 
 from chimera import Chimera, TaskState
+from chimera.models.ids import IdKind, format_id
 
 # Of each kind one between two that are well; batches hold up to ten.
 HOWS = ["exit", "segfault", "memory", "endless"]
@@ -21,3 +22,8 @@ def test_poison_tasks_end_exhausted_and_their_neighbours_finish(chimera: Chimera
     for event in handle.events():
         if event.task_id is not None and results[event.task_id][1] is TaskState.EXHAUSTED and event.facts["final"]:
             assert event.facts["reasons"], "each says why"
+    killer = list(handle.tasks())[hows.index("exit")]
+    history = chimera.task(tenant, format_id(IdKind.TASK, killer.task_id))
+    assert (history.lost, len(history.attempts)) == (history.max_attempts, history.max_attempts)
+    for attempt in history.attempts:
+        assert None not in {attempt.agent_id, attempt.taken_at, attempt.lost_at}, "each names who lost it, and when"

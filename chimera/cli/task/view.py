@@ -71,7 +71,7 @@ def show_history(task: "TaskHistory") -> None:
             ("skill", task.skill + (f", in place of {task.degraded_from}" if task.degraded_from else "")),
             ("state", f"{task.state}, attempt {task.attempt} of {task.max_attempts}"),
             ("agent", _agent(task.agent_id) or ""),
-            ("lost", f"{task.lost} attempts, with their agents" if task.lost else ""),
+            ("lost", _lost(task.lost)),
             ("sent back", f"{task.replans} times by the gate" if task.replans else ""),
             ("budget", f"does not fit under {task.over_budget}" if task.over_budget else ""),
             ("needs", ", ".join(map(_id, task.depends_on))),
@@ -90,6 +90,12 @@ def show_history(task: "TaskHistory") -> None:
     for attempt in task.attempts:
         if where := _traceback(task, attempt):
             say(f"attempt {attempt.attempt}, why the skill failed: {where['text']}")
+
+
+def _lost(attempts: int) -> str:
+    if attempts == 1:
+        return "1 attempt, with its agent"
+    return f"{attempts} attempts, with their agents" if attempts else ""
 
 
 def next_step(task: "TaskHistory") -> None:
@@ -124,7 +130,8 @@ def _detail(event: "TaskEvent") -> str:
 
 def _decided(found: dict[str, Any]) -> str:
     end = "" if found["final"] else ", not final"
-    return f"{found['verdict']}{end} ({found['policy_version']}, audit {found['audit_seq']})"
+    agent = f", run by {found['agent_id']}" if "agent_id" in found else ""
+    return f"{found['verdict']}{end} ({found['policy_version']}, audit {found['audit_seq']}){agent}"
 
 
 def _result(found: dict[str, Any]) -> str:
@@ -142,6 +149,7 @@ def _result(found: dict[str, Any]) -> str:
 _DETAILS: dict[str, Callable[[dict[str, Any]], str]] = {
     "started": lambda found: str(found["skill"]),
     "result": _result,
+    "lost": lambda _: "its agent left no result",
     "late": lambda _: "its lease was over: refused",
     "decided": _decided,
     "card opened": lambda found: f"{found['card_id']}, approvals needed: {found['approvals_needed']}",

@@ -41,7 +41,12 @@ class TaskAttempt(Record):
 
     attempt: int = Field(ge=1)
     skill: str  # what it ran: a planner or a budget may have changed it since
-    agent_id: UUID | None = None  # None where a lost attempt's is not known any more
+    # None where it was lost before losses were kept.
+    agent_id: UUID | None = None
+    # When its agent took it, and when it was lost with that agent, by the database's clock; None where that is not so,
+    # or was before these times were kept.
+    taken_at: Instant | None = None
+    lost_at: Instant | None = None
     outcome: Literal["success", "failure"] | None = None  # None, too, where the result was erased
     confidence: float | None = None
     # Why there is no answer.
@@ -123,9 +128,10 @@ class TaskEventKind(StrEnum):
     """What happened to a task."""
 
     PLANNED = "planned"
-    TAKEN = "taken"  # an agent took it for the first time
+    TAKEN = "taken"  # an agent took it for an attempt
     STARTED = "started"  # an attempt, by the clock of the worker's machine
     RESULT = "result"  # the same attempt's end, by the same clock
+    LOST = "lost"  # the attempt's lease ran out without a result
     LATE = "late"  # a result came too late
     DECIDED = "decided"
     CARD_OPENED = "card opened"
@@ -180,10 +186,6 @@ class TaskHistory(TaskStanding):
     def _events(self) -> Iterator[TaskEvent]:
         if self.created_at:
             yield TaskEvent(at=self.created_at, kind=TaskEventKind.PLANNED)
-        if self.started_at:
-            first = self.attempts[0].agent_id if self.attempts else None
-            actor = None if first is None else format_id(IdKind.AGENT, first)
-            yield TaskEvent(at=self.started_at, kind=TaskEventKind.TAKEN, attempt=1, actor=actor)
         for attempt in self.attempts:
             yield from _of_attempt(attempt)
         for late in self.late_results:
@@ -193,11 +195,12 @@ class TaskHistory(TaskStanding):
             yield TaskEvent(at=late.refused_at, kind=kind, attempt=late.attempt, actor=actor, facts=facts)
         opened = [decision for decision in self.decisions if decision.verdict is Verdict.HITL]
         closed = [decision for decision in self.decisions if decision.verdict is not Verdict.HITL]
-        yield from map(_of_decision, opened)
+        agents = {attempt.attempt: _agent(attempt.agent_id) for attempt in self.attempts}
+        yield from (_of_decision(decision, agents.get(decision.attempt)) for decision in opened)
         asked = {decision.attempt: decision.decided_at for decision in opened}
         for card in self.cards:
             yield from _of_card(card, asked.get(card.attempt, card.opened_at))
-        yield from map(_of_decision, closed)
+        yield from (_of_decision(decision, agents.get(decision.attempt)) for decision in closed)
         if self.commit:
             kept = {"state_key", "state_version", "result_sha256"}
             facts = self.commit.model_dump(mode="json", include=kept, exclude_none=True)
@@ -206,17 +209,25 @@ class TaskHistory(TaskStanding):
 
 
 def _of_attempt(attempt: TaskAttempt) -> Iterator[TaskEvent]:
-    actor = attempt.agent_id and format_id(IdKind.AGENT, attempt.agent_id)
-    shared: dict[str, Any] = {"attempt": attempt.attempt, "actor": actor}
+    shared: dict[str, Any] = {"attempt": attempt.attempt, "actor": _agent(attempt.agent_id)}
+    if attempt.taken_at:
+        yield TaskEvent(at=attempt.taken_at, kind=TaskEventKind.TAKEN, **shared)
     if attempt.started_at:
         yield TaskEvent(at=attempt.started_at, kind=TaskEventKind.STARTED, facts={"skill": attempt.skill}, **shared)
     if attempt.finished_at:
         kept = {"outcome", "confidence", "code", "message", "tokens", "cost_usd", "result_sha256"}
         facts = attempt.model_dump(mode="json", include=kept, exclude_none=True)
         yield TaskEvent(at=attempt.finished_at, kind=TaskEventKind.RESULT, facts=facts, **shared)
+    if attempt.lost_at:
+        yield TaskEvent(at=attempt.lost_at, kind=TaskEventKind.LOST, **shared)
 
 
-def _of_decision(decision: TaskDecision) -> TaskEvent:
+def _agent(agent_id: UUID | None) -> str | None:
+    return None if agent_id is None else format_id(IdKind.AGENT, agent_id)
+
+
+def _of_decision(decision: TaskDecision, agent: str | None) -> TaskEvent:
+    """The decision, with the agent that ran the attempt, where one did."""
     kept = {"verdict", "final", "policy_version", "audit_seq"}
     return TaskEvent(
         at=decision.decided_at,
@@ -224,7 +235,7 @@ def _of_decision(decision: TaskDecision) -> TaskEvent:
         attempt=decision.attempt,
         actor=decision.decided_by,
         reasons=decision.reasons,
-        facts=decision.model_dump(mode="json", include=kept),
+        facts=decision.model_dump(mode="json", include=kept) | ({} if agent is None else {"agent_id": agent}),
     )
 
 

@@ -1,15 +1,20 @@
+import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
 
 from chimera import Chimera, SkillFailed, Success, TaskSpec
-from chimera.cli.task.view import reason_text
+from chimera.cli.task.view import history_json, reason_text, show_history
 from chimera.errors import NothingToRetry, TaskNotFound
 from chimera.models.ids import short_id
 from chimera.models.work.catalogue import Catalogue
-from chimera.models.work.decision import Reason, Span
+from chimera.models.work.decision import Reason, Span, Verdict
+from chimera.models.work.history import TaskAttempt, TaskDecision, TaskHistory
 from chimera.models.work.planner import Planner
 from chimera.models.work.skill import Skill
+from chimera.models.work.task import TaskState
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 
@@ -37,6 +42,50 @@ def bad(catalogue: Catalogue) -> set[str]:
     catalogue.add_skill(skill)
     catalogue.add_planner(Planner(plan, name="picky"))
     return refused
+
+
+AGENTS = [f"ag_{number:032x}" for number in (1, 2)]
+
+
+def lost_twice() -> TaskHistory:
+    """A task of two attempts that ended because agents were lost."""
+    at = [datetime(2026, 1, 1, second=second, tzinfo=UTC) for second in range(6)]
+    decision = TaskDecision(
+        attempt=2,
+        verdict=Verdict.DENY,
+        final=True,
+        reasons=(Reason(rule="agent.lost"),),
+        policy_version="p",
+        decided_by="policy",
+        decided_at=at[5],
+        result_sha256=None,
+        audit_seq=7,
+    )
+    return TaskHistory(
+        tenant_id="acme",
+        plan_id=UUID(int=8),
+        task_id=UUID(int=9),
+        wave_no=0,
+        ordinal=0,
+        skill="echo",
+        state=TaskState.EXHAUSTED,
+        attempt=2,
+        max_attempts=2,
+        trace_id="t",
+        agent_id=UUID(int=2),
+        lost=2,
+        attempts=tuple(
+            TaskAttempt(
+                attempt=number,
+                skill="echo",
+                agent_id=UUID(int=number),
+                taken_at=at[2 * number - 1],
+                lost_at=at[2 * number],
+            )
+            for number in (1, 2)
+        ),
+        decisions=(decision,),
+    )
 
 
 def submitted(run: Run, texts: str = '["a","b"]') -> str:
@@ -144,6 +193,26 @@ class TestShow:
         [task, *_] = tasks(run, "--plan", plan_id)
         assert run("task", "show", short_id(task), *TENANT, *JSON).json["task_id"] == task
         assert tasks(run, "--plan", short_id(plan_id), "--limit", "1") == [task]
+
+    def test_it_names_who_lost_each_attempt_and_when(self, capsys: pytest.CaptureFixture[str]) -> None:
+        shown = lost_twice()
+        show_history(shown)
+        out = capsys.readouterr().out
+        assert re.search(r"^lost +2 attempts, with their agents$", out, re.MULTILINE)
+        _, rows = out.split("TIME", 1)
+        table = [line.split()[2:] for line in rows.splitlines()[1:] if line.startswith("2026")]
+        assert [row[:3] for row in table] == [
+            ["taken", "1", AGENTS[0]],
+            ["lost", "1", AGENTS[0]],
+            ["taken", "2", AGENTS[1]],
+            ["lost", "2", AGENTS[1]],
+            ["decided", "2", "policy"],
+        ]
+        assert table[-1][-1] == AGENTS[1], "whose attempt it decides on"
+        attempts = history_json(shown)["attempts"]
+        assert [attempt["agent_id"] for attempt in attempts] == AGENTS
+        assert [attempt["taken_at"] for attempt in attempts] == ["2026-01-01T00:00:01Z", "2026-01-01T00:00:03Z"]
+        assert [attempt["lost_at"] for attempt in attempts] == ["2026-01-01T00:00:02Z", "2026-01-01T00:00:04Z"]
 
     def test_an_answer_has_no_traceback(self, run: Run, plan_id: str) -> None:
         [fine, *_] = tasks(run, "--plan", plan_id)

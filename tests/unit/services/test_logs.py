@@ -110,6 +110,9 @@ def test_what_the_sweep_does_about_one_plan(house: House, lines: Lines) -> None:
     house.sweep().run()
     taken_back, sent, _ = lines
     ids = {"tenant_id": TENANT, "plan_id": format_id(IdKind.PLAN, plan_id), "wave_no": 0, "trace_id": "trace-7"}
-    assert (taken_back["event"], taken_back["tasks"], sent["event"]) == ("leases_taken_back", 1, "wave_sent")
-    assert ids.items() <= taken_back.items()
+    [row] = house.database.tasks.values()
+    assert row.agent_id is not None
+    lost = {"task_id": format_id(IdKind.TASK, row.task.task_id), "attempt": 1}
+    assert (taken_back["event"], taken_back["log_level"], sent["event"]) == ("lease_lost", "warning", "wave_sent")
+    assert taken_back.items() >= (ids | lost | {"agent_id": format_id(IdKind.AGENT, row.agent_id)}).items()
     assert ids.items() <= sent.items()

@@ -19,12 +19,20 @@ returning t.task_id, t.replan is not null as asked
 -- a wave together, and the planner needs no statistics to choose it.
 update task
    set state = %(state)s, feedback = coalesce(%(feedback)s::json, feedback), lease_token = null, lease_until = null,
+       lost = lost + (state = 'running')::int,
        finished_at = case when %(state)s not in ('queued', 'in_review') then clock_timestamp() end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and attempt = %(attempt)s and state = %(found)s
    and (state in ('staged', 'in_review') or (state = 'running' and lease_until < clock_timestamp())
         or (state = 'queued' and (over_budget is not null or replan in ('given_up', 'failed'))))
 returning task_id, false as asked
+
+-- name: keep_lost_leases
+-- Of tasks that were just moved because their last lease had run out: who held it.
+insert into lost_lease (tenant_id, task_id, attempt, agent_id, claimed_at)
+select tenant_id, task_id, attempt, agent_id, claimed_at
+  from task
+ where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and task_id = any (%(task_ids)b::uuid[])
 
 -- name: stop_tasks
 -- Every open task of a wave to where its plan ends; returns where each was found.

@@ -89,12 +89,19 @@ update task
 
 -- name: take_back_leases
 -- Tasks whose agent did not stage in time go back to the queue, while attempts are left. A lease that has just run
--- out is left alone a little longer: after PostgreSQL was away, its agent renews it before anybody takes it.
-update task
-   set state = 'queued', lease_token = null, lease_until = null, lost = lost + 1
- where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s) and attempt < max_attempts
-returning task_id
+-- out is left alone a little longer: after PostgreSQL was away, its agent renews it before anybody takes it. Who held
+-- them is kept: the next claim writes over it.
+with lost as (
+    update task
+       set state = 'queued', lease_token = null, lease_until = null, lost = lost + 1
+     where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
+       and state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s) and attempt < max_attempts
+    returning task_id, attempt, agent_id, claimed_at
+), kept as (
+    insert into lost_lease (tenant_id, task_id, attempt, agent_id, claimed_at)
+    select %(tenant)s, task_id, attempt, agent_id, claimed_at from lost
+)
+select task_id, attempt, agent_id from lost
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, what for an agent, and what of that for a skill that no agent has; what waits for

@@ -35,15 +35,20 @@ select t.tenant_id, t.plan_id, t.task_id, t.parent_task_id, t.wave_no, t.ordinal
  where t.tenant_id = %(tenant)s and t.task_id = %(task)s
 
 -- name: attempts
--- Its attempts, each with what it ran and what came of it. That of the latest without a result is the task's own agent.
+-- Its attempts, each with what it ran and what came of it: a result, or a loss. That of the latest without either is the
+-- task's own agent.
 select n.attempt, coalesce((select e.skill from replanned e
                              where e.tenant_id = t.tenant_id and e.task_id = t.task_id and e.attempt >= n.attempt
                              order by e.attempt limit 1), t.skill) as skill,
-       coalesce(r.agent_id, case when n.attempt = t.attempt then t.agent_id end) as agent_id,
+       coalesce(r.agent_id, l.agent_id, case when n.attempt = t.attempt then t.agent_id end) as agent_id,
+       coalesce(case when n.attempt = 1 then t.started_at end, r.claimed_at, l.claimed_at,
+                case when n.attempt = t.attempt and r.task_id is null and l.task_id is null then t.claimed_at end) as taken_at,
+       l.lost_at,
        r.outcome, r.tokens, r.cost_usd, encode(r.sha256, 'hex') as result_sha256, r.started_at, r.finished_at
   from task t
  cross join lateral generate_series(1, t.attempt) as n (attempt)
   left join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = n.attempt
+  left join lost_lease l on l.tenant_id = t.tenant_id and l.task_id = t.task_id and l.attempt = n.attempt
  where t.tenant_id = %(tenant)s and t.task_id = %(task)s
  order by n.attempt
 

@@ -29,7 +29,7 @@ with free as (
 update task t
    set state = 'running', attempt = t.attempt + 1, agent_id = %(agent)s, lease_token = %(token)s,
        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s),
-       started_at = coalesce(t.started_at, clock_timestamp()),
+       started_at = coalesce(t.started_at, clock_timestamp()), claimed_at = clock_timestamp(),
        state_version = case when t.state_key is not null then coalesce(
            (select s.version from state s where s.tenant_id = t.tenant_id and s.key = t.state_key), 0) end
   from free
@@ -74,7 +74,7 @@ returning p.paused_at is null as may_start
 -- name: release
 -- Tasks that were claimed and not started go back to the queue, their attempt unused.
 update task
-   set state = 'queued', attempt = attempt - 1, lease_token = null, lease_until = null,
+   set state = 'queued', attempt = attempt - 1, lease_token = null, lease_until = null, claimed_at = null,
        started_at = case when attempt > 1 then started_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
@@ -93,11 +93,12 @@ with given as (
      where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
        and task_id = any (%(task_ids)b::uuid[]) and lease_token = %(token)s and state = 'running'
        and (task_id, attempt) in (select task_id, attempt from given)
-    returning task_id, attempt
+    returning task_id, attempt, claimed_at
 ), stored as (
-    insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at)
+    insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at,
+                        claimed_at)
     select %(tenant)s, r.task_id, r.attempt, %(agent)s, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at,
-           r.finished_at
+           r.finished_at, mine.claimed_at
       from given r
       join mine using (task_id, attempt)
     returning task_id

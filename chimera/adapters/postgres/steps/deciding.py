@@ -163,7 +163,10 @@ class DecidingTransaction:
         ]
         moved = {row["task_id"]: row["asked"] for update in updates for row in update}
         self._asked = sum(moved.values())
-        return [item for item in decisions if item.decision.task_id in moved]
+        decisions = [item for item in decisions if item.decision.task_id in moved]
+        if lost := [item.decision.task_id for item in decisions if item.found is TaskState.RUNNING]:
+            self._connection.execute(_SQL["keep_lost_leases"], self._scope | {"task_ids": lost})
+        return decisions
 
     def _follow(self, decisions: Sequence[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:
         """What follows from decisions whose tasks were moved: cards, the counts of wave and plan, what it cost."""

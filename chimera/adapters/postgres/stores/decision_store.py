@@ -11,12 +11,13 @@ from chimera.adapters.postgres.steps.staged import staged as staged_result
 from chimera.adapters.postgres.steps.wave_rows import lock_plan, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision
+from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import LEASE_GRACE_SECONDS, LEFT_LONGEST_SECONDS, LEFT_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
-from chimera.ports.decision_store import GivenUpTask, LostTask, OpenWave, RefusedTask
+from chimera.ports.decision_store import GivenUpTask, OpenWave, RefusedTask
 
 _SQL = statements("decision_store")
 
@@ -42,7 +43,7 @@ class DecisionStore(port.DecisionStore):
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
                 lost=tuple(
-                    LostTask(task_id=row["task_id"], attempt=row["attempt"], agent_id=row["agent_id"])
+                    LostLease(task_id=row["task_id"], attempt=row["attempt"], agent_id=row["agent_id"])
                     for row in without_result
                     if row["limit"] is None
                 ),

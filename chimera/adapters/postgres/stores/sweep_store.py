@@ -14,6 +14,7 @@ from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
 from chimera.models.budget.cost import CostKnowledge
+from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.timing import (
     LEASE_GRACE_SECONDS,
@@ -159,9 +160,10 @@ class SweepStore(port.SweepStore):
             if gone or silent:
                 values: dict[str, Any] = {"gone": list(gone), "silent": list(silent)}
                 connection.execute(_SQL["end_leases_of"], scope | values)
-            taken_back = connection.execute(_SQL["take_back_leases"], scope).fetchall()
+            rows = connection.execute(_SQL["take_back_leases"], scope)
+            taken_back = tuple(LostLease.model_validate(row) for row in rows)
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
-            over = [(row["task_id"], CostKnowledge.UNKNOWN) for row in taken_back]
+            over = [(lost.task_id, CostKnowledge.UNKNOWN) for lost in taken_back]
             events = settle(connection, wave.tenant_id, wave.plan_id, over)
             assert not events  # what counts as spent is what was set aside
             known = {
@@ -182,4 +184,4 @@ class SweepStore(port.SweepStore):
                 "queued": bool(needs["queued"]),
             }
             connection.execute(_SQL["touch_wave"], scope | values)
-        return OverdueWave(wave=wave, judge=needs["judge"] > 0, taken_back=len(taken_back), trace_id=taken["trace_id"])
+        return OverdueWave(wave=wave, judge=needs["judge"] > 0, taken_back=taken_back, trace_id=taken["trace_id"])
