@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from types import CodeType
 from typing import Any, TypeVar
 from uuid import UUID
@@ -281,7 +280,7 @@ def _checked_tasks(planner: Planner[...], answer: object) -> Iterable[object]:
     what = "None" if answer is None else f"a {type(answer).__name__}"
     message = f"the planner returned {what}, not tasks: it yields skill.task(...), or returns a list of them"
     code = _code(planner)
-    place = f" ({code.co_name}, {Path(code.co_filename).name} line {code.co_firstlineno})" if code else ""
+    place = f" ({code.co_name}, {code.co_filename.rpartition('/')[2]} line {code.co_firstlineno})" if code else ""
     raise PlanRejected("not_tasks", message + place)
 
 
