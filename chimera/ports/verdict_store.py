@@ -55,7 +55,10 @@ class VerdictStore(Protocol):
         ...
 
     def cards(self, scope: Scope, after: UUID, limit: int) -> list[CardOutcome]:
-        """Cards, oldest first, after the one given."""
+        """Cards, oldest first, after the one given.
+
+        A card that was erased while it waited is none of them: nobody decided on what it showed.
+        """
         ...
 
     def labelled(self, scope: Scope, after: tuple[UUID, int], limit: int) -> list[Labelled]:

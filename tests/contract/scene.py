@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from chimera.models.audit.audit import AuditEntry
+from chimera.models.audit.erasure import Erasure
 from chimera.models.gate.deciding import Decided, NewCard, StateWrite, WaveDecision
 from chimera.models.gate.gate import Staged, lease_lost, state_conflict
 from chimera.models.gate.policy import BUILT_IN
@@ -302,6 +303,11 @@ class Scene:
         )
         self.world.cards.edit(self.tenant_id, edit)
         return edit
+
+    def erase(self, task_id: UUID, reason: str = "asked to") -> None:
+        """Erases a task whose plan waits for nothing but people, or has ended."""
+        tenant_id = self.tenant_id
+        self.world.erase(Erasure(tenant_id=tenant_id, plan_id=None, task_id=task_id, actor="root", reason=reason))
 
     def stop_wave(self, wave: WaveRef) -> Decided:
         return self.world.decisions.stop_wave(wave)

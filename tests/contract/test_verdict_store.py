@@ -67,6 +67,23 @@ def test_cards_are_listed_with_why_they_were_opened(scene: Scene, stranger: Scen
     assert scene.world.verdicts.cards(scope.model_copy(update={"since": later}), NOTHING, 10) == []
 
 
+def test_a_card_that_an_erasure_closed_is_nobody_s_verdict(scene: Scene) -> None:
+    _, [approved, denied, edited, half, waits] = scene.in_review(5, approvals_needed=2)
+    for who in ("ann", "bob"):
+        scene.decide(scene.card(approved), approve=True, by=who)
+    scene.decide(denied, approve=False, note="no")
+    scene.edit(edited, "better", approve=False)
+    scene.decide(half, approve=True)
+    for card in (approved, denied, edited, half):
+        scene.erase(card.task_id)
+    found = scene.world.verdicts.cards(Scope(tenant_id=scene.tenant_id), NOTHING, 10)
+    assert [(card.card_id, card.status) for card in found] == [
+        (approved.card_id, CardStatus.APPROVED),
+        (denied.card_id, CardStatus.DENIED),
+        (waits.card_id, CardStatus.PENDING),
+    ]
+
+
 def test_results_with_a_label_come_task_by_task(scene: Scene) -> None:
     planned = labelled_plan(scene, '{"a":1}', None, '{"a":2}')
     scene.judge(scene.work_off(planned, success({"a": 1})), approve)

@@ -29,6 +29,7 @@ from chimera.adapters.postgres.stores.verdict_store import VerdictStore
 from chimera.adapters.postgres.stores.wave_store import WaveStore
 from chimera.adapters.postgres.stores.work_store import WorkStore
 from chimera.adapters.system_clock import SystemClock
+from chimera.models.audit.erasure import Erasure
 from chimera.models.work.decision import Verdict
 from chimera.models.work.wave import WaveRef
 from chimera.ports import (
@@ -60,6 +61,7 @@ from tests.fakes import (
     FakeControlStore,
     FakeDatabase,
     FakeDecisionStore,
+    FakeErasures,
     FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
@@ -130,6 +132,10 @@ class World(ABC):
         """The tasks whose result is committed."""
 
     @abstractmethod
+    def erase(self, erasure: Erasure) -> None:
+        """Erases contents; in memory those of review cards only."""
+
+    @abstractmethod
     def forget_default_policy(self) -> None:
         """Makes the default what is built in, as where nobody applied one: it is all tenants', and other tests' too."""
 
@@ -189,6 +195,9 @@ class FakeWorld(World):
             for (owner, task_id), decision in final
             if owner == tenant_id and decision.ruling.verdict is Verdict.APPROVE
         }
+
+    def erase(self, erasure: Erasure) -> None:
+        FakeErasures(self.database).erase_cards(erasure)
 
     def forget_default_policy(self) -> None:
         self.database.policies["*"].clear()
@@ -283,6 +292,9 @@ class PostgresWorld(World):
     def committed(self, tenant_id: str) -> set[UUID]:
         with self._owner.transaction(tenant_id) as connection:
             return {row["task_id"] for row in connection.execute("select task_id from commit")}
+
+    def erase(self, erasure: Erasure) -> None:
+        self.erasures.erase(erasure)
 
     def forget_default_policy(self) -> None:
         with self._owner.transaction("*") as connection:

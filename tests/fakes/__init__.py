@@ -8,6 +8,7 @@ from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
+from tests.fakes.erasures import FakeErasures
 from tests.fakes.id_store import FakeIdStore
 from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
@@ -34,6 +35,7 @@ __all__ = [
     "FakeControlStore",
     "FakeDatabase",
     "FakeDecisionStore",
+    "FakeErasures",
     "FakeIdStore",
     "FakeLlm",
     "FakePlanStore",

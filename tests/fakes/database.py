@@ -11,6 +11,7 @@ from chimera.models.audit.access import Refusals, counted, refused_event
 from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import NOTHING, Account, Sum
+from chimera.models.gate.deciding import ERASED_RULE
 from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
@@ -294,6 +295,12 @@ class FakeDatabase:
         place = (row.task.tenant_id, row.task.task_id, row.attempt)
         cards = (card for card in self.cards.values() if (card.tenant_id, card.task_id, card.attempt) == place)
         return next(cards, None)
+
+    def erasure_reason(self, card: ReviewCard) -> str | None:
+        """Why it was erased, of a card that this closed."""
+        final = self.final.get((card.tenant_id, card.task_id))
+        reasons = final.ruling.reasons if final is not None and final.attempt == card.attempt else ()
+        return next((str(reason.value) for reason in reasons if reason.rule == ERASED_RULE), None)
 
     def shown(self, row: TaskRow) -> str | None:
         """The JSON text of the task's outcome; a person's version of it where that waits or is committed."""

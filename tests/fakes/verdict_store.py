@@ -34,6 +34,8 @@ class FakeVerdictStore(port.VerdictStore):
                 continue
             if scope.since is not None and card.opened_at < scope.since:
                 continue
+            if database.erasure_reason(card) is not None:
+                continue
             revisions = database.revisions.get((owner, card_id))
             found.append(
                 CardOutcome(

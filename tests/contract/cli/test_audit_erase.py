@@ -1,5 +1,7 @@
 """`chimera audit erase`, how erased contents are shown, and that reading the audit is on record."""
 
+import json
+
 import pytest
 
 from tests.contract.cli.conftest import DatabaseServices
@@ -74,6 +76,17 @@ def test_what_waits_for_people_is_closed_with_the_reason(run: Run, plan_id: str)
     assert [(entry["actor"], entry["facts"]["reason"]) for entry in decided] == [("ann", "asked to")] * 2
     shown = run("review", "show", cards[0]["card_id"], *TENANT).out
     assert "denied by ann" in shown
+
+
+def test_a_card_that_was_closed_is_nobody_s_verdict(run: Run, services: DatabaseServices) -> None:
+    rows = [{"text": text, "confidence": "0.4"} for text in ("right", "erased")]
+    assert run("plan", "submit", "echoes", *TENANT, "--set", f"rows={json.dumps(rows)}").code == 0
+    first, second = run("review", "list", *TENANT, *JSON).json
+    run("review", "approve", first["card_id"], *TENANT)
+    run(*ERASE, "--task", second["task_id"])
+    report = run("judge", "report", *TENANT).out
+    assert "people's verdicts: 1 (" in report
+    assert "right 1.000" in report
 
 
 def test_what_still_runs_is_refused(run: Run, services: DatabaseServices) -> None:

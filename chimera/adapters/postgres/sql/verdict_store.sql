@@ -13,13 +13,17 @@ select coalesce(o.skill, t.skill) as skill, d.verdict, count(*) as results
  order by 1, d.verdict
 
 -- name: cards
--- Cards with why they were opened and what became of them.
-select card_id, skill, confidence, reasons, status
-  from review_card
- where tenant_id = %(tenant)s and card_id > %(after)s
-   and (%(skill)s::text is null or skill = %(skill)s)
-   and (%(since)s::timestamptz is null or opened_at >= %(since)s)
- order by card_id
+-- Cards with why they were opened and what became of them; without those that were erased while they waited.
+select c.card_id, c.skill, c.confidence, c.reasons, c.status
+  from review_card c
+ where c.tenant_id = %(tenant)s and c.card_id > %(after)s
+   and (%(skill)s::text is null or c.skill = %(skill)s)
+   and (%(since)s::timestamptz is null or c.opened_at >= %(since)s)
+   and (c.erased_at is null or c.status <> 'denied' or not exists (
+        select from decision d, json_array_elements(d.reasons) e
+         where d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.attempt = c.attempt and d.final
+           and e ->> 'rule' = %(erased)s))
+ order by c.card_id
  limit %(limit)s
 
 -- name: labelled
