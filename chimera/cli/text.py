@@ -87,3 +87,8 @@ def _is_seen(char: str) -> bool:
     return (char.isprintable() or (char.isspace() and ord(char) >= 0xA0 and char not in "\u2028\u2029")) and (
         char not in _SHOW_AS_NOTHING
     )
+
+
+def erased_by(who: str | None, why: str | None) -> str:
+    """How it is said that an erasure closed a card: `erased by ann: asked for by the person`; nothing without a why."""
+    return f"erased by {who}: {why}" if why else ""

@@ -38,6 +38,19 @@ def test_a_card_that_is_nowhere_or_another_tenant_s_is_not_found(scene: Scene, s
             scene.world.reviews.card(tenant_id, card_id)
 
 
+def test_a_card_that_was_erased_while_it_waited_says_why(scene: Scene) -> None:
+    _, [waits, denied, other] = scene.in_review(3)
+    scene.decide(denied, approve=False, note="no")
+    for card in (waits, denied):
+        scene.erase(card.task_id, "asked for by the person")
+    shown = scene.card(waits)
+    assert (shown.status, shown.decided_by, shown.note) == (CardStatus.DENIED, "root", None)
+    assert shown.erasure_reason == "asked for by the person"
+    assert scene.card(denied).erased_at is not None
+    assert [card.erasure_reason for card in (scene.card(denied), scene.card(other))] == [None, None]
+    assert scene.cards(status=CardStatus.DENIED) == [shown, scene.card(denied)]
+
+
 def test_cards_come_oldest_first_up_to_the_limit(scene: Scene) -> None:
     _, cards = scene.in_review(3)
     assert cards == sorted(cards, key=lambda card: card.card_id)

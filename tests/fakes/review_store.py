@@ -32,7 +32,8 @@ class FakeReviewStore(port.ReviewStore):
         return self._database.revisions[tenant_id, card_id] or [first_revision(card)]
 
     def _shown(self, card: ReviewCard) -> ReviewCard:
-        """Without a claim that is over."""
+        """Without a claim that is over, and with why it was erased."""
+        card = card.model_copy(update={"erasure_reason": self._database.erasure_reason(card)})
         if card.claim_expires_at is None or card.claim_expires_at > self._database.now():
             return card
         return card.model_copy(update={"claimed_by": None, "claim_expires_at": None})

@@ -12,6 +12,7 @@ from chimera.cli.audit.selection import ByActor, KindOption, PlanOption, RuleOpt
 from chimera.cli.context import Actor, Tenant, actor, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table
 from chimera.cli.since import Since, Until
+from chimera.cli.text import erased_by
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
@@ -101,11 +102,13 @@ def _row(entry: "AuditEntry", *, redacted: bool) -> list[str]:
         entry.kind,
         entry.actor,
         values["task_id"] or values["plan_id"] or "",
-        ("(erased)" if facts is None else _what(facts)) + (" (redacted)" if redacted else ""),
+        ("(erased)" if facts is None else _what(facts, entry.actor)) + (" (redacted)" if redacted else ""),
     ]
 
 
-def _what(facts: dict[str, Any]) -> str:
+def _what(facts: dict[str, Any], who: str) -> str:
+    if "status" in facts and "reason" in facts:  # a card that an erasure closed
+        return f"{facts['status']}, {erased_by(who, facts['reason'])}"
     rules = ", ".join(reason["rule"] for reason in facts.get("reasons", []))
     shown = ", ".join(f"{key} {facts[key]}" for key in _SHORT if key in facts)
     what = str(facts.get("verdict") or facts.get("status") or shown)

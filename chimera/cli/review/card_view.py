@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from chimera.cli.output import age, facts, moment, number, stdout, tell
-from chimera.cli.text import excerpt, marked, pieces, visible
+from chimera.cli.text import erased_by, excerpt, marked, pieces, visible
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def show_card(card: "ReviewCard", *, full: bool = False) -> list[str]:
         [
             ("card", format_id(IdKind.CARD, card.card_id)),
             ("status", _status(card)),
-            ("note", REDACTED if card.erased_at else card.note or ""),
+            ("closed", erased_by(card.decided_by, card.erasure_reason)),
+            ("note", _note(card)),
             ("approvals", _approvals(card)),
             ("claimed", f"{card.claimed_by}, until {moment(card.claim_expires_at)}" if card.claimed_by else ""),
             ("edited", f"by {card.edited_by}, revision {card.revision}" if card.revision else ""),
@@ -106,6 +107,11 @@ def _spans(card: "ReviewCard") -> dict[str, list[tuple[int, int]]]:
 def _status(card: "ReviewCard") -> str:
     by = f" by {card.decided_by}" if card.decided_by else ""
     return f"{card.status}{by}" + (f", {moment(card.decided_at)}" if card.decided_at else "")
+
+
+def _note(card: "ReviewCard") -> str:
+    """Nothing where the card was erased before somebody could note anything."""
+    return REDACTED if card.erased_at and not card.erasure_reason else card.note or ""
 
 
 def _approvals(card: "ReviewCard") -> str:

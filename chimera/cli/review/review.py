@@ -10,6 +10,7 @@ import typer
 from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
 from chimera.cli.since import Since, Until, period
+from chimera.cli.text import erased_by
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id
 
@@ -171,10 +172,12 @@ def edit(
 
 
 def card_json(card: "ReviewCard") -> dict[str, Any]:
-    """The card without what it shows; ids as the command line takes them."""
-    values = card.model_dump(
-        mode="json", exclude={"input", "outcome", "result_sha256", "reasons", "card_id", "plan_id", "task_id"}
-    )
+    """The card without what it shows; ids as the command line takes them.
+
+    `erasure_reason` is there only where an erasure closed the card.
+    """
+    hidden = {"input", "outcome", "result_sha256", "reasons", "card_id", "plan_id", "task_id"}
+    values = card.model_dump(mode="json", exclude=hidden if card.erasure_reason else hidden | {"erasure_reason"})
     return {
         "card_id": format_id(IdKind.CARD, card.card_id),
         "plan_id": format_id(IdKind.PLAN, card.plan_id),
@@ -263,7 +266,7 @@ def _decided_row(card: "ReviewCard") -> list[str]:
         ", ".join(dict.fromkeys([*card.approvals, *filter(None, [card.decided_by or card.claimed_by])])),
         moment(card.decided_at),
         number(card.confidence),
-        "; ".join(map(str, card.reasons)),
+        "; ".join(filter(None, [*map(str, card.reasons), erased_by(card.decided_by, card.erasure_reason)])),
     ]
 
 

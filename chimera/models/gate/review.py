@@ -98,6 +98,8 @@ class ReviewCard(Record):
     opened_at: Instant
     # When what it shows, and its note, were erased.
     erased_at: Instant | None = None
+    # Why, where that closed the card while it waited: then `decided_by` is who erased. None where a person had decided.
+    erasure_reason: str | None = None
 
     def showing(self, revision: Revision) -> "ReviewCard":
         """The card with another version of its result shown: to be read, not to be decided on."""

@@ -74,8 +74,44 @@ def test_what_waits_for_people_is_closed_with_the_reason(run: Run, plan_id: str)
     assert run("review", "approve", cards[0]["card_id"], *TENANT).code == 5
     decided = run("audit", "list", *TENANT, "--kind", "review.decided", *JSON).json
     assert [(entry["actor"], entry["facts"]["reason"]) for entry in decided] == [("ann", "asked to")] * 2
-    shown = run("review", "show", cards[0]["card_id"], *TENANT).out
-    assert "denied by ann" in shown
+
+
+ERASED = "erased by ann: asked to"
+
+
+@pytest.fixture
+def two_cards(run: Run, plan_id: str) -> tuple[str, str]:
+    """One that was erased while it waited, and one that a person had denied before."""
+    first, second = [str(card["card_id"]) for card in run("review", "list", *TENANT, *JSON).json]
+    run("review", "deny", second, *TENANT, "--reason", "wrong", "--as", "bob")
+    run(*ERASE, "--plan", plan_id)
+    return first, second
+
+
+def test_a_card_says_by_whom_it_was_erased_while_it_waited_and_why(run: Run, two_cards: tuple[str, str]) -> None:
+    closed, decided = [run("review", "show", card, *TENANT).out for card in two_cards]
+    assert ERASED in closed
+    assert ("denied by ann" in closed, "note" in closed) == (True, False)
+    assert ("denied by bob" in decided, "erased by" in decided) == (True, False)
+    shown = [run("review", "show", card, *TENANT, *JSON).json for card in two_cards]
+    assert shown[0]["erasure_reason"] == "asked to"
+    assert "erasure_reason" not in shown[1]
+
+
+def test_cards_are_listed_with_why_they_were_erased(run: Run, two_cards: tuple[str, str]) -> None:
+    closed, decided = run("review", "list", *TENANT, "--status", "all").out.splitlines()[1:]
+    assert closed.startswith(two_cards[0])
+    assert closed.endswith(f"; {ERASED}")
+    assert "erased by" not in decided
+    listed = run("review", "list", *TENANT, "--status", "all", *JSON).json
+    assert [card.get("erasure_reason") for card in listed] == ["asked to", None]
+
+
+@pytest.mark.usefixtures("two_cards")
+def test_the_audit_lists_by_whom_a_card_was_erased_and_why(run: Run) -> None:
+    by_bob, by_ann = run("audit", "list", *TENANT, "--kind", "review.decided").out.splitlines()[1:]
+    assert by_bob.endswith("  denied (redacted)")
+    assert by_ann.endswith(f"  denied, {ERASED} (redacted)")
 
 
 def test_a_card_that_was_closed_is_nobody_s_verdict(run: Run, services: DatabaseServices) -> None:
