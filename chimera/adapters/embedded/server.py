@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -44,6 +45,8 @@ class EmbeddedServer(ABC):
     question: bytes
     # How long a start waits for an earlier server on the folder to end.
     earlier_ends_within_seconds = EARLIER_ENDS_WITHIN_SECONDS
+    # Told, in a line for people, what a start waits for; the log is, where nobody is.
+    waits: Callable[[str], None] | None = None
 
     def __init__(self, folder: Path, *, account: Account) -> None:
         self.folder = folder
@@ -158,7 +161,7 @@ class EmbeddedServer(ABC):
             nonlocal is_said
             if not is_said and (attempt.seconds_since_start or 0) > _SOON_SECONDS:
                 is_said = True
-                self._log.warning("earlier_server_ends", pid=holder(path), folder=str(self.folder))
+                self._say_what_ends(holder(path))
 
         attempts = Retrying(
             retry=retry_if_result(lambda lock: lock is None),
@@ -173,6 +176,15 @@ class EmbeddedServer(ABC):
         raise EmbeddedServerError(
             f"A {self.name} of an earlier run (process {holder(path)}) still works in {self.folder} after "
             f"{self.earlier_ends_within_seconds:g} s. Fix: end that process, and start again."
+        )
+
+    def _say_what_ends(self, pid: int | None) -> None:
+        if self.waits is None:
+            self._log.warning("earlier_server_ends", pid=pid, folder=str(self.folder))
+            return
+        self.waits(
+            f"waiting for {self.name} of an earlier run (process {pid}) to end, "
+            f"for at most {self.earlier_ends_within_seconds:g} s"
         )
 
     def _forget_pulse(self) -> None:

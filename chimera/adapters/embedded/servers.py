@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -52,6 +52,7 @@ class EmbeddedServers:
         checkpoints: bool = False,
         hung_after_seconds: float = HUNG_AFTER_SECONDS,
         earlier_ends_within_seconds: float = EARLIER_ENDS_WITHIN_SECONDS,
+        waits: Callable[[str], None] | None = None,
     ) -> None:
         """Set up servers that are not running yet.
 
@@ -64,6 +65,7 @@ class EmbeddedServers:
                 environment does not.
             hung_after_seconds: how long a server may owe an answer before `poll()` takes it for one that hangs.
             earlier_ends_within_seconds: how long a start waits for a server of an earlier run on the folder to end.
+            waits: told, in a line for people, that a start has waited 2 s for such a server; by default the log is.
         """
         self.data_dir = (data_dir or default_data_dir()).absolute()
         self.variables: dict[str, str] = {}
@@ -72,6 +74,7 @@ class EmbeddedServers:
         self._checkpoints = checkpoints
         self._hung_after_seconds = hung_after_seconds
         self._earlier_ends_within_seconds = earlier_ends_within_seconds
+        self._waits = waits
         self._running: list[tuple[EmbeddedServer, Restarts]] = []
         self._undo = ExitStack()
         self._log = structlog.get_logger()
@@ -195,6 +198,7 @@ class EmbeddedServers:
     def _run(self, server: EmbeddedServer, undo: ExitStack) -> None:
         undo.callback(server.stop)
         server.earlier_ends_within_seconds = self._earlier_ends_within_seconds
+        server.waits = self._waits
         server.start()
         self._running.append((server, Restarts()))
         undo.callback(self._running.clear)

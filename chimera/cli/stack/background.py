@@ -112,6 +112,7 @@ def run_as_child(project: Project, tenants: list[str], lifeline: TextIO | None) 
         tenants,
         step=lambda what, seconds: _report({"step": what, "seconds": seconds}),
         ready=ready,
+        waits=lambda what: _report({"waits": what}),
         lifeline=lifeline,
     )
     try:
@@ -134,6 +135,8 @@ def _until_ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
             report = _parsed(text)
             if "step" in report:
                 say_step(report["step"], report["seconds"])
+            elif "waits" in report:
+                say(report["waits"])
             elif "error" in report:
                 kind = getattr(chimera.errors, report["code"], ChimeraError)
                 raise kind(report["error"])
@@ -149,7 +152,7 @@ def _until_ready(process: "subprocess.Popen[str]") -> dict[str, Any]:
 def _parsed(text: str) -> dict[str, Any]:
     with contextlib.suppress(ValueError):
         report = json.loads(text)
-        if isinstance(report, dict) and report.keys() & {"step", "error", "ready"}:
+        if isinstance(report, dict) and report.keys() & {"step", "waits", "error", "ready"}:
             return report
     return {}
 

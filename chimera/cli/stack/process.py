@@ -87,6 +87,7 @@ class StackProcess:
         *,
         step: Callable[[str, float], None],
         ready: Callable[[dict[str, Any]], None],
+        waits: Callable[[str], None] = say,
         lifeline: TextIO | None = None,
     ) -> None:
         """Set up a stack that is not running yet.
@@ -96,12 +97,14 @@ class StackProcess:
             tenants: are added if they are not there.
             step: told what has started, and the seconds it took.
             ready: told where things are, when the workers answer; and Flower, where there is no lifeline.
+            waits: told what the servers wait for, in a line for people.
             lifeline: when the other end of this pipe is closed, the stack ends.
         """
         self._project = project
         self._tenants = tenants
         self._step = step
         self._ready = ready
+        self._waits = waits
         self._lifelines = [lifeline] if lifeline else []
         self.has_started = False
 
@@ -122,7 +125,7 @@ class StackProcess:
         from chimera.adapters.embedded.procfile import read_procfile
 
         commands = read_procfile(self._project.procfile)
-        with _timed() as took, EmbeddedServers(checkpoints=True) as servers:
+        with _timed() as took, EmbeddedServers(checkpoints=True, waits=self._waits) as servers:
             self.has_started = True
             os.environ.update(servers.variables)
             self._step(_addresses(servers.variables), took())

@@ -7,7 +7,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -286,38 +285,6 @@ def test_a_server_that_answers_is_left_alone(data_dir: Path, environ: dict[str, 
         assert [holder(lock) for lock in locks] == before
         said = (data_dir / "postgres" / "server.log").read_text()
     assert "startup packet" not in said  # its log is not filled with our questions
-
-
-def test_a_folder_whose_earlier_server_still_ends_is_waited_for(
-    data_dir: Path, environ: dict[str, str], spawn: Callable[..., subprocess.Popen[str]]
-) -> None:
-    ending = left_ending(data_dir, spawn)
-    # Two seconds later it goes on ending.
-    wake = threading.Timer(2.0, os.kill, (ending, signal.SIGCONT))
-    wake.start()
-    with EmbeddedServers(data_dir, environ, durable=False) as servers:
-        assert ask(servers.variables[OWNER_URL], "SELECT 1") == 1
-    wake.join()
-
-
-def test_a_folder_whose_earlier_server_never_ends_is_given_up(
-    data_dir: Path, environ: dict[str, str], spawn: Callable[..., subprocess.Popen[str]]
-) -> None:
-    ending = left_ending(data_dir, spawn)
-    with pytest.raises(EmbeddedServerError, match=rf"PostgreSQL of an earlier run \(process {ending}\) .* after 0.5 s"):
-        EmbeddedServers(data_dir, environ, durable=False, earlier_ends_within_seconds=0.5).start()
-    os.kill(ending, signal.SIGCONT)
-
-
-def left_ending(data_dir: Path, spawn: Callable[..., subprocess.Popen[str]]) -> int:
-    """A PostgreSQL that was told to end when its owner was killed, and stands still meanwhile."""
-    owner = spawn("stack_process.py", data_dir)
-    ending = holder(data_dir / "postgres" / "lock")
-    assert ending
-    os.kill(ending, signal.SIGSTOP)
-    owner.send_signal(signal.SIGKILL)
-    owner.wait()
-    return ending
 
 
 def test_no_server_outlives_a_killed_owner_and_the_next_start_works(
