@@ -97,6 +97,28 @@ def test_the_shipped_flowerconfig_without_its_variable_is_refused_the_same(start
     assert "CHIMERA_FLOWER_BASIC_AUTH" in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "variables"),
+    [
+        (["--conf=flowerconfig.py"], {}),
+        # Flower would start without the rest of what the file says.
+        (["--conf=flowerconfig.py", "--basic-auth=ana:s3cret"], {}),
+        ([], {"FLOWER_CONF": "flowerconfig.py", "FLOWER_BASIC_AUTH": "ana:s3cret"}),
+    ],
+)
+def test_a_flowerconfig_that_is_named_and_not_there_is_said_to_be_missing(
+    arguments: list[str], variables: dict[str, str], start: Start, tmp_path: Path
+) -> None:
+    port = free_port()
+    process = start(f"--port={port}", *arguments, **variables)
+    assert not listens(process, port)
+    [line] = read(process).splitlines()
+    assert process.returncode == 1
+    assert line.startswith(f"chimera: Flower's settings are missing: there is no {tmp_path / 'flowerconfig.py'}. ")
+    assert "`chimera init`" in line
+    assert "CHIMERA_FLOWER_CONFIG" in line
+
+
 def test_with_a_password_it_shows_its_pages_to_who_knows_it(start: Start) -> None:
     port = free_port()
     assert listens(start(f"--port={port}", "--basic-auth=ana:s3cret"), port)

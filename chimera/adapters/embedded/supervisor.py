@@ -15,7 +15,7 @@ from typing import Self
 import structlog
 
 from chimera.adapters.embedded.launch import launch
-from chimera.adapters.embedded.log_file import last_lines
+from chimera.adapters.embedded.log_file import last_lines, size
 from chimera.adapters.embedded.procfile import read_procfile
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
@@ -39,6 +39,8 @@ class _Process:
     # On the monotonic clock: when the child was started, and when the next one is due, if it is.
     started_at: float = 0.0
     due_at: float | None = None
+    # The bytes that were in the log when the child was started.
+    logged: int = 0
 
     def ended(self) -> int | None:
         """The exit code of a child that has ended; negative for a signal."""
@@ -151,6 +153,11 @@ class Supervisor:
         """The exit code of the last child that ended by itself, by name; negative for a signal."""
         return {each.name: each.exit_code for each in self._processes if each.exit_code is not None}
 
+    def last_words(self, name: str) -> str:
+        """The last lines that the last child of this name has logged, and none before it."""
+        process = next(each for each in self._processes if each.name == name)
+        return last_lines(process.log, since=process.logged)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -163,6 +170,7 @@ class Supervisor:
     def _launch(self, process: _Process) -> None:
         process.started_at = time.monotonic()
         process.due_at = None
+        process.logged = size(process.log)
         # `exec`: the child is the program itself. `env`: the command may begin with NAME=value.
         process.child = launch(
             ["/bin/sh", "-c", f"exec env {process.command}"],

@@ -55,6 +55,10 @@ class Processes(Protocol):
         """The exit code of each one's last child that has ended."""
         ...
 
+    def last_words(self, name: str) -> str:
+        """The last lines that the last child of this name has logged."""
+        ...
+
 
 class Readiness:
     """Looks whether the processes of a Procfile answer. Made before they start."""
@@ -102,7 +106,7 @@ class Readiness:
             while names := silent():
                 rest()
                 if name := deaths.given_up(processes.pids(), monotonic()):
-                    raise self._broken(name, processes.exit_codes().get(name))
+                    raise self._broken(name, processes)
                 if monotonic() > deadline:
                     raise self._silent(names, processes.pids())
 
@@ -136,11 +140,12 @@ class Readiness:
             )
         return ["flower"]
 
-    def _broken(self, name: str, code: int | None) -> EmbeddedServerError:
+    def _broken(self, name: str, processes: Processes) -> EmbeddedServerError:
+        code = processes.exit_codes().get(name)
         with_code = "" if code is None else f", the last time with code {code}"
         return EmbeddedServerError(
             f"{name} ended again and again while the stack started{with_code}. Fix what its log ({self._logs[name]}) "
-            f"says, and start again:\n{self._said(name)}"
+            f"says, and start again:\n{processes.last_words(name)}"
         )
 
     def _silent(self, names: list[str], pids: Mapping[str, int]) -> EmbeddedServerError:

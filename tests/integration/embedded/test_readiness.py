@@ -72,7 +72,7 @@ def test_a_process_that_ends_again_and_again_is_named_long_before_the_others_are
     began = time.monotonic()
     said = not_ready(f"worker: {STUCK}\nflower: sh -c 'echo no password; exit 3'\n", env, tmp_path, free_port())
     assert said.startswith("flower ended again and again while the stack started, the last time with code 3. ")
-    assert said.endswith("no password")
+    assert said.endswith("says, and start again:\nno password")
     assert time.monotonic() - began < 30
 
 
