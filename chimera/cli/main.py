@@ -33,6 +33,9 @@ atexit.register(gc.freeze)
 
 INTERRUPTED = 130
 
+# They start servers themselves, and say what to do where one that the environment names is away.
+_STARTERS = {"up", "demo"}
+
 _FIXES = {
     StoreUnavailable: ". Start it (`chimera up` starts one here), or set CHIMERA_..._DATABASE_URL to where it is",
     QueueUnavailable: ". Start it (`chimera up` starts one here), or set CHIMERA_REDIS_URL to where it is",
@@ -111,7 +114,7 @@ def failed(exc: Exception, arguments: Sequence[str]) -> int:
         return 2
     if os.environ.get("CHIMERA_DEBUG"):
         traceback.print_exception(exc)
-    message, code = _explained(exc)
+    message, code = _explained(exc, arguments)
     say(f"error: {message}")
     if wants_json(arguments):
         say(json.dumps({"error": message, "code": type(exc).__name__}))
@@ -126,9 +129,10 @@ def wants_json(arguments: Sequence[str]) -> bool:
     )
 
 
-def _explained(exc: Exception) -> tuple[str, int]:
+def _explained(exc: Exception, arguments: Sequence[str]) -> tuple[str, int]:
     if isinstance(exc, ChimeraError):
-        return as_typed(f"{exc}{_FIXES.get(type(exc), '')}"), exc.exit_code
+        fix = "" if _STARTERS.intersection(arguments[:1]) else _FIXES.get(type(exc), "")
+        return as_typed(f"{exc}{fix}"), exc.exit_code
     if isinstance(exc, TyperException):
         context = getattr(exc, "ctx", None)
         where = f" ({context.command_path} --help says more)" if context else ""

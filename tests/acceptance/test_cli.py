@@ -182,6 +182,29 @@ def test_up_names_a_celeryconfig_that_breaks_before_it_starts_a_process(
     await_end(shell)
 
 
+@pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo"]])
+def test_a_start_names_the_variables_of_a_database_that_is_away(arguments: list[str], shell: Shell) -> None:
+    names = ("CHIMERA_OWNER_DATABASE_URL", "CHIMERA_APP_DATABASE_URL")
+    old = dict.fromkeys(names, "postgresql://a:b@127.0.0.1:1/c")
+    ran = replace(shell, variables=old).run(*arguments)
+    assert ran.code == 1
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("error: PostgreSQL at 127.0.0.1:1/c does not answer (")
+    assert last.endswith(f"). Start it, or `unset {' '.join(names)}` to have one started here")
+    await_end(shell)
+
+
+def test_up_names_the_variable_of_a_broker_that_is_away(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "Procfile").write_text("worker: sleep 1000 # celery worker\n")
+    old = {"CHIMERA_REDIS_URL": "redis://127.0.0.1:1/0"}
+    ran = replace(shell, cwd=tmp_path, variables=old).run("up")
+    assert ran.code == 1
+    last = ran.err.splitlines()[-1]
+    assert last.startswith("error: the broker at redis://:**@127.0.0.1:1/0 does not answer (")
+    assert last.endswith("). Start it, or `unset CHIMERA_REDIS_URL` to have one started here")
+    await_end(shell)
+
+
 def test_up_in_the_background_and_down(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "Procfile").write_text("idler: sleep 1000\n")
     up = shell.run("up", "--detach", "--procfile", str(tmp_path / "Procfile"), *JSON)

@@ -16,6 +16,7 @@ from chimera.cli.context import read_celeryconfig
 from chimera.cli.output import say
 from chimera.cli.stack.project import Project
 from chimera.cli.stack.readiness import RESTART_DELAY_SECONDS, Readiness
+from chimera.errors import LoginRefused, QueueUnavailable, StoreUnavailable
 
 TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05
@@ -110,7 +111,7 @@ class StackProcess:
 
     def run(self) -> None:
         """Runs the stack until an exception ends it: StopAsked, KeyboardInterrupt, or what went wrong."""
-        with ending_on_signals() as ending:
+        with ending_on_signals() as ending, _naming_what_to_unset():
             self._run(ending)
 
     def _run(self, ending: Ending) -> None:
@@ -120,6 +121,7 @@ class StackProcess:
             EmbeddedServerError: something cannot be started, or dies again and again.
             UserCodeBroken: the project's celeryconfig cannot be imported.
             StackAlreadyRunning: another process runs a stack on the data folder.
+            StoreUnavailable, QueueUnavailable: a server that the environment names does not answer.
         """
         from chimera.adapters.embedded import EmbeddedServers, Supervisor
         from chimera.adapters.embedded.procfile import read_procfile
@@ -213,6 +215,25 @@ def _prepare_keys(variables: dict[str, str]) -> None:
     folder = Path(variables["CHIMERA_AUDIT_KEYS"])
     if variables["CHIMERA_CHECKPOINTS"] and not folder.exists():
         KeyRing(folder, SystemClock()).create()
+
+
+@contextmanager
+def _naming_what_to_unset() -> Iterator[None]:
+    """Has an error about a server that does not answer end with the variables of the environment that name it.
+
+    A shell that has read the env file of a stack that has ended names servers that have ended, too.
+    """
+    given = [name for name, value in os.environ.items() if value]  # a stack that starts adds its own
+    try:
+        yield
+    except LoginRefused:
+        raise
+    except (StoreUnavailable, QueueUnavailable) as exc:
+        suffix = "_DATABASE_URL" if isinstance(exc, StoreUnavailable) else "_REDIS_URL"
+        names = [name for name in given if name.startswith("CHIMERA_") and name.endswith(suffix)]
+        if not names:
+            raise
+        raise type(exc)(f"{exc}. Start it, or `unset {' '.join(names)}` to have one started here") from exc
 
 
 @contextmanager
