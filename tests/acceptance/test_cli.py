@@ -184,7 +184,7 @@ def test_up_names_a_celeryconfig_that_breaks_before_it_starts_a_process(
 
 @pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo"]])
 def test_a_start_names_the_variables_of_a_database_that_is_away(arguments: list[str], shell: Shell) -> None:
-    names = ("CHIMERA_OWNER_DATABASE_URL", "CHIMERA_APP_DATABASE_URL")
+    names = ("CHIMERA_APP_DATABASE_URL", "CHIMERA_OWNER_DATABASE_URL")
     old = dict.fromkeys(names, "postgresql://a:b@127.0.0.1:1/c")
     ran = replace(shell, variables=old).run(*arguments)
     assert ran.code == 1

@@ -230,7 +230,7 @@ def _naming_what_to_unset() -> Iterator[None]:
         raise
     except (StoreUnavailable, QueueUnavailable) as exc:
         suffix = "_DATABASE_URL" if isinstance(exc, StoreUnavailable) else "_REDIS_URL"
-        names = [name for name in given if name.startswith("CHIMERA_") and name.endswith(suffix)]
+        names = sorted(name for name in given if name.startswith("CHIMERA_") and name.endswith(suffix))
         if not names:
             raise
         raise type(exc)(f"{exc}. Start it, or `unset {' '.join(names)}` to have one started here") from exc
