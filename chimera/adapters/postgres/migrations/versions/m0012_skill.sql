@@ -19,10 +19,9 @@ create table skill (
     examples         json not null,
     -- The Python module that declares it.
     module           text not null,
-    -- The statement's time: in a new row both times are one.
-    first_seen       timestamptz not null default statement_timestamp(),
+    first_seen       timestamptz not null default clock_timestamp(),
     -- When a worker that has it started last.
-    last_seen        timestamptz not null default statement_timestamp(),
+    last_seen        timestamptz not null default clock_timestamp(),
     primary key (name, fingerprint)
 );
 
@@ -36,8 +35,8 @@ create table planner (
     -- Whether it is asked about results that the gate sends back.
     has_replan    boolean not null,
     module        text not null,
-    first_seen    timestamptz not null default statement_timestamp(),
-    last_seen     timestamptz not null default statement_timestamp(),
+    first_seen    timestamptz not null default clock_timestamp(),
+    last_seen     timestamptz not null default clock_timestamp(),
     primary key (name, fingerprint)
 );
 
