@@ -42,31 +42,31 @@ def with_workers(waits: "Iterable[SkillWait]") -> Waits:
         workforce = services().adapters.agents.workforce()
     except QueueUnavailable:
         return [(wait, None) for wait in found]
-    judges = _judges() if any(wait.waiting == "results" for wait in found) else {}
-    return [
-        (
-            wait,
-            _having(wait.skill, judges) if wait.waiting == "results" else holders.of_skill(wait.skill, wait.tenant_id),
-        )
-        for wait in found
-        if wait.waiting == "results"
-        or workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id))
-    ]
+    told = _answering() if any(wait.waiting == "results" for wait in found) else {}
+    named: Waits = []
+    for wait in found:
+        if wait.waiting == "results":
+            named.append((wait, _judges_with(wait.skill, told)))
+        elif workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id)):
+            named.append((wait, holders.of_skill(wait.skill, wait.tenant_id)))
+    return named
 
 
-def _judges() -> "dict[str, Worker] | None":
-    """Those that answer, by name; None where the broker does not."""
+def _judges_with(skill: str, told: "dict[str, Worker] | None") -> Workers:
+    if told is None:
+        return None
+    judges = ((node, worker.skills or ()) for node, worker in told.items() if JUDGE_QUEUE in worker.queues)
+    return sorted(node for node, skills in judges if skill in skills)
+
+
+def _answering() -> "dict[str, Worker] | None":
+    """The workers that answer, by name; None where the broker does not."""
     from chimera.cli.stack.workers import ask_workers
 
     try:
-        told = ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS)
+        return ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS)
     except QueueUnavailable:
         return None
-    return {node: worker for node, worker in told.items() if JUDGE_QUEUE in worker.queues}
-
-
-def _having(skill: str, judges: "dict[str, Worker] | None") -> Workers:
-    return None if judges is None else sorted(node for node, judge in judges.items() if skill in (judge.skills or ()))
 
 
 def wait_told(wait: "SkillWait", workers: Workers) -> str:
@@ -91,13 +91,8 @@ def lacks_planner(plan: "Plan") -> bool:
         return False
     if Holders().of_planner(plan.planner) != []:
         return False
-    from chimera.cli.stack.workers import ask_workers
-
-    try:
-        told = ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS).values()
-    except QueueUnavailable:
-        return False
-    return not any(plan.planner in (worker.planners or ()) for worker in told)
+    told = _answering()
+    return told is not None and not any(plan.planner in (worker.planners or ()) for worker in told.values())
 
 
 def wait_json(wait: "SkillWait", workers: Workers) -> dict[str, Any]:
