@@ -112,14 +112,15 @@ def submit(
 
 @contextmanager
 def _naming_columns(pairs: Sequence[str]) -> Iterator[None]:
-    """Where the inputs are refused, says which of their columns have other names in the file."""
+    """Where the inputs are refused, says which of the columns that it names have other names in the file."""
     try:
         yield
     except InvalidInput as exc:
-        if not pairs:
+        split = (pair.partition("=") for pair in pairs)
+        named = [f"{name!r} is the file's {column!r}" for name, _, column in split if name in str(exc)]
+        if not named:
             raise
-        named = ", ".join(f"{name!r} is the file's {column!r}" for name, _, column in (p.partition("=") for p in pairs))
-        raise InvalidInput(f"{exc} ({named})") from exc
+        raise InvalidInput(f"{exc} ({', '.join(named)})") from exc
 
 
 def parse_deadline(text: str, now: datetime) -> datetime:
