@@ -10,7 +10,7 @@ from chimera.models.work.task import TaskState
 from chimera.models.work.timing import LEFT_LONGEST_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.sweep_store import PlanRef
-from tests.contract.scene import EPOCH, Look, Scene, approve, failure, now_of, retry
+from tests.contract.scene import EPOCH, Look, Planned, Scene, approve, failure, now_of, retry
 
 
 def publish_others(scene: Scene, epoch: str) -> None:
@@ -421,13 +421,19 @@ def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scen
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
-def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> None:
+def left_for_hours(scene: Scene) -> Planned:
+    """A wave whose result two Judges have left, an hour after each other."""
     planned = scene.plan(1)
     scene.send()
     scene.stage(scene.claim(planned.wave, planned.ids))
     for _ in range(2):
         scene.world.decisions.leave(planned.wave)
         scene.pass_time(3600)
+    return planned
+
+
+def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> None:
+    planned = left_for_hours(scene)
     scene.world.decisions.leave(planned.wave)
     scene.pass_time(LEFT_LONGEST_SECONDS + 0.1)
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
@@ -444,12 +450,7 @@ def test_of_judges_that_leave_results_one_after_the_other_the_first_was_to_be_as
 
 
 def test_a_share_of_the_pause_may_be_taken(scene: Scene) -> None:
-    planned = scene.plan(1)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids))
-    for _ in range(2):
-        scene.world.decisions.leave(planned.wave)
-        scene.pass_time(3600)
+    planned = left_for_hours(scene)
     scene.world.decisions.leave(planned.wave, 0.5)
     scene.pass_time(LEFT_LONGEST_SECONDS / 2 + 0.1)
     assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)

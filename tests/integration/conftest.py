@@ -51,6 +51,15 @@ def tenant(swarm_owner: Database) -> str:
     return tenant_id
 
 
+def services_with(variables: dict[str, str]) -> Services:
+    """The services of a client whose environment has these variables besides what this process has."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        settings_ = Settings()
+    return Services(make_app(settings_), settings_, CATALOGUE, SystemClock())
+
+
 @pytest.fixture(scope="session")
 def this_process(servers: dict[str, str]) -> Iterator[Celery]:
     """This process as a part of a project of its own: `start_worker` runs its workers here, in threads."""
@@ -72,10 +81,7 @@ def project(this_process: Celery, servers: dict[str, str]) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def services(project: dict[str, str]) -> Services:
     """The services of a client of those processes."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHIMERA_REDIS_URL", project["CHIMERA_REDIS_URL"])
-        settings_ = Settings()
-    return Services(make_app(settings_), settings_, CATALOGUE, SystemClock())
+    return services_with({"CHIMERA_REDIS_URL": project["CHIMERA_REDIS_URL"]})
 
 
 @pytest.fixture(scope="session")

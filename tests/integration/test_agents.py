@@ -12,15 +12,11 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from chimera import Chimera, bootstrap
-from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue_names import tenant_queue
-from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.models.work.agent import BEAT_SECONDS, OFFLINE_AFTER_SECONDS, Agent, AgentStatus
 from chimera.ports.agent_registry import AgentRegistry
-from chimera.registration import CATALOGUE
-from chimera.settings import Settings
-from tests.integration.conftest import QUIET
+from tests.integration.conftest import QUIET, services_with
 from tests.integration.processes import LocalProcess
 from tests.integration.waiting import eventually
 
@@ -38,10 +34,7 @@ def variables(servers: dict[str, str], project: dict[str, str]) -> dict[str, str
 
 @pytest.fixture(scope="module")
 def here(variables: dict[str, str]) -> Services:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHIMERA_REDIS_URL", variables["CHIMERA_REDIS_URL"])
-        settings = Settings()
-    return Services(make_app(settings), settings, CATALOGUE, SystemClock())
+    return services_with({"CHIMERA_REDIS_URL": variables["CHIMERA_REDIS_URL"]})
 
 
 @pytest.fixture

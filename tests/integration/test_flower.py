@@ -66,6 +66,16 @@ def read(process: "subprocess.Popen[str]") -> str:
     return process.stdout.read()
 
 
+def refusal(start: Start, *arguments: str, **variables: str) -> str:
+    """The one line that it ends with, without having listened."""
+    port = free_port()
+    process = start(f"--port={port}", *arguments, **variables)
+    assert not listens(process, port)
+    [line] = read(process).splitlines()
+    assert process.returncode == 1
+    return line
+
+
 @pytest.mark.parametrize(
     ("arguments", "variables"),
     [
@@ -78,11 +88,7 @@ def read(process: "subprocess.Popen[str]") -> str:
 def test_without_a_password_it_is_refused_with_one_line(
     arguments: list[str], variables: dict[str, str], start: Start
 ) -> None:
-    port = free_port()
-    process = start(f"--port={port}", *arguments, **variables)
-    assert not listens(process, port)
-    [line] = read(process).splitlines()
-    assert process.returncode == 1
+    line = refusal(start, *arguments, **variables)
     assert line.startswith("chimera: Flower has no password, and would show its pages to anybody")
     assert "--basic-auth=USER:PASSWORD" in line
 
@@ -109,11 +115,7 @@ def test_the_shipped_flowerconfig_without_its_variable_is_refused_the_same(start
 def test_a_flowerconfig_that_is_named_and_not_there_is_said_to_be_missing(
     arguments: list[str], variables: dict[str, str], start: Start, tmp_path: Path
 ) -> None:
-    port = free_port()
-    process = start(f"--port={port}", *arguments, **variables)
-    assert not listens(process, port)
-    [line] = read(process).splitlines()
-    assert process.returncode == 1
+    line = refusal(start, *arguments, **variables)
     assert line.startswith(f"chimera: Flower's settings are missing: there is no {tmp_path / 'flowerconfig.py'}. ")
     assert "`chimera init`" in line
     assert "CHIMERA_FLOWER_CONFIG" in line

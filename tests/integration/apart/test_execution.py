@@ -14,13 +14,8 @@ import pytest
 import redis
 
 from chimera import Chimera, PlanState, TaskState
-from chimera.adapters.celery.app import make_app
-from chimera.adapters.system_clock import SystemClock
-from chimera.bootstrap import Services
 from chimera.models.ids import IdKind, format_id
-from chimera.registration import CATALOGUE
-from chimera.settings import Settings
-from tests.integration.conftest import CONFIG, QUIET
+from tests.integration.conftest import CONFIG, QUIET, services_with
 from tests.integration.processes import ROOT, LocalProcess
 from tests.integration.skills import CANARY
 from tests.integration.waiting import eventually
@@ -38,11 +33,7 @@ def here(variables: dict[str, str]) -> Chimera:
     """A client, whose broker holds nothing of the tests before."""
     with redis.Redis.from_url(variables["CHIMERA_REDIS_URL"]) as client:
         client.flushdb()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        settings = Settings()
-    return Chimera(Services(make_app(settings), settings, CATALOGUE, SystemClock()))
+    return Chimera(services_with(variables))
 
 
 @pytest.fixture

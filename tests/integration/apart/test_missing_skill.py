@@ -13,14 +13,11 @@ import pytest
 import redis
 
 from chimera import Chimera, PlanState
-from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.queue_names import tenant_queue
-from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.registration import CATALOGUE
-from chimera.settings import Settings
 from tests.integration import next_skills
-from tests.integration.conftest import CONFIG, QUIET
+from tests.integration.conftest import CONFIG, QUIET, services_with
 from tests.integration.processes import LocalProcess
 from tests.integration.waiting import eventually
 
@@ -30,12 +27,8 @@ NEXT = CONFIG | {"CELERY_CONFIG_MODULE": "tests.integration.celeryconfig_next"}
 
 @pytest.fixture(scope="module")
 def services(servers: dict[str, str]) -> Services:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in (servers | NEXT).items():
-            patch.setenv(name, value)
-        settings = Settings()
     assert "next.shouts" in CATALOGUE.planners, next_skills
-    return Services(make_app(settings), settings, CATALOGUE, SystemClock())
+    return services_with(servers | NEXT)
 
 
 @pytest.fixture
