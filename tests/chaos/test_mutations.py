@@ -16,7 +16,10 @@ PROVOKED = {
 }
 
 
-SHORT = ("--seed", "5", "--storm", "1")
+STORM = ("--storm", "1")
+SHORT = ("--seed", "5", *STORM)
+# Whether a copy is taken while its original is worked on is chance: nine runs of ten at "decision", all at the others.
+SEEDS = ("5", "6", "7", "8")
 # Few plans: what is timed is how soon it is noticed and mended, and not how busy this machine is otherwise.
 FLUSHES = (
     "--strict-recovery",
@@ -40,10 +43,14 @@ FLUSHES = (
 @pytest.mark.parametrize("guard", PROVOKED)
 def test_without_a_guard_a_run_is_red(guard: str) -> None:
     options, expected = PROVOKED[guard]
-    code, report, said = chaos("--without", guard, *SHORT, *options)
-    assert code == 1, said
-    assert expected <= {violation["invariant"] for violation in report["violations"]}
-    assert report["without"] == guard
+    for seed in SEEDS:
+        code, report, said = chaos("--without", guard, "--seed", seed, *STORM, *options)
+        assert report["without"] == guard, said
+        found = {violation["invariant"] for violation in report["violations"]}
+        assert code == (1 if found else 0), said
+        if expected <= found:
+            break
+    assert expected <= found, f"in none of {len(SEEDS)} runs; in the last one {sorted(found)}"
 
 
 @pytest.mark.timeout(180)
