@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -22,6 +23,12 @@ from chimera.adapters.postgres.stores.tenant_store import TenantStore
 pytest_plugins = ["tests.exhaustive", "tests.shared_fixtures"]
 
 POOL_SIZE = 4
+
+
+def pytest_configure() -> None:
+    """Has the commands that tests start hear a Ctrl-C: a shell's background job, and all it starts, ignores it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
