@@ -22,6 +22,7 @@ DENIED = Ruling(verdict=Verdict.DENY, next_state=TaskState.DENIED)
 
 
 # The rule of a denial that nobody made by looking at the result: it was erased while it waited for a person.
+# The schema's function erasure_reason looks for it.
 ERASED_RULE = "erased"
 
 

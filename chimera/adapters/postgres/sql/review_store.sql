@@ -12,10 +12,7 @@ select c.tenant_id, c.card_id, c.plan_id, c.task_id, c.attempt, c.skill, t.input
        case when c.status = 'pending' and c.claim_expires_at > clock_timestamp() then c.claim_expires_at end
            as claim_expires_at,
        c.due_at, c.decided_by, c.decided_at, c.note, c.opened_at, c.erased_at,
-       case when c.status = 'denied' and c.erased_at is not null then (
-           select e ->> 'value' from decision d, json_array_elements(d.reasons) e
-            where d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.attempt = c.attempt and d.final
-              and e ->> 'rule' = %(erased)s) end as erasure_reason
+       erasure_reason(c) as erasure_reason
   from review_card c
   join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id
   join result r on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt

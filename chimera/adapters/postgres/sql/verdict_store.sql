@@ -19,10 +19,7 @@ select c.card_id, c.skill, c.confidence, c.reasons, c.status
  where c.tenant_id = %(tenant)s and c.card_id > %(after)s
    and (%(skill)s::text is null or c.skill = %(skill)s)
    and (%(since)s::timestamptz is null or c.opened_at >= %(since)s)
-   and (c.erased_at is null or c.status <> 'denied' or not exists (
-        select from decision d, json_array_elements(d.reasons) e
-         where d.tenant_id = c.tenant_id and d.task_id = c.task_id and d.attempt = c.attempt and d.final
-           and e ->> 'rule' = %(erased)s))
+   and erasure_reason(c) is null
  order by c.card_id
  limit %(limit)s
 

@@ -5,7 +5,6 @@ from uuid import UUID
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.errors import CardNotFound
-from chimera.models.gate.deciding import ERASED_RULE
 from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
 from chimera.ports import review_store as port
@@ -54,7 +53,6 @@ class ReviewStore(port.ReviewStore):
         wanted: CardFilter = EVERY_CARD,
     ) -> list[ReviewCard]:
         values = {"tenant": tenant_id, "card": card_id, "plan": plan_id, "status": status, "limit": limit}
-        values["erased"] = ERASED_RULE
         values |= wanted.model_dump(mode="python", exclude={"task_id"}) | {"task": wanted.task_id}
         with self._database.transaction(tenant_id) as connection:
             rows = connection.execute(_SQL["cards"], values)

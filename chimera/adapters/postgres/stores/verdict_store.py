@@ -7,7 +7,6 @@ from psycopg.rows import DictRow
 from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.models.gate.deciding import ERASED_RULE
 from chimera.models.work.result import OUTCOME, FailureOutcome
 from chimera.ports import verdict_store as port
 from chimera.ports.verdict_store import CardOutcome, GateCount, Labelled, Scope
@@ -27,9 +26,8 @@ class VerdictStore(port.VerdictStore):
             return [GateCount.model_validate(row, strict=False) for row in rows]
 
     def cards(self, scope: Scope, after: UUID, limit: int) -> list[CardOutcome]:  # noqa: D102
-        values = _values(scope) | {"after": after, "limit": limit, "erased": ERASED_RULE}
         with self._database.transaction(scope.tenant_id) as connection:
-            rows = connection.execute(_SQL["cards"], values)
+            rows = connection.execute(_SQL["cards"], _values(scope) | {"after": after, "limit": limit})
             return [CardOutcome.model_validate(row, strict=False) for row in rows]
 
     def labelled(self, scope: Scope, after: tuple[UUID, int], limit: int) -> list[Labelled]:  # noqa: D102
