@@ -21,7 +21,7 @@ from chimera.ports.plan_store import TaskResult
 SETTLED = ENDED | {PlanState.IN_REVIEW}
 
 _FIRST_LOOK_SECONDS = 0.01
-_LONGEST_LOOK_SECONDS = 0.25
+_LONGEST_LOOK_SECONDS = 0.2
 _PAGE = 1000
 
 
@@ -87,11 +87,24 @@ class PlanHandle:
         Raises:
             WaitTimeout: it did not get there in time.
         """
+        for plan in self.progress(timeout):
+            last = plan
+        return last
+
+    def progress(self, timeout: float | None = None) -> Iterator[Plan]:
+        """The plan as it stands, again and again, until it is settled, as `wait` understands it: so the last time.
+
+        It is read when the next is asked for: at first 10 ms after the one before, later up to 0.2 s.
+
+        Raises:
+            WaitTimeout: it did not get there in time.
+        """
         for _ in _looks(timeout):
             plan = self.plan
+            yield plan
             if plan.state in SETTLED:
-                return plan
-        raise WaitTimeout(f"plan {self.id} is still {self.plan.standing} after {timeout:g} s")
+                return
+        raise WaitTimeout(f"plan {self.id} is still {plan.standing} after {timeout:g} s")
 
     def events(self, timeout: float | None = None) -> Iterator[PlanEvent]:
         """What happened to the plan so far and what happens until it is settled, as `wait` understands it.
@@ -100,16 +113,12 @@ class PlanHandle:
             WaitTimeout: it did not get there in time.
         """
         after = self.plan.first_audit_seq - 1
-        for _ in _looks(timeout):
-            settled = self.status in SETTLED  # read before the entries: none of them can be missed
+        for _ in self.progress(timeout):  # read before the entries: none of them can be missed
             while entries := self._services.adapters.plans.entries(self.tenant_id, self.plan_id, after, _PAGE):
                 for entry in entries:
                     facts = {"facts": entry.facts or {}}
                     yield PlanEvent.model_validate(entry.model_dump(include=_EVENT_FIELDS) | facts)
                 after = entries[-1].seq
-            if settled:
-                return
-        raise WaitTimeout(f"plan {self.id} is still {self.plan.standing} after {timeout:g} s")
 
     def results(self) -> Iterator[TaskResult]:
         """The plan's tasks with the latest result of each: staged, in review, committed or refused."""

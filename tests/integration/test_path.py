@@ -215,3 +215,13 @@ def test_events_tell_the_whole_story_in_order(run: Run) -> None:
         "review.opened",
         "plan.in_review",
     ]
+
+
+def test_progress_is_the_plan_until_it_is_settled(chimera: Chimera, tenant: str) -> None:
+    handle = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 1200})
+
+    seen = [(plan.counts.gated, plan.state) for plan in handle.progress(timeout=60)]
+    assert seen == sorted(seen, key=lambda look: look[0])
+    assert seen[-1] == (1200, PlanState.COMPLETED)
+    assert PlanState.COMPLETED not in {state for _, state in seen[:-1]}
+    assert len(seen) > 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from time import monotonic, sleep
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from chimera.cli.context import command
@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from chimera.client import PlanHandle
     from chimera.models.work.plan import Plan, PlanCounts
 
-_FIRST_LOOK_SECONDS = 0.01
-_LONGEST_LOOK_SECONDS = 0.2
 _LINE_EVERY_SECONDS = 1.0
 
 Show = Callable[["Plan", float], None]
@@ -38,29 +36,22 @@ def follow(
         WaitTimeout: it did not get there in time.
         KeyboardInterrupt: the user has seen enough; the plan goes on.
     """
-    from chimera.client import SETTLED
     from chimera.errors import WaitTimeout
 
     began = monotonic()
-    pause = _FIRST_LOOK_SECONDS
     try:
         with _silence() if quiet else _bar() if stderr().is_terminal else _lines() as show:
-            while True:
-                plan, took = handle.plan, monotonic() - began
+            for plan in handle.progress(timeout):
+                took = monotonic() - began
                 show(plan, took)
-                if plan.state in SETTLED:
-                    return plan, took
-                if timeout is not None and took >= timeout:
-                    why = command("plan", "show", handle.id, "--tenant", handle.tenant_id)
-                    raise WaitTimeout(
-                        f"plan {handle.id} is still {plan.standing} after {timeout:g} s; what it waits for: {why}"
-                    )
                 meanwhile()
-                sleep(pause if timeout is None else max(0.0, min(pause, timeout - took)))
-                pause = min(_LONGEST_LOOK_SECONDS, pause * 1.2)
+    except WaitTimeout as exc:
+        why = command("plan", "show", handle.id, "--tenant", handle.tenant_id)
+        raise WaitTimeout(f"{exc}; what it waits for: {why}") from None
     except KeyboardInterrupt:
         say(f"the plan goes on: {command('plan', 'watch', handle.id, '--tenant', handle.tenant_id)}")
         raise
+    return plan, took
 
 
 def numbers(counts: "PlanCounts") -> str:
