@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 import chimera.errors
+from tests.shell import environment
 
 REPOSITORY = Path(chimera.errors.__file__).parents[1]
 CHIMERA = Path(sys.executable).with_name("chimera")
 PATIENCE_SECONDS = 90.0
-# What configures Chimera; and what would have each command measure which of its lines ran, which nobody's shell does.
-NOT_OF_A_SHELL = ("CHIMERA_", "CELERY_", "COVERAGE_")
 
 
 @dataclass(frozen=True)
@@ -45,8 +44,7 @@ class Shell:
 
     @property
     def environ(self) -> dict[str, str]:
-        own = {name: value for name, value in os.environ.items() if not name.startswith(NOT_OF_A_SHELL)}
-        return own | {"CHIMERA_DATA": str(self.data)} | self.variables
+        return environment() | {"CHIMERA_DATA": str(self.data)} | self.variables
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(

@@ -19,6 +19,7 @@ from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
 from chimera.errors import StoreRefused
+from tests.shell import environment
 
 OWNER_URL, *ROLE_URLS = ROLES
 
@@ -113,10 +114,9 @@ def test_an_owner_without_a_right_on_the_database_is_one_line(cluster: Cluster) 
 
 
 def test_the_command_prints_them_and_changes_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("CHIMERA_", "CELERY_"))}
     done = subprocess.run(
         [sys.executable, "-P", "-m", "chimera.cli.main", "db", "upgrade", "--print-roles-sql"],
-        env=own | cluster.env | {"CHIMERA_DATA": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True,
+        env=environment() | cluster.env | {"CHIMERA_DATA": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True,
         timeout=60, check=True,
     )  # fmt: skip
     assert cluster.migrations.current() is None

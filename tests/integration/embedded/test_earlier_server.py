@@ -13,6 +13,7 @@ import pytest
 from chimera.adapters.embedded import EmbeddedServers
 from chimera.adapters.embedded.lock import holder
 from chimera.errors import EmbeddedServerError
+from tests.shell import environment
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
@@ -54,12 +55,11 @@ def test_one_that_never_ends_is_given_up(data_dir: Path, environ: dict[str, str]
 
 @pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo"]])
 def test_people_who_wait_for_it_are_told(arguments: list[str], data_dir: Path, spawn: Spawn) -> None:
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("CHIMERA_", "CELERY_"))}
     with (
         left_ending(data_dir, spawn) as ending,
         subprocess.Popen(
             [sys.executable, "-P", "-m", "chimera.cli.main", *arguments],
-            env=own | {"CHIMERA_DATA": str(data_dir)},
+            env=environment() | {"CHIMERA_DATA": str(data_dir)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
