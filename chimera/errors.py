@@ -55,6 +55,11 @@ class NotFound(ChimeraError):
 class UnknownTenant(NotFound):
     """There is no such tenant."""
 
+    @classmethod
+    def named(cls, tenant_id: str) -> "UnknownTenant":
+        """The error that names it, and how it is added."""
+        return cls(f"there is no tenant {tenant_id!r}: add it with `chimera tenant add {tenant_id}`")
+
 
 class PlanNotFound(NotFound):
     """The tenant has no such plan."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from chimera.errors import AgentNotFound, AmbiguousId, ChimeraError, InvalidInput
+from chimera.errors import AgentNotFound, AmbiguousId, ChimeraError, InvalidInput, UnknownTenant
 from chimera.models.ids import IdKind, format_id, name_of, ranges_of, short_id, whole_id
 
 if TYPE_CHECKING:
@@ -125,6 +125,17 @@ def services() -> "Services":
     logs.configure(settings().log_level)
     with _naming_user_code():
         return bootstrap.services()
+
+
+def require_tenant(tenant: str) -> None:
+    """Sees that there is such a tenant: where nothing of it was found its name may be mistyped.
+
+    Raises:
+        UnknownTenant: there is none.
+    """
+    # A tenant has an entry from the start.
+    if not services().adapters.plans.entries(tenant, None, 0, 1):
+        raise UnknownTenant.named(tenant)
 
 
 def quiet_logs() -> None:

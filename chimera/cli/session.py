@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, age, document, facts, moment, say, table
 from chimera.models.ids import IdKind, format_id
 
@@ -31,6 +31,8 @@ def list_sessions(
 
     wanted = choice(SessionState, state, "--state")
     sessions = services().adapters.sessions.list_sessions(tenant, state=wanted, limit=limit)
+    if not sessions:
+        require_tenant(tenant)
     if output is Format.JSON:
         document([session_json(session) for session in sessions])
         return

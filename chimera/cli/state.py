@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Tenant, command, services
+from chimera.cli.context import Tenant, command, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, document, moment, say, table, tell
 from chimera.models.ids import IdKind, format_id
 
@@ -45,6 +45,8 @@ def list_entries(
 ) -> None:
     """The entries as they are now, by key."""
     entries = services().adapters.states.list_entries(tenant, prefix, limit)
+    if not entries:
+        require_tenant(tenant)
     if output is Format.JSON:
         document([entry_json(entry) for entry in entries])
         return

@@ -122,6 +122,7 @@ def test_what_is_refused(stack: Shell) -> None:
     refused = {
         ("plan", "show", "pl_" + "0" * 32, *ACME): (3, "tenant 'acme' has no plan pl_0000"),
         ("plan", "submit", "tickets", "-t", "nobody", "--set", "rows=[]"): (3, "there is no tenant 'nobody'"),
+        ("plan", "list", "-t", "nobody"): (3, "there is no tenant 'nobody': add it with `chimera tenant add nobody`"),
         ("plan", "submit", "tickets", *ACME, "--input", "none.csv"): (2, "none.csv: there is no such file"),
         ("plan", "cancel", "pl_1", *ACME): (2, "'pl_1' is not a plan id"),
     }

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from chimera.cli.budget.view import cost_json, rows_of, said, show_table, standing_json, tenant_json
-from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, find_id, services
+from chimera.cli.context import Actor, AnyTenant, Tenant, actor, command, find_id, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, document, documents, say, table, tell
 from chimera.errors import InvalidInput
 from chimera.models.ids import IdKind, format_id
@@ -33,6 +33,8 @@ def show(
     if plan is not None and tenant is not None:
         _show_plan(tenant, plan, limit, output)
         return
+    if tenant is not None:
+        require_tenant(tenant)
     tenants = [tenant] if tenant else [each.tenant_id for each in services().adapters.tenants.list_tenants()]
     found = ((each, services().governing.budgets.standing(each, limit=limit if tenant else 0)) for each in tenants)
     if output is Format.JSON:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chimera.cli.context import PlanId, Tenant, choice, plan_handle, services
+from chimera.cli.context import PlanId, Tenant, choice, plan_handle, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, age, document, line, say, table
 from chimera.cli.plan import control as plan_control
 from chimera.cli.plan import results as plan_results
@@ -32,6 +32,8 @@ def list_plans(
     from chimera.models.work.plan import PlanState
 
     plans = services().adapters.plans.list_plans(tenant, limit, choice(PlanState, state, "--state"), session)
+    if not plans:
+        require_tenant(tenant)
     if output is Format.JSON:
         document([plan_json(plan) for plan in plans])
         return

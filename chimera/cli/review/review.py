@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
 from chimera.cli.since import Since, Until, period
 from chimera.cli.text import erased_by
@@ -54,6 +54,8 @@ def list_cards(
     cards = services().reviewing.reviews.cards(
         tenant, plan_id=plan_id, status=wanted_status, limit=limit, wanted=wanted
     )
+    if not cards:
+        require_tenant(tenant)
     if output is Format.JSON:
         document([card_json(card) for card in cards])
         return

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, plan_handle, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, plan_handle, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, document, say, table
 from chimera.cli.plan.control import show_retried
 from chimera.cli.plan.submit import parse_deadline
@@ -43,6 +43,8 @@ def list_tasks(
         after=find_id(tenant, IdKind.TASK, after) if after else None,
         limit=limit,
     )
+    if not tasks:
+        require_tenant(tenant)
     if output is Format.JSON:
         document([standing_json(task) for task in tasks])
         return

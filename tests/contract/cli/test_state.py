@@ -6,6 +6,7 @@ from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.planner import Planner
 from chimera.models.work.skill import Skill, Success
 from chimera.models.work.task import TaskSpec
+from tests.contract.cli.conftest import DatabaseServices
 from tests.unit.cli.conftest import Run
 
 TENANT = ("-t", "acme")
@@ -85,6 +86,7 @@ class TestState:
         shown = " ".join(run("state", "history", "report", *TENANT).out.split())
         assert f"(result of {entry['result_size']} bytes, SHA-256 {entry['result_sha256'][:12]}...)" in shown
 
-    def test_another_tenant_sees_nothing(self, run: Run) -> None:
+    def test_another_tenant_sees_nothing(self, run: Run, services: DatabaseServices) -> None:
+        services.adapters.tenants.add("globex", "tests")
         assert run("state", "list", "-t", "globex", *JSON).json == []
         assert run("state", "get", "greeting", "-t", "globex").code == 3

@@ -25,7 +25,7 @@ class ChainAppender:
         time = connection.execute(_SQL["time"])
         row, now = head.fetchone(), time.fetchone()
         if row is None or now is None:
-            raise UnknownTenant(f"there is no tenant {tenant_id!r}: add it with `chimera tenant add {tenant_id}`")
+            raise UnknownTenant.named(tenant_id)
         self._seq: int = row["seq"]
         self._hash: bytes = row["hash"]
         # The time of everything that is recorded under this lock.
