@@ -54,15 +54,22 @@ def test_what_fits_and_what_is_settled_is_written(budget: "Connection[TupleRow]"
 
 
 @pytest.mark.parametrize("role", ["app", "judge"])
-def test_an_account_is_not_opened_in_another_tenant_s_name(
+def test_accounts_are_opened_of_the_tenant_s_own_plans_only(
     session: Session, history: History, other: str, role: str
 ) -> None:
-    insert = "insert into budget (tenant_id, account) values (%s, 'day:2000-01-01')"
+    def accounts(connection: "Connection[TupleRow]") -> list[tuple[str, bool]]:
+        connection.execute("select open_accounts(%s)", [[history.plan_id]])
+        rows = connection.execute(
+            "select tenant_id, plan_id is null from budget where plan_id = %s or account = 'day:' "
+            "|| to_char(now() at time zone 'UTC', 'YYYY-MM-DD') order by account",
+            [history.plan_id],
+        )
+        return [(row[0], row[1]) for row in rows]
+
     with session(role, other) as connection:
-        with connection.transaction(force_rollback=True):
-            connection.execute(insert, [other])
-        with pytest.raises(errors.InsufficientPrivilege, match="row-level security"):
-            connection.execute(insert, [history.tenant_id])
+        assert accounts(connection) == [(other, True)]
+    with session(role, history.tenant_id) as connection:
+        assert accounts(connection) == [(history.tenant_id, True), (history.tenant_id, False)]
 
 
 def test_an_account_begins_empty(session: Session, history: History) -> None:

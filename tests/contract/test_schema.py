@@ -45,8 +45,7 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys((*TABLES, *OF_ALL), ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal", "session"), ALL)
-        | {"budget": "account plan_id tenant_id"},
+        "insert": dict.fromkeys(("plan", "wave", "task", "audit", "replanned", "refusal", "session"), ALL),
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
@@ -98,7 +97,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             ),
             ALL,
         )
-        | {"budget": "account plan_id tenant_id", "lost_lease": "agent_id attempt claimed_at task_id tenant_id"},
+        | {"lost_lease": "agent_id attempt claimed_at task_id tenant_id"},
         "update": {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
@@ -268,13 +267,40 @@ def test_no_role_is_above_the_rules(session: Session) -> None:
             "select rolname, rolsuper, rolbypassrls, rolreplication, rolcreatedb from pg_roles "
             "where rolname like 'chimera%' order by rolname"
         ).fetchall()
+        writers = connection.execute(
+            "select m.member::regrole::text, rolcanlogin from pg_auth_members m join pg_roles r on r.oid = m.roleid "
+            "where m.roleid = 'chimera_writer'::regrole and (m.set_option or m.inherit_option)"
+        ).fetchall()
         above = connection.execute(
             "select m.roleid::regrole::text, m.member::regrole::text from pg_auth_members m "
             "where m.member in ('chimera_app'::regrole, 'chimera_worker'::regrole, 'chimera_judge'::regrole)"
         ).fetchall()
-    names = ["chimera_app", "chimera_judge", "chimera_owner", "chimera_worker"]
+    names = ["chimera_app", "chimera_judge", "chimera_owner", "chimera_worker", "chimera_writer"]
     assert rows == [(name, False, False, False, False) for name in names]
     assert above == []
+    assert writers == [("chimera_owner", False)]
+
+
+def test_what_runs_as_the_writer_is_looked_up_in_the_schema_and_only_by_whom_it_is_for(session: Session) -> None:
+    with session("owner") as connection:
+        rows = connection.execute(
+            """
+            select p.oid::regprocedure::text, p.proconfig, p.proowner::regrole::text, p.prosecdef,
+                   has_function_privilege('public', p.oid, 'execute')
+              from pg_proc p where p.pronamespace = 'public'::regnamespace
+            """
+        ).fetchall()
+        may_create = connection.execute("select has_schema_privilege('chimera_writer', 'public', 'create')").fetchone()
+    assert [name for name, settings, *_ in rows if "search_path=public, pg_temp" not in (settings or [])] == []
+    assert [name for name, _, owner, definer, public in rows if definer and public and owner == "chimera_writer"] == []
+    assert {definer for _, _, owner, definer, _ in rows if owner == "chimera_writer"} == {True}
+    assert may_create == (False,)
+
+
+@pytest.mark.parametrize("role", MAY)
+def test_no_login_makes_temporary_objects(session: Session, role: str) -> None:
+    with session(role) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute("create temporary table mine ()")
 
 
 @pytest.mark.parametrize("role", MAY)

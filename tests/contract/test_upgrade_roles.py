@@ -66,7 +66,7 @@ def test_who_lacks_createrole_is_told_and_the_statements_are_for_who_has_it(clus
         cluster.migrations.upgrade(cluster.role_urls)
     said = str(refused.value)
     assert 'the role "chimera_owner" may not make roles (it has no CREATEROLE)' in said
-    assert "chimera_app, chimera_worker, chimera_judge" in said
+    assert "chimera_app, chimera_worker, chimera_judge, chimera_writer" in said
     assert "`chimera db upgrade --print-roles-sql`" in said
     assert cluster.migrations.current() is None
 
@@ -103,7 +103,15 @@ def test_roles_without_a_url_are_made_without_a_login(cluster: Cluster) -> None:
         ).fetchall()
     assert sorted(logins) == [
         ("chimera_app", False), ("chimera_judge", False), ("chimera_owner", True), ("chimera_worker", False),
+        ("chimera_writer", False),
     ]  # fmt: skip
+
+
+def test_an_owner_that_may_not_give_functions_to_the_writer_is_told(cluster: Cluster) -> None:
+    cluster.as_superuser(cluster.migrations.roles_sql([]))
+    cluster.as_superuser("revoke chimera_writer from chimera_owner")
+    with pytest.raises(StoreRefused, match=r'the role "chimera_owner" is not a member of chimera_writer\. Fix: '):
+        cluster.migrations.upgrade([])
 
 
 def test_an_owner_without_a_right_on_the_database_is_one_line(cluster: Cluster) -> None:

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from chimera.adapters.postgres.database import statements
-from chimera.adapters.postgres.unavailable import ROLES
+from chimera.adapters.postgres.unavailable import ROLES, WRITER
 from chimera.errors import InvalidInput, StoreRefused
 
 _CONNECT_TIMEOUT_SECONDS = 5
@@ -26,14 +26,21 @@ def require_roles(connection: psycopg.Connection) -> None:
     """Sees that the migrations find their roles, or may make them.
 
     Raises:
-        StoreRefused: roles are missing, and this connection's role has no CREATEROLE.
+        StoreRefused: roles are missing, and this connection's role has no CREATEROLE; or it may not give the
+            writer the functions that are to be its own.
     """
-    missing = _row(connection, "missing", {"roles": list(ROLES)})[0]
+    missing = _row(connection, "missing", {"roles": [*ROLES, WRITER]})[0]
     role, may_make = _row(connection, "may_make", {})
     if missing and not may_make:
         raise StoreRefused(
             f'the role "{role}" may not make roles (it has no CREATEROLE), and {", ".join(missing)} are missing. {_FIX}'
         )
+    if WRITER not in missing and not _row(connection, "is_writer", {"writer": WRITER})[0]:
+        try:
+            with connection.transaction():
+                connection.execute(_writer_statement(role))
+        except psycopg.errors.InsufficientPrivilege as exc:
+            raise StoreRefused(f'the role "{role}" is not a member of {WRITER}. {_FIX}') from exc
 
 
 def set_logins(connection: psycopg.Connection, role_urls: Iterable[str]) -> None:
@@ -62,8 +69,10 @@ def roles_sql(connection: psycopg.Connection, role_urls: Iterable[str]) -> str:
     """
     made = [
         f"do $$ begin\n    create role {role} nologin;\nexception when duplicate_object then null;\nend $$;\n"
-        for role in ROLES
+        for role in (*ROLES, WRITER)
     ]
+    owner, _ = _row(connection, "may_make", {})
+    made.append(f"{_writer_statement(owner).as_string(connection)};\n")
     logins = [
         f"{_login_statement(role, hashed).as_string(connection)};\n"
         for url in role_urls
@@ -88,6 +97,11 @@ def _login_statement(role: str, hashed: str) -> sql.Composed:
     return sql.SQL("alter role {} login password {}").format(sql.Identifier(role), sql.Literal(hashed))
 
 
+def _writer_statement(owner: str) -> sql.Composed:
+    """What lets the owner of the schema give functions to the writer."""
+    return sql.SQL("grant {} to {}").format(sql.Identifier(WRITER), sql.Identifier(owner))
+
+
 def _lets_in(url: str) -> bool:
     try:
         psycopg.connect(url, connect_timeout=_CONNECT_TIMEOUT_SECONDS).close()
@@ -96,7 +110,7 @@ def _lets_in(url: str) -> bool:
     return True
 
 
-def _row(connection: psycopg.Connection, name: str, values: dict[str, list[str]]) -> tuple[Any, ...]:
+def _row(connection: psycopg.Connection, name: str, values: dict[str, Any]) -> tuple[Any, ...]:
     row = connection.execute(statements("roles")[name].encode(), values).fetchone()
     assert row is not None
     return row

@@ -60,12 +60,8 @@ update budget b
 select (clock_timestamp() at time zone 'UTC')::date as today
 
 -- name: open_accounts
--- The accounts of a day and of plans, where there are none yet.
-insert into budget (tenant_id, account, plan_id)
-select %(tenant)s, r.account, r.plan_id
-  from unnest(%(accounts)b::text[], %(plans)b::uuid[]) as r (account, plan_id)
- order by r.account
-    on conflict do nothing
+-- The accounts of today and of plans, where there are none yet.
+select open_accounts(%(plans)b::uuid[])
 
 -- name: lock_accounts
 -- Accounts, always in this order.

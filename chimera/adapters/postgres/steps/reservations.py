@@ -166,7 +166,7 @@ class _Allotting:
         idle = self._connection.execute(_SQL["idle"], self._scope).fetchall()
         names: dict[str, UUID | None] = {day_account(self._today): None}
         names |= {plan_account(plan_id): plan_id for plan_id in plan_ids}
-        self._connection.execute(_SQL["open_accounts"], self._scope | columns(list(names.items()), "accounts plans"))
+        self._connection.execute(_SQL["open_accounts"], {"plans": list(plan_ids)})
         others = {day_account(row["day"]) for row in idle} | {plan_account(row["plan_id"]) for row in idle}
         locked = self._locked({*names, *others})
         if idle:

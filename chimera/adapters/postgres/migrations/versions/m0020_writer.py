@@ -1,0 +1,11 @@
+"""The role that writes for the logins, through functions: see m0020_writer.sql."""
+
+from chimera.adapters.postgres.migrations.script import run_script
+
+revision = "0020"
+down_revision = "0019"
+
+
+def upgrade() -> None:
+    """Runs the SQL file beside this one."""
+    run_script(__file__)
