@@ -35,9 +35,13 @@ def data_dir() -> Path:
     return Path(state).expanduser() / "chimera"
 
 
-def stack_env_file() -> Path:
-    """Where a running embedded stack writes its addresses (mode 0600), so that other shells find it."""
-    return data_dir() / "env"
+def stack_env_file() -> Path | None:
+    """Where a running embedded stack writes its addresses (mode 0600), so that other shells find it.
+
+    CHIMERA_ENV_FILE names another file; empty, none: the processes of a stack know what they were given, and no more.
+    """
+    named = os.environ.get("CHIMERA_ENV_FILE")
+    return data_dir() / "env" if named is None else Path(named) if named else None
 
 
 def database_url_fault(url: str) -> str | None:

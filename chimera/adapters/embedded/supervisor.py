@@ -16,6 +16,7 @@ import structlog
 
 from chimera.adapters.embedded.launch import launch
 from chimera.adapters.embedded.log_file import last_lines, size
+from chimera.adapters.embedded.own_variables import own_variables
 from chimera.adapters.embedded.procfile import read_procfile
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
@@ -75,7 +76,8 @@ class Supervisor:
 
         Args:
             procfile: `name: command` lines; /bin/sh expands $VAR and ${VAR} from `env`.
-            env: the children's whole environment; the folder of this Python's programs is put first on PATH.
+            env: the children's environment; each gets of Chimera's logins and keys only its own (own_variables.py), and
+                the folder of this Python's programs is put first on PATH.
             cwd: the folder they run in.
             log_dir: where each one's output is appended to <name>.log (mode 0600).
             grace_seconds: how long `stop()` lets a worker finish its tasks.
@@ -175,7 +177,7 @@ class Supervisor:
         process.child = launch(
             ["/bin/sh", "-c", f"exec env {process.command}"],
             cwd=self._cwd,
-            env=self._env,
+            env=own_variables(process.command, self._env),
             log=process.log,
             death_signal=signal.SIGKILL,
         )
