@@ -1,5 +1,6 @@
 """Flower shows nothing to those who do not know a password: started without one, it does not start."""
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -131,3 +132,19 @@ def test_with_a_password_it_shows_its_pages_to_who_knows_it(start: Start) -> Non
     page.add_header("Authorization", f"Basic {b64encode(b'ana:s3cret').decode()}")
     with urllib.request.urlopen(page, timeout=10) as answer:
         assert answer.status == 200
+
+
+def test_nothing_but_its_health_is_told_to_who_does_not_know_it(start: Start) -> None:
+    from flower.urls import handlers
+
+    port = free_port()
+    assert listens(start(f"--port={port}", "--basic-auth=ana:s3cret"), port)
+    paths = [handler[0] if isinstance(handler, tuple) else handler.regex.pattern for handler in handlers]
+    told = set()
+    for path in paths:
+        place = path.rstrip("$").replace("(.+)", "x").replace("(.*)", "x").replace("/?", "").lstrip(".*").lstrip("/")
+        for method in ("GET", "POST"):
+            asked = urllib.request.Request(f"http://127.0.0.1:{port}/{place}", method=method)
+            with contextlib.suppress(urllib.error.HTTPError), urllib.request.urlopen(asked, timeout=10):
+                told.add((method, place))
+    assert told == {("GET", "healthcheck"), ("GET", "logout")}

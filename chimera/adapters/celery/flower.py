@@ -1,6 +1,7 @@
 """Flower is refused where nobody needs a password to see its pages, and where its settings are named and missing.
 
-By itself it starts open, and without a flowerconfig.py that is not there.
+By itself it starts open, and without a flowerconfig.py that is not there; and it tells its metrics, which name workers
+and tasks, to whoever asks.
 """
 
 import os
@@ -27,7 +28,7 @@ def connect() -> None:
 
 def refuse_open_flower(**_: Any) -> None:
     """Ends this process if it is Flower's, and the file of its settings is named and missing, or its options name
-    neither a password nor who may log in.
+    neither a password nor who may log in; else has /metrics ask for the same login as the pages.
 
     Flower has the app import its modules after it has read its options and before it listens. Other commands have
     modules imported too.
@@ -46,6 +47,14 @@ def refuse_open_flower(**_: Any) -> None:
     logins = [login.partition(":")[2] for login in options.basic_auth or []]
     if not options.auth and not (logins and all(logins)):
         raise SystemExit(_REFUSED)
+    _close_metrics()
+
+
+def _close_metrics() -> None:
+    from flower.views.monitor import Metrics
+    from tornado.web import authenticated
+
+    Metrics.get = authenticated(Metrics.get)
 
 
 def _names_settings(context: click.Context) -> bool:
