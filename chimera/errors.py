@@ -107,6 +107,10 @@ class CardAlreadyDecided(Conflict):
     """The review card has been decided already."""
 
 
+class CardChanged(Conflict):
+    """The review card has changed since it was shown."""
+
+
 class CardClaimed(Conflict):
     """Somebody else has claimed the review card."""
 

@@ -92,15 +92,20 @@ def as_typed(text: str) -> str:
 
 
 def actor(name: str | None) -> str:
-    """Who acts: the name given, else this system's user."""
+    """Who acts: the name given, else this system's user.
+
+    Raises:
+        InvalidInput: it cannot be a person's name.
+    """
+    from chimera.models.text.person import require_person
+
     if name is not None:
-        if not name.strip():
-            raise InvalidInput("--as needs a name")
-        return name
+        return require_person(name, "--as")
     try:
-        return pwd.getpwuid(os.getuid()).pw_name
+        user = pwd.getpwuid(os.getuid()).pw_name
     except KeyError:
-        return f"uid-{os.getuid()}"
+        user = f"uid-{os.getuid()}"
+    return require_person(user, "say who you are with --as: the user of this system")
 
 
 def choice(kind: type[E], text: str | None, option: str) -> E | None:

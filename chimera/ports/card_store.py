@@ -7,6 +7,7 @@ from chimera.models.gate.deciding import Decided
 from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import PolicyInForce
 from chimera.models.record import Record
+from chimera.models.text.person import PersonName
 from chimera.models.work.decision import Reason
 
 
@@ -14,9 +15,11 @@ class CardDecision(Record):
     """A person's decision on what a card shows."""
 
     card_id: UUID
-    version: int  # the version of the card that the person saw
+    # What the person saw: the card's version, and the hash of the outcome that it showed.
+    version: int
+    seen_sha256: bytes
     approve: bool
-    decided_by: str
+    decided_by: PersonName
     note: str | None
 
 
@@ -24,8 +27,10 @@ class CardEdit(Record):
     """A person's version of a result, gated."""
 
     card_id: UUID
-    version: int  # the version of the card that the person saw
-    edited_by: str
+    # What the person saw: the card's version, and the hash of the outcome that it showed.
+    version: int
+    seen_sha256: bytes
+    edited_by: PersonName
     note: str | None
     # JSON text of the outcome in canonical form: the bytes that are hashed and, once approved, committed.
     outcome: str
@@ -73,8 +78,9 @@ class CardStore(Protocol):
         Returns it; an approval that others must follow decides nothing.
 
         Raises:
-            Conflict: the card has changed since it was seen, the same person has approved it before, shared state
-                has changed since the result was made, or the plan was stopped.
+            CardChanged: it shows another version, or other bytes, than the person saw.
+            Conflict: the same person has approved it before, in whatever spelling of the name, shared state has changed
+                since the result was made, or the plan was stopped.
         """
         ...
 
@@ -88,7 +94,7 @@ class CardStore(Protocol):
         Approvals of other versions do not count for it. Returns what was decided, as `decide`.
 
         Raises:
-            Conflict: as `decide`.
+            CardChanged, Conflict: as `decide`.
             PolicyChanged: it was gated by another policy than the one in force; nothing was written.
         """
         ...

@@ -8,6 +8,7 @@ from chimera.errors import InvalidInput
 from chimera.models.budget.budget import Account, Sum, with_allowed
 from chimera.models.budget.estimate import Estimate, estimate
 from chimera.models.gate.policy import Amount, Budget
+from chimera.models.text.person import require_person
 from chimera.ports.budget_store import AccountStanding, BudgetStore, TaskCost, TenantBudget
 from chimera.services.planner import PlannerService
 
@@ -78,4 +79,4 @@ def allow(store: BudgetStore, tenant_id: str, plan_id: UUID | None, amount: Sum,
     ):
         if given and limited is None:
             raise InvalidInput(f"the policy of {tenant_id} limits no {unit} a {what}: there is nothing to raise")
-    return store.allow(tenant_id, plan_id, amount, actor)
+    return store.allow(tenant_id, plan_id, amount, require_person(actor))

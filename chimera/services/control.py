@@ -9,6 +9,7 @@ import structlog
 
 from chimera.errors import Conflict, NotFound, QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
+from chimera.models.text.person import require_actor
 from chimera.models.work.history import TaskStanding
 from chimera.models.work.plan import PlanChange, PlanState, require_future
 from chimera.models.work.retry import EndedTask, RetryDraft, RetryKind, draft_retry, kind_of
@@ -46,7 +47,7 @@ class PlanControl:
             PlanNotFound: the tenant has no such plan.
             PlanAlreadyEnded: it ended otherwise.
         """
-        state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, actor)
+        state = self._store.stop(tenant_id, plan_id, PlanState.CANCELLED, require_actor(actor))
         if state is PlanState.STOPPING:
             failpoint(Failpoint.STOP_ASKED, tenant_id)
             self._send(tenant_id, lambda plan_id: self._queue.publish_stop(tenant_id, plan_id), [plan_id])
@@ -57,7 +58,9 @@ class PlanControl:
     ) -> list[PlanChange]:
         """As `cancel`, for open plans; returns those that it stopped."""
         changes = _all(
-            lambda: self._store.stop_open(tenant_id, session_id, PlanState.CANCELLED, actor, PLANS_AT_ONCE, only_if)
+            lambda: self._store.stop_open(
+                tenant_id, session_id, PlanState.CANCELLED, require_actor(actor), PLANS_AT_ONCE, only_if
+            )
         )
         # After the last is stopped: what closes them is in no hurry, and what would start in them is.
         self._send(
@@ -76,13 +79,13 @@ class PlanControl:
             PlanNotFound: the tenant has no such plan.
             PlanAlreadyEnded: it has ended, or stops.
         """
-        return self._store.pause(tenant_id, plan_id, actor)
+        return self._store.pause(tenant_id, plan_id, require_actor(actor))
 
     def pause_open(
         self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
     ) -> list[PlanChange]:
         """As `pause`, for open plans; returns those that were not paused before."""
-        return _all(lambda: self._store.pause_open(tenant_id, session_id, actor, PLANS_AT_ONCE, only_if))
+        return _all(lambda: self._store.pause_open(tenant_id, session_id, require_actor(actor), PLANS_AT_ONCE, only_if))
 
     def resume(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:
         """Lets a plan go on; where it is not paused nothing changes.
@@ -91,7 +94,7 @@ class PlanControl:
             PlanNotFound: the tenant has no such plan.
             PlanAlreadyEnded: it has ended, or stops.
         """
-        change = self._store.resume(tenant_id, plan_id, actor)
+        change = self._store.resume(tenant_id, plan_id, require_actor(actor))
         self._wake(tenant_id, [change])
         return change
 
@@ -99,7 +102,9 @@ class PlanControl:
         self, tenant_id: str, session_id: str | None, actor: str, *, only_if: SessionState | None = None
     ) -> list[PlanChange]:
         """As `resume`, for paused plans; returns those."""
-        changes = _all(lambda: self._store.resume_open(tenant_id, session_id, actor, PLANS_AT_ONCE, only_if))
+        changes = _all(
+            lambda: self._store.resume_open(tenant_id, session_id, require_actor(actor), PLANS_AT_ONCE, only_if)
+        )
         self._wake(tenant_id, changes)
         return changes
 
@@ -117,7 +122,9 @@ class PlanControl:
             DeadlinePassed: the deadline is not in the future.
         """
         asked = frozenset(kinds)
-        return self._retry(Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=asked, actor=actor, deadline=deadline))
+        return self._retry(
+            Retry(tenant_id=tenant_id, plan_id=plan_id, kinds=asked, actor=require_actor(actor), deadline=deadline)
+        )
 
     def retry_task(self, task: TaskStanding, actor: str, deadline: datetime | None = None) -> Retried:
         """As `retry`, for one task that did not come to a good end.
@@ -133,7 +140,7 @@ class PlanControl:
                 plan_id=task.plan_id,
                 kinds=kinds,
                 task_id=task.task_id,
-                actor=actor,
+                actor=require_actor(actor),
                 deadline=deadline,
             )
         )

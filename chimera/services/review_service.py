@@ -10,6 +10,7 @@ from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
 from chimera.models.gate.gate import Staged, schema_fault
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
+from chimera.models.text.person import require_person
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Ruling, Verdict
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
@@ -64,17 +65,22 @@ class ReviewService:
         except KeyError:
             raise InvalidInput(f"the card has no revision {number}: it has 0 to {max(revisions)}") from None
 
+    def what_was_seen(self, card: ReviewCard, sha_prefix: str) -> Revision | None:
+        """The version of a card's result whose hash begins so; None where it has none."""
+        revisions = self._reviews.revisions(card.tenant_id, card.card_id)
+        return next((found for found in reversed(revisions) if found.sha256.hex().startswith(sha_prefix)), None)
+
     # Whose a card is for now.
 
     def claim(self, card: ReviewCard, who: str, seconds: float = CLAIM_SECONDS) -> ReviewCard:
         """Keeps a card for a person: until then nobody else decides on it. Claimed again, the time starts anew.
 
         Raises:
-            InvalidInput: the time is not above 0, or longer than a day.
+            InvalidInput: the time is not above 0, or longer than a day, or `who` cannot be a person's name.
             CardAlreadyDecided: it waits for nobody any more.
             CardClaimed: somebody else has it; the message names who, and until when.
         """
-        self._cards.claim(card.tenant_id, card.card_id, who, _claimable(seconds))
+        self._cards.claim(card.tenant_id, card.card_id, require_person(who), _claimable(seconds))
         return self._reviews.card(card.tenant_id, card.card_id)
 
     def claim_next(
@@ -83,10 +89,10 @@ class ReviewService:
         """Claims the oldest card that nobody has claimed and that this person has not approved yet.
 
         Raises:
-            InvalidInput: the time is not above 0, or longer than a day.
+            InvalidInput: the time is not above 0, or longer than a day, or `who` cannot be a person's name.
             NoCardWaits: there is none.
         """
-        card_id = self._cards.claim_next(tenant_id, who, _claimable(seconds), skill)
+        card_id = self._cards.claim_next(tenant_id, require_person(who), _claimable(seconds), skill)
         if card_id is None:
             raise NoCardWaits(f"no review card of {tenant_id} waits for {who} that nobody has claimed")
         return self._reviews.card(tenant_id, card_id)
@@ -95,9 +101,10 @@ class ReviewService:
         """Gives a claim back; nothing where there is none.
 
         Raises:
+            InvalidInput: `who` cannot be a person's name.
             CardAlreadyDecided, CardClaimed: as `claim`.
         """
-        self._cards.release(card.tenant_id, card.card_id, who)
+        self._cards.release(card.tenant_id, card.card_id, require_person(who))
         return self._reviews.card(card.tenant_id, card.card_id)
 
     # What is done about it.
@@ -107,11 +114,17 @@ class ReviewService:
 
         The result is committed with the last approval that the card needs, each by another person.
 
+        Args:
+            card: as the person saw it: its version and the hash of what it shows are what is approved.
+            decided_by: who.
+            note: why, for the record.
+
         Raises:
+            InvalidInput: `decided_by` cannot be a person's name.
             CardAlreadyDecided: somebody was first.
             CardClaimed: somebody else has it.
-            Conflict: the card has changed since it was read, the same person has approved it before, or shared state
-                has changed since the result was made.
+            CardChanged: it shows something else since it was read.
+            Conflict: the same person has approved it before, or shared state has changed since the result was made.
         """
         return self._decide(card, approve=True, decided_by=decided_by, note=note)
 
@@ -119,10 +132,10 @@ class ReviewService:
         """Refuses the result on the card for good; returns the card as it is then.
 
         Raises:
-            InvalidInput: no reason is given.
+            InvalidInput: no reason is given, or `decided_by` cannot be a person's name.
             CardAlreadyDecided: somebody was first.
             CardClaimed: somebody else has it.
-            Conflict: the card has changed since it was read.
+            CardChanged: it shows something else since it was read.
         """
         if not (note and note.strip()):
             raise InvalidInput("a denial needs a reason: --reason TEXT")
@@ -143,9 +156,11 @@ class ReviewService:
 
         Raises:
             EditRefused: the policy denies it, or sends it back; the message has the reasons. Nothing was written.
-            InvalidInput: the output is no JSON, too large, or what the card shows already.
-            CardAlreadyDecided, CardClaimed, Conflict: as `approve`.
+            InvalidInput: the output is no JSON, too large, or what the card shows already; or `edited_by` cannot be a
+                person's name.
+            CardAlreadyDecided, CardClaimed, CardChanged, Conflict: as `approve`.
         """
+        require_person(edited_by)
         while True:
             found = self._cards.to_edit(card.tenant_id, card.card_id)
             staged = self._edited(found.staged, output)
@@ -155,6 +170,7 @@ class ReviewService:
             edit = CardEdit(
                 card_id=card.card_id,
                 version=card.version,
+                seen_sha256=card.result_sha256,
                 edited_by=edited_by,
                 note=note,
                 outcome=outcome_text(staged.outcome),
@@ -193,7 +209,12 @@ class ReviewService:
 
     def _decide(self, card: ReviewCard, *, approve: bool, decided_by: str, note: str | None) -> ReviewCard:
         decision = CardDecision(
-            card_id=card.card_id, version=card.version, approve=approve, decided_by=decided_by, note=note
+            card_id=card.card_id,
+            version=card.version,
+            seen_sha256=card.result_sha256,
+            approve=approve,
+            decided_by=require_person(decided_by),
+            note=note,
         )
         decided = self._cards.decide(card.tenant_id, decision)
         confidences = {card.task_id: None if card.revision else card.confidence}

@@ -1,5 +1,6 @@
 """Pausing, resuming and stopping sessions: what is submitted to them later, and the plans that they have."""
 
+from chimera.models.text.person import require_actor
 from chimera.models.work.plan import PlanChange
 from chimera.models.work.session import SessionChange, SessionState
 from chimera.ports.session_store import SessionStore
@@ -23,7 +24,7 @@ class SessionControl:
         Raises:
             SessionStopped: it was stopped.
         """
-        self._store.change(tenant_id, session_id, SessionState.PAUSED, actor)
+        self._store.change(tenant_id, session_id, SessionState.PAUSED, require_actor(actor))
         plans = self._control.pause_open(tenant_id, session_id, actor, only_if=SessionState.PAUSED)
         return self._changed(tenant_id, session_id, plans)
 
@@ -33,13 +34,13 @@ class SessionControl:
         Raises:
             SessionStopped: it was stopped.
         """
-        self._store.change(tenant_id, session_id, SessionState.OPEN, actor)
+        self._store.change(tenant_id, session_id, SessionState.OPEN, require_actor(actor))
         plans = self._control.resume_open(tenant_id, session_id, actor, only_if=SessionState.OPEN)
         return self._changed(tenant_id, session_id, plans)
 
     def stop(self, tenant_id: str, session_id: str, actor: str) -> SessionChange:
         """Cancels its open plans, and takes no plan any more."""
-        self._store.change(tenant_id, session_id, SessionState.STOPPED, actor)
+        self._store.change(tenant_id, session_id, SessionState.STOPPED, require_actor(actor))
         plans = self._control.cancel_open(tenant_id, session_id, actor, only_if=SessionState.STOPPED)
         return self._changed(tenant_id, session_id, plans)
 

@@ -38,13 +38,14 @@ def test_a_plan_from_a_file_to_its_results(stack: Shell, tmp_path: Path) -> None
 def test_a_card_is_decided_once(stack: Shell) -> None:
     cards = stack.run("review", "list", *ACME, "--limit", "2", *JSON).json
     card = cards[0]["card_id"]
+    seen = ("--version", str(cards[0]["version"]), "--sha", cards[0]["result_sha256"])
     logging = replace(stack, variables={"CHIMERA_LOG_LEVEL": "INFO"})
-    ran = logging.run("review", "approve", card, *ACME, "--as", "ana", *JSON)
+    ran = logging.run("review", "approve", card, *seen, *ACME, "--as", "ana", *JSON)
     assert (ran.code, ran.json["status"], ran.json["decided_by"]) == (0, "approved", "ana")
     [logged] = [line for line in map(json.loads, ran.err.splitlines()) if line["event"] == "task_decided"]
     assert (logged["verdict"], logged["decided_by"], logged["tenant_id"]) == ("approve", "ana", "acme")
     assert logged["trace_id"]
-    again = stack.run("review", "deny", card, *ACME, "--reason", "too late", *JSON)
+    again = stack.run("review", "deny", card, *seen, *ACME, "--reason", "too late", *JSON)
     assert (again.code, again.out) == (5, "")
     line, document = again.err.splitlines()
     assert line == f"error: review card {card} was approved by ana already"

@@ -3,12 +3,18 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tests.acceptance.conftest import Shell
+from tests.acceptance.conftest import Ran, Shell
 
 WHOM = ("--tenant", "reviewed")
 JSON = ("-o", "json")
 ROWS = 'rows=[{"text":"I forgot my password","category":"login"},{"text":"My secret key is lost","category":"login"}]'
 POLICY = "name: reviewed\nskills:\n  tickets.triage:\n    quorum: 2\n"
+
+
+def decide(stack: Shell, verb: str, card: str, *words: str) -> Ran:
+    """Decides on a card as it is now."""
+    shown = stack.run("review", "show", card, *WHOM, *JSON).json
+    return stack.run("review", verb, card, "--version", str(shown["version"]), "--sha", shown["result_sha256"], *words)
 
 
 def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_path: Path) -> None:
@@ -21,26 +27,27 @@ def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_p
 
     first = stack.run("review", "next", *WHOM, "--as", "ann", *JSON).json
     card = first["card_id"]
-    refused = stack.run("review", "approve", card, *WHOM, "--as", "bob", *JSON)
+    refused = decide(stack, "approve", card, *WHOM, "--as", "bob", *JSON)
     assert (refused.code, refused.out) == (5, "")
     assert "is claimed by ann until" in refused.err
-    assert stack.run("review", "approve", card, *WHOM, "--as", "ann", *JSON).json["status"] == "pending"
-    assert stack.run("review", "approve", card, *WHOM, "--as", "ann").code == 5
-    done = stack.run("review", "approve", card, *WHOM, "--as", "bob", *JSON).json
+    assert decide(stack, "approve", card, *WHOM, "--as", "ann", *JSON).json["status"] == "pending"
+    assert decide(stack, "approve", card, *WHOM, "--as", "ann").code == 5
+    assert stack.run("review", "approve", card, *WHOM, "--as", "bob").code == 2, "it does not say what was seen"
+    done = decide(stack, "approve", card, *WHOM, "--as", "bob", *JSON).json
     assert (done["status"], done["approvals"]) == ("approved", ["ann", "bob"])
 
     second = stack.run("review", "next", *WHOM, "--as", "ann", *JSON).json["card_id"]
     reply = tmp_path / "reply.json"
     reply.write_text('{"category": "login"}')
-    assert stack.run("review", "edit", second, *WHOM, "--as", "ann", "--to", str(reply)).code == 2
+    assert decide(stack, "edit", second, *WHOM, "--as", "ann", "--to", str(reply)).code == 2
     reply.write_text('{"category": "login", "reply": "We will delete all of it."}')
-    risky = stack.run("review", "edit", second, *WHOM, "--as", "ann", "--to", str(reply), *JSON)
+    risky = decide(stack, "edit", second, *WHOM, "--as", "ann", "--to", str(reply), *JSON)
     assert (risky.code, risky.json["approvals"]) == (0, [])
     assert "keyword.delete_all in output.reply" in risky.err
     reply.write_text('{"category": "login", "reply": "We will help you."}')
-    edited = stack.run("review", "edit", second, *WHOM, "--as", "ann", "--to", str(reply), *JSON).json
+    edited = decide(stack, "edit", second, *WHOM, "--as", "ann", "--to", str(reply), *JSON).json
     assert (edited["status"], edited["revision"], edited["approvals"]) == ("pending", 2, ["ann"])
-    assert stack.run("review", "approve", second, *WHOM, "--as", "bob", *JSON).json["status"] == "edited"
+    assert decide(stack, "approve", second, *WHOM, "--as", "bob", *JSON).json["status"] == "edited"
 
     plan = stack.run("plan", "show", plan_id, *WHOM, *JSON).json
     assert (plan["state"], plan["counts"]["committed"]) == ("completed", 2)

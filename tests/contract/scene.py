@@ -291,13 +291,21 @@ class Scene:
         return self.world.reviews.card(self.tenant_id, card.card_id)
 
     def decide(self, card: ReviewCard, *, approve: bool, by: str = "ann", note: str | None = None) -> Decided:
-        decision = CardDecision(card_id=card.card_id, version=card.version, approve=approve, decided_by=by, note=note)
+        decision = CardDecision(
+            card_id=card.card_id,
+            version=card.version,
+            seen_sha256=card.result_sha256,
+            approve=approve,
+            decided_by=by,
+            note=note,
+        )
         return self.world.cards.decide(self.tenant_id, decision)
 
     def edit(self, card: ReviewCard, output: Any, *, approve: bool = True, by: str = "ann", **fields: Any) -> CardEdit:
         """Puts another output in the card's place, as if the policy found nothing new, or what `reasons` say."""
         text = canonical_json(success(output, confidence=None).model_dump(mode="json"))
-        values: dict[str, Any] = {"version": card.version, "reasons": (), "policy_version": POLICY, "note": "better"}
+        values: dict[str, Any] = {"version": card.version, "seen_sha256": card.result_sha256}
+        values |= {"reasons": (), "policy_version": POLICY, "note": "better"}
         edit = CardEdit(
             card_id=card.card_id, edited_by=by, outcome=text, sha256=sha256(text), approve=approve, **values | fields
         )
@@ -421,9 +429,9 @@ def _decided(staged: Staged, ruling: Ruling, **fields: Any) -> WaveDecision:
 
 
 def facts_of(entry: AuditEntry) -> dict[str, Any]:
-    """What the entry says happened."""
+    """What the entry says happened, but for the process that did it, which the fakes do not know."""
     assert entry.facts is not None
-    return entry.facts
+    return {name: value for name, value in entry.facts.items() if name not in {"by_user", "by_login"}}
 
 
 def now_of(world: World) -> datetime:

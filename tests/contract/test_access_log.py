@@ -19,7 +19,7 @@ Ask = Callable[[Scene, UUID], object]
 
 
 def decide(scene: Scene, card_id: UUID) -> None:
-    decision = CardDecision(card_id=card_id, version=1, approve=True, decided_by="ann", note=None)
+    decision = CardDecision(card_id=card_id, version=1, seen_sha256=b"", approve=True, decided_by="ann", note=None)
     scene.world.cards.decide(scene.tenant_id, decision)
 
 

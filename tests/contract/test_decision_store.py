@@ -607,7 +607,7 @@ def test_a_card_that_is_not_the_tenant_s_is_not_found(scene: Scene, stranger: Sc
     _, [card] = scene.in_review()
     if whose == "nobody's":
         card = card.model_copy(update={"card_id": scene.world.clock.new_id()})
-    decision = CardDecision(card_id=card.card_id, version=1, approve=True, decided_by="eve", note=None)
+    decision = CardDecision(card_id=card.card_id, version=1, seen_sha256=b"", approve=True, decided_by="eve", note=None)
     with pytest.raises(CardNotFound):
         stranger.world.cards.decide(stranger.tenant_id, decision)
 

@@ -10,7 +10,7 @@ from chimera.models.work.plan import PlanState
 from chimera.models.work.result import FailureOutcome, SuccessOutcome
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.replan_store import Replanned
-from tests.contract.scene import Scene, approve, failure, replan, retry, success
+from tests.contract.scene import Scene, approve, facts_of, failure, replan, retry, success
 
 STRICT = Policy(name="strict", defaults=SkillPolicy(confidence=Bands(approve=0.9)))
 MILD = Policy(name="mild", defaults=SkillPolicy(confidence=Bands(approve=0.5)))
@@ -18,7 +18,7 @@ MILD = Policy(name="mild", defaults=SkillPolicy(confidence=Bands(approve=0.5)))
 
 def applied(scene: Scene) -> list[dict[str, object]]:
     entries = scene.entries()
-    return [(entry.facts or {}) for entry in entries if entry.kind == "policy.applied"]
+    return [facts_of(entry) for entry in entries if entry.kind == "policy.applied"]
 
 
 def test_a_tenant_without_a_policy_has_the_default(scene: Scene) -> None:

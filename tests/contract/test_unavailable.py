@@ -24,10 +24,11 @@ from tests.contract.worlds import FakeWorld, PostgresWorld, World
 TENANT = "acme"
 ID = UUID(int=1)
 WAVE = WaveRef(tenant_id=TENANT, plan_id=ID, wave_no=0)
-CARD = CardDecision(card_id=ID, version=1, approve=True, decided_by="ann", note=None)
+CARD = CardDecision(card_id=ID, version=1, seen_sha256=b"", approve=True, decided_by="ann", note=None)
 EDIT = CardEdit(
     card_id=ID,
     version=1,
+    seen_sha256=b"",
     edited_by="ann",
     note=None,
     outcome="{}",

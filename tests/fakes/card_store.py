@@ -3,12 +3,13 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.errors import CardAlreadyDecided, CardClaimed, Conflict
+from chimera.errors import CardAlreadyDecided, CardChanged, CardClaimed, Conflict
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.record import sha256
+from chimera.models.text.person import person_key
 from chimera.models.work.decision import Decision
 from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
@@ -40,12 +41,13 @@ class FakeCardStore(FakeDeciding, port.CardStore):
             self._note(card, AuditKind.REVIEW_RELEASED, who)
 
     def decide(self, tenant_id: str, decision: CardDecision) -> Decided:
-        card = self._open(tenant_id, decision.card_id, decision.decided_by, "decide", decision.version)
+        card = self._open(tenant_id, decision.card_id, decision.decided_by, "decide")
+        _require_seen(card, decision.version, decision.seen_sha256)
         if self._is_stopped(self._wave(card)):
             raise Conflict
         if not decision.approve:
             return self._end(card, decision.decided_by, decision.note, approve=False)
-        if decision.decided_by in card.approvals:
+        if person_key(decision.decided_by) in map(person_key, card.approvals):
             raise Conflict(f"{decision.decided_by} has approved it already")
         self._require_state(card)
         return self._approve(card, decision.decided_by, decision.note)
@@ -56,7 +58,8 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         return ToEdit(staged=staged, policy=self._database.policy(tenant_id))
 
     def edit(self, tenant_id: str, edit: CardEdit) -> Decided:
-        card = self._open(tenant_id, edit.card_id, edit.edited_by, "edit", edit.version)
+        card = self._open(tenant_id, edit.card_id, edit.edited_by, "edit")
+        _require_seen(card, edit.version, edit.seen_sha256)
         if self._is_stopped(self._wave(card)):
             raise Conflict
         if edit.policy_version != self._database.policy(tenant_id).version:
@@ -91,14 +94,12 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         self._note(card, AuditKind.REVIEW_EDITED, edit.edited_by, revision=revision.number, **_words(edit.note))
         return self._approve(card, edit.edited_by, edit.note) if edit.approve else NOTHING_DECIDED
 
-    def _open(self, tenant_id: str, card_id: UUID, who: str, to: str, version: int | None = None) -> ReviewCard:
+    def _open(self, tenant_id: str, card_id: UUID, who: str, to: str) -> ReviewCard:
         card = self._database.opened().asked_card(tenant_id, card_id, to, who)
         if card.status is not CardStatus.PENDING:
             raise CardAlreadyDecided(f"the card was {card.status} by {card.decided_by} already")
         if self._held_by(card) not in {None, who}:
             raise CardClaimed(f"the card is claimed by {card.claimed_by}")
-        if version not in {None, card.version}:
-            raise Conflict("the card has changed since it was shown")
         return card
 
     def _held_by(self, card: ReviewCard) -> str | None:
@@ -106,7 +107,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         return card.claimed_by if until is not None and until > self._database.now() else None
 
     def _require_state(self, card: ReviewCard) -> None:
-        last = len({*card.approvals}) + 1 >= card.approvals_needed
+        last = len(card.approvals) + 1 >= card.approvals_needed
         row = self._database.tasks[card.tenant_id, card.task_id]
         if last and row.task.state_key and self._version(card.tenant_id, row.task.state_key) != row.state_version:
             raise Conflict("shared state has changed")
@@ -117,7 +118,7 @@ class FakeCardStore(FakeDeciding, port.CardStore):
 
     def _approve(self, card: ReviewCard, who: str, note: str | None) -> Decided:
         approvals = self._database.approvals[card.tenant_id, card.card_id, card.result_sha256]
-        if who not in approvals:
+        if person_key(who) not in map(person_key, approvals):
             approvals.append(who)
         card = self._put(card, approvals=tuple(approvals))
         if len(approvals) >= card.approvals_needed:
@@ -159,6 +160,11 @@ class FakeCardStore(FakeDeciding, port.CardStore):
     def _wave(self, card: ReviewCard) -> WaveRef:
         task = self._database.tasks[card.tenant_id, card.task_id].task
         return WaveRef(tenant_id=card.tenant_id, plan_id=card.plan_id, wave_no=task.wave_no)
+
+
+def _require_seen(card: ReviewCard, version: int, sha256: bytes) -> None:
+    if (card.version, card.result_sha256) != (version, sha256):
+        raise CardChanged("the card has changed since it was shown")
 
 
 def _words(note: str | None) -> dict[str, str | None]:

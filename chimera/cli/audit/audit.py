@@ -100,7 +100,7 @@ def _row(entry: "AuditEntry", *, redacted: bool) -> list[str]:
         str(entry.seq),
         moment(entry.at),
         entry.kind,
-        entry.actor,
+        entry.actor + (f" ({facts['by_user']})" if facts and "by_user" in facts else ""),
         values["task_id"] or values["plan_id"] or "",
         ("(erased)" if facts is None else _what(facts, entry.actor)) + (" (redacted)" if redacted else ""),
     ]

@@ -39,6 +39,8 @@ def show_card(card: "ReviewCard", *, full: bool = False) -> list[str]:
         [
             ("card", format_id(IdKind.CARD, card.card_id)),
             ("status", _status(card)),
+            ("version", str(card.version)),
+            ("sha", card.result_sha256.hex()),
             ("closed", erased_by(card.decided_by, card.erasure_reason)),
             ("note", _note(card)),
             ("approvals", _approvals(card)),

@@ -9,6 +9,7 @@ import typer
 
 from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
+from chimera.cli.review.seen import Seen, Sha, Version, decide, seen_words
 from chimera.cli.since import Since, Until, period
 from chimera.cli.text import erased_by
 from chimera.errors import InvalidInput
@@ -85,9 +86,8 @@ def show(
     """A card: what went in, what came out, and why a person is asked. Long texts are cut, around what was found."""
     reviews = services().reviewing.reviews
     found = reviews.card(tenant, find_id(tenant, IdKind.CARD, card))
-    if revision is not None:
-        found = found.showing(reviews.revision(found, revision))
-    _show(found, output, tenant, full=full)
+    shown = found if revision is None else found.showing(reviews.revision(found, revision))
+    _show(shown, output, tenant, full=full, is_current=shown.revision == found.revision)
 
 
 @app.command("next")
@@ -124,13 +124,16 @@ def release(card: CardId, tenant: Tenant, by: Actor = None, output: Output = For
 def approve(
     card: CardId,
     tenant: Tenant,
+    version: Version = None,
+    sha: Sha = None,
     reason: Annotated[str | None, typer.Option("--reason", help="A note for the audit.")] = None,
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
-    """Approve the result on a card: with the last approval that it needs it is committed."""
-    who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.approve(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who, reason), output)
+    """Approve the result on a card as you saw it: with the last approval that it needs it is committed."""
+    who, reviews, seen = actor(by), services().reviewing.reviews, Seen.given(version, sha)
+    words = ("approve", *(("--reason", reason) if reason else ()), "--as", who)
+    _told(decide(tenant, card, seen, words, lambda shown: reviews.approve(shown, who, reason)), output)
 
 
 @app.command()
@@ -138,14 +141,17 @@ def deny(
     card: CardId,
     tenant: Tenant,
     reason: Annotated[str, typer.Option("--reason", help="What is wrong with the result.")],
+    version: Version = None,
+    sha: Sha = None,
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Refuse the result on a card for good."""
     if not reason.strip():
         raise InvalidInput("--reason: a denial needs one")
-    who, reviews = actor(by), services().reviewing.reviews
-    _told(reviews.deny(reviews.card(tenant, find_id(tenant, IdKind.CARD, card)), who, reason), output)
+    who, reviews, seen = actor(by), services().reviewing.reviews, Seen.given(version, sha)
+    words = ("deny", "--reason", reason, "--as", who)
+    _told(decide(tenant, card, seen, words, lambda shown: reviews.deny(shown, who, reason)), output)
 
 
 @app.command()
@@ -155,16 +161,18 @@ def edit(
     new: Annotated[
         str, typer.Option("--to", metavar="FILE|JSON", help="The output as it should be; - reads standard input.")
     ],
+    version: Version = None,
+    sha: Sha = None,
     note: Annotated[str | None, typer.Option("--note", help="Why, for the audit.")] = None,
     by: Actor = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Put another output in the place of the card's; the policy gates it again, and it counts as your approval."""
-    value, who = _json(new), actor(by)
+    value, who, seen = _json(new), actor(by), Seen.given(version, sha)
     load_user_code()
     reviews = services().reviewing.reviews
-    before = reviews.card(tenant, find_id(tenant, IdKind.CARD, card))
-    after = reviews.edit(before, value, who, note)
+    words = ("edit", "--to", new, *(("--note", note) if note else ()), "--as", who)
+    after = decide(tenant, card, seen, words, lambda shown: reviews.edit(shown, value, who, note))
     _told(after, output)
     if after.status == "pending" and who not in after.approvals:
         say("nothing was committed: the policy found what the card has not shown before")
@@ -223,7 +231,7 @@ def _parsed(text: str, where: str) -> Any:
         raise InvalidInput(f"--to: {where} does not hold JSON: {exc}") from exc
 
 
-def _show(card: "ReviewCard", output: Format, tenant: str, *, full: bool) -> None:
+def _show(card: "ReviewCard", output: Format, tenant: str, *, full: bool, is_current: bool = True) -> None:
     from chimera.cli.review.card_view import card_contents, show_card
 
     if output is Format.JSON:
@@ -236,10 +244,13 @@ def _show(card: "ReviewCard", output: Format, tenant: str, *, full: bool) -> Non
     if cut:
         revision = ("--revision", str(card.revision)) if card.revision else ()
         say(f"all of it: {command('review', 'show', name, '--tenant', tenant, *revision, '--full')}")
-    if card.status == "pending":
-        say(f"next: {command('review', 'approve', name, '--tenant', tenant)}")
-        say(f"or:   {command('review', 'edit', name, '--tenant', tenant, '--to', 'better.json')}")
-        say(f"or:   {command('review', 'deny', name, '--tenant', tenant, '--reason', 'what is wrong with it')}")
+    if card.status == "pending" and not is_current:
+        say(f"to decide, see what the card shows now: {command('review', 'show', name, '--tenant', tenant)}")
+    elif card.status == "pending":
+        words = (*seen_words(card), "--tenant", tenant)
+        say(f"next: {command('review', 'approve', name, *words)}")
+        say(f"or:   {command('review', 'edit', name, *words, '--to', 'better.json')}")
+        say(f"or:   {command('review', 'deny', name, *words, '--reason', 'what is wrong with it')}")
 
 
 def _told(card: "ReviewCard", output: Format) -> None:

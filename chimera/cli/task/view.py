@@ -131,7 +131,11 @@ def _detail(event: "TaskEvent") -> str:
 def _decided(found: dict[str, Any]) -> str:
     end = "" if found["final"] else ", not final"
     agent = f", run by {found['agent_id']}" if "agent_id" in found else ""
-    return f"{found['verdict']}{end} ({found['policy_version']}, audit {found['audit_seq']}){agent}"
+    return f"{found['verdict']}{end} ({found['policy_version']}, audit {found['audit_seq']}){agent}{_user(found)}"
+
+
+def _user(found: dict[str, Any]) -> str:
+    return f", as user {found['by_user']}" if "by_user" in found else ""
 
 
 def _result(found: dict[str, Any]) -> str:
@@ -154,7 +158,7 @@ _DETAILS: dict[str, Callable[[dict[str, Any]], str]] = {
     "decided": _decided,
     "card opened": lambda found: f"{found['card_id']}, approvals needed: {found['approvals_needed']}",
     "edited": lambda found: f"{found['card_id']} revision {found['revision']}",
-    "approved": lambda found: str(found["card_id"]),
+    "approved": lambda found: f"{found['card_id']}{_user(found)}",
     "card closed": lambda found: f"{found['card_id']} {found['status']}",
     "committed": lambda found: f"{found['state_key']} version {found['state_version']}" if "state_key" in found else "",
 }

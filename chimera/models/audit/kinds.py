@@ -61,3 +61,27 @@ class AuditKind(StrEnum):
     def session_is(cls, state: str) -> "AuditKind":
         """That a session was put in this state."""
         return cls.SESSION_RESUMED if state == "open" else cls(f"session.{state}")
+
+
+# What people do, and say their name with. Entries of these kinds have `by_user` and `by_login` among their facts: the
+# user of the process with its machine, and its login in the database.
+OF_PERSONS = frozenset(
+    {
+        AuditKind.TENANT_ADDED,
+        AuditKind.POLICY_APPLIED,
+        AuditKind.PLAN_PAUSED,
+        AuditKind.PLAN_RESUMED,
+        AuditKind.PLAN_CANCELLED_ASKED,
+        AuditKind.SESSION_PAUSED,
+        AuditKind.SESSION_RESUMED,
+        AuditKind.SESSION_STOPPED,
+        AuditKind.REVIEW_CLAIMED,
+        AuditKind.REVIEW_RELEASED,
+        AuditKind.REVIEW_EDITED,
+        AuditKind.REVIEW_APPROVED,
+        AuditKind.REVIEW_DECIDED,
+        AuditKind.BUDGET_ALLOWED,
+        AuditKind.AUDIT_READ,
+        AuditKind.AUDIT_ERASED,
+    }
+)

@@ -101,6 +101,10 @@ class ReviewCard(Record):
     # Why, where that closed the card while it waited: then `decided_by` is who erased. None where a person had decided.
     erasure_reason: str | None = None
 
+    def is_what_was_seen(self, version: int, sha_prefix: str) -> bool:
+        """Whether it is at this version, and shows what has a hash that begins so (lower-case hex)."""
+        return self.version == version and self.result_sha256.hex().startswith(sha_prefix)
+
     def showing(self, revision: Revision) -> "ReviewCard":
         """The card with another version of its result shown: to be read, not to be decided on."""
         shown = {"outcome": revision.outcome, "result_sha256": revision.sha256, "revision": revision.number}

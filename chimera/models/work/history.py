@@ -81,6 +81,7 @@ class TaskDecision(Record):
     decided_at: Instant
     result_sha256: str | None  # hex; None where it ended without a result
     audit_seq: int = Field(ge=1)
+    by_user: str | None = None  # the user and machine of the process with which a person decided: `ann@build-7`
 
 
 class CardEditing(Record):
@@ -97,6 +98,7 @@ class CardApproval(Record):
 
     approved_by: str
     approved_at: Instant
+    by_user: str | None = None  # as of a decision
 
 
 class TaskCard(Record):
@@ -228,7 +230,7 @@ def _agent(agent_id: UUID | None) -> str | None:
 
 def _of_decision(decision: TaskDecision, agent: str | None) -> TaskEvent:
     """The decision, with the agent that ran the attempt, where one did."""
-    kept = {"verdict", "final", "policy_version", "audit_seq"}
+    kept = {"verdict", "final", "policy_version", "audit_seq", *(["by_user"] if decision.by_user else [])}
     return TaskEvent(
         at=decision.decided_at,
         kind=TaskEventKind.DECIDED,
@@ -256,7 +258,8 @@ def _of_card(card: TaskCard, asked: datetime) -> Iterator[TaskEvent]:
         )
     for approval in card.approvals:
         at, kind = approval.approved_at, TaskEventKind.APPROVED
-        yield TaskEvent(at=at, kind=kind, attempt=card.attempt, actor=approval.approved_by, facts=card_id)
+        facts = card_id | ({"by_user": approval.by_user} if approval.by_user else {})
+        yield TaskEvent(at=at, kind=kind, attempt=card.attempt, actor=approval.approved_by, facts=facts)
     if card.decided_at:
         at = max([card.decided_at, *(approval.approved_at for approval in card.approvals)])
         kind, facts = TaskEventKind.CARD_CLOSED, card_id | {"status": card.status}

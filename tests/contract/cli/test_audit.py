@@ -5,7 +5,7 @@ import re
 import pytest
 
 from chimera.models.ids import short_id
-from tests.unit.cli.conftest import OnTerminal, Run
+from tests.unit.cli.conftest import OnTerminal, Run, decide
 
 TENANT = ("-t", "acme")
 JSON = ("-o", "json")
@@ -33,11 +33,11 @@ class TestAudit:
 
     def test_who_approved_what_is_one_command(self, run: Run, plan_id: str) -> None:
         cards = run("review", "list", *TENANT, *JSON).json
-        run("review", "approve", cards[0]["card_id"], *TENANT, "--as", "ana")
-        run("review", "deny", cards[1]["card_id"], *TENANT, "--as", "bob", "--reason", "no")
+        decide(run, "approve", cards[0]["card_id"], *TENANT, "--as", "ana")
+        decide(run, "deny", cards[1]["card_id"], *TENANT, "--as", "bob", "--reason", "no")
         ran = run("audit", "list", *TENANT, "--kind", "review.decided", "--since", "1h", "--until", "2999-01-01")
         words = [line.split() for line in ran.out.splitlines()[1:]]
-        assert [(row[3], row[4], row[5], row[6]) for row in words] == [
+        assert [(row[3], row[4], row[6], row[7]) for row in words] == [
             ("review.decided", "ana", cards[0]["task_id"], "approved"),
             ("review.decided", "bob", cards[1]["task_id"], "denied"),
         ]

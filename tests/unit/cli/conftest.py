@@ -111,6 +111,12 @@ def run(
         yield command
 
 
+def decide(run: Run, verb: str, card: str, *words: str) -> Ran:
+    """Approves, denies or edits a card of acme's as it is now."""
+    shown = run("review", "show", card, "-t", "acme", "-o", "json").json
+    return run("review", verb, card, "--version", str(shown["version"]), "--sha", shown["result_sha256"][:12], *words)
+
+
 @pytest.fixture
 def plan_id(run: Run) -> str:
     """A plan of three tasks: one committed, two that a person must see."""

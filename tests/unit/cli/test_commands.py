@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chimera.models.ids import short_id
-from tests.unit.cli.conftest import OnTerminal, Run
+from tests.unit.cli.conftest import OnTerminal, Run, decide
 from tests.unit.cli.swarm import FakeServices
 
 TENANT = ("-t", "acme")
@@ -241,8 +241,10 @@ class TestReview:
         assert "  text: my >>password<<\n" in ran.out
         assert "  loud: MY >>PASSWORD<<\n" in ran.out
         assert "  0: heard it\n" in ran.out
-        assert f"chimera review approve {cards[1]} --tenant acme" in ran.err
         shown = run("review", "show", cards[1], *TENANT, *JSON).json
+        seen = f"--version {shown['version']} --sha {shown['result_sha256'][:16]}"
+        assert f"chimera review approve {cards[1]} {seen} --tenant acme" in ran.err
+        assert f"version     {shown['version']}\nsha         {shown['result_sha256']}\n" in ran.out
         assert shown["output"] == {"said": "my password", "loud": "MY PASSWORD"}
         assert shown["reasons"][0]["spans"][0] == {"path": "input.text", "start": 3, "end": 11}
 
@@ -281,22 +283,22 @@ class TestReview:
         run("plan", "submit", "echoes", *TENANT, "--set", f"rows={json.dumps(rows)}")
         card = run("review", "list", *TENANT, *JSON).json[0]["card_id"]
         better = json.dumps({"said": "t", "loud": "T"} | {f"k{number:04}": "v" for number in range(1000)})
-        run("review", "edit", card, *TENANT, "--to", better)
+        decide(run, "edit", card, *TENANT, "--to", better)
         ran = run("review", "show", card, *TENANT)
         assert "cut: output shows 200 of 1,002 values" in ran.err
         assert "k0999" not in ran.out
         assert "k0999" in run("review", "show", card, *TENANT, "--full").out
 
     def test_approve_once(self, run: Run, cards: list[str], plan_id: str) -> None:
-        ran = run("review", "approve", cards[0], *TENANT, "--as", "ana", "--reason", "looks right", *JSON)
+        ran = decide(run, "approve", cards[0], *TENANT, "--as", "ana", "--reason", "looks right", *JSON)
         assert (ran.json["status"], ran.json["decided_by"], ran.json["note"]) == ("approved", "ana", "looks right")
-        assert run("review", "approve", cards[0], *TENANT).code == 5
+        assert decide(run, "approve", cards[0], *TENANT).code == 5
         assert run("plan", "show", plan_id, *TENANT, *JSON).json["counts"]["committed"] == 2
 
     def test_deny_needs_a_reason(self, run: Run, cards: list[str]) -> None:
-        assert run("review", "deny", cards[0], *TENANT).code == 2
-        assert run("review", "deny", cards[0], *TENANT, "--reason", " ").code == 2
-        ran = run("review", "deny", cards[0], *TENANT, "--reason", "wrong")
+        assert decide(run, "deny", cards[0], *TENANT).code == 2
+        assert decide(run, "deny", cards[0], *TENANT, "--reason", " ").code == 2
+        ran = decide(run, "deny", cards[0], *TENANT, "--reason", "wrong")
         assert ran.code == 0
         assert ran.out.splitlines()[1].split()[:2] == [cards[0], "denied"]
         assert "next:" not in run("review", "show", cards[0], *TENANT).err
@@ -316,7 +318,7 @@ class TestShortIds:
             assert len(run("review", "list", *TENANT, "--plan", shown, *JSON).json) == 2
             assert run("budget", "show", *TENANT, "--plan", shown).code == 0
         assert run("review", "show", short_id(card), *TENANT, *JSON).json["card_id"] == card
-        assert run("review", "deny", short_id(card), *TENANT, "--reason", "no", *JSON).json["status"] == "denied"
+        assert decide(run, "deny", short_id(card), *TENANT, "--reason", "no", *JSON).json["status"] == "denied"
         assert run("plan", "cancel", short_id(plan_id), *TENANT).code == 0
 
     def test_one_that_means_several_lists_them(self, run: Run, plan_id: str) -> None:
@@ -365,7 +367,7 @@ class TestShortIds:
         card = run("review", "list", *TENANT, *JSON).json[0]
         ids = {"PLAN": plan_id, "TASK": card["task_id"], "CARD": card["card_id"]}
         command = [ids.get(word, word) for word in words]
-        run("review", "approve", card["card_id"], *TENANT, "--as", "a.person@a-department.example.org")
+        decide(run, "approve", card["card_id"], *TENANT, "--as", "a.person@a-department.example.org")
         on_terminal(width)
         ran = run(*command, *TENANT)
         assert ran.code == 0

@@ -9,7 +9,7 @@ import pytest
 from chimera.cli.judge.reliability_plot import reliability_svg
 from chimera.models.gate.calibration import Verdict, calibrate, suggest
 from chimera.services.calibration_report import Curve, SkillReport
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, decide
 
 TENANT = ("-t", "acme")
 JSON = ("-o", "json")
@@ -24,9 +24,9 @@ def decided(run: Run) -> None:
     run("plan", "submit", "echoes", *TENANT, "--set", f"rows={json.dumps(rows)}")
     for place, card in enumerate(run("review", "list", *TENANT, "--limit", "100", *JSON).json):
         if place % 2:
-            run("review", "approve", card["card_id"], *TENANT)
+            decide(run, "approve", card["card_id"], *TENANT)
         else:
-            run("review", "deny", card["card_id"], *TENANT, "--reason", "no")
+            decide(run, "deny", card["card_id"], *TENANT, "--reason", "no")
 
 
 @pytest.mark.usefixtures("decided")

@@ -11,7 +11,7 @@ from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.planner import Planner
 from chimera.models.work.skill import Skill
 from chimera.models.work.wave import WaveRef
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, decide
 from tests.unit.cli.swarm import FakeServices
 
 TENANT = ("-t", "acme")
@@ -198,7 +198,7 @@ class TestRetry:
         bad.add("b")
         old = submitted(run, "--set", 'chain=["?","then"]')
         [card] = run("review", "list", *TENANT, *JSON).json
-        run("review", "deny", card["card_id"], *TENANT, "--reason", "no")
+        decide(run, "deny", card["card_id"], *TENANT, "--reason", "no")
         wave = WaveRef(tenant_id="acme", plan_id=parse_id(IdKind.PLAN, old), wave_no=0)
         services.queue.publish_judge(wave)  # as the sweep has the next wave sent
         counts = run("plan", "show", old, *TENANT, *JSON).json["counts"]

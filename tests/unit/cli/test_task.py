@@ -15,7 +15,7 @@ from chimera.models.work.history import TaskAttempt, TaskDecision, TaskHistory
 from chimera.models.work.planner import Planner
 from chimera.models.work.skill import Skill
 from chimera.models.work.task import TaskState
-from tests.unit.cli.conftest import Run
+from tests.unit.cli.conftest import Run, decide
 from tests.unit.cli.swarm import FakeServices
 
 TENANT = ("-t", "acme")
@@ -161,7 +161,7 @@ class TestShow:
     def test_the_timeline_names_agents_decisions_and_people(self, run: Run, plan_id: str) -> None:
         [_, unsure, _] = tasks(run, "--plan", plan_id)
         card = run("review", "list", *TENANT, *JSON).json[0]["card_id"]
-        assert run("review", "approve", card, *TENANT, "--as", "ann").code == 0
+        assert decide(run, "approve", card, *TENANT, "--as", "ann").code == 0
         shown = run("task", "show", unsure, *TENANT, *JSON).json
         assert (shown["task_id"], shown["plan_id"], shown["state"]) == (unsure, plan_id, "approved")
         kinds = [event["kind"] for event in shown["timeline"]]

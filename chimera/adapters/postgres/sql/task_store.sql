@@ -58,10 +58,13 @@ select attempt, agent_id, encode(result_sha256, 'hex') as result_sha256, refused
   from stale_result where tenant_id = %(tenant)s and task_id = %(task)s order by refused_at
 
 -- name: decisions
--- The decisions on it, in the order of the audit.
-select attempt, verdict, final, reasons, policy_version, decided_by, decided_at, audit_seq,
-       nullif(encode(result_sha256, 'hex'), '') as result_sha256
-  from decision where tenant_id = %(tenant)s and task_id = %(task)s order by audit_seq
+-- The decisions on it, in the order of the audit, with what is on record of a person's.
+select d.attempt, d.verdict, d.final, d.reasons, d.policy_version, d.decided_by, d.decided_at, d.audit_seq,
+       nullif(encode(d.result_sha256, 'hex'), '') as result_sha256,
+       (select a.payload from audit a
+         where a.tenant_id = d.tenant_id and a.at = d.decided_at and a.task_id = d.task_id and a.kind = 'review.decided'
+         order by a.seq desc limit 1) as payload
+  from decision d where d.tenant_id = %(tenant)s and d.task_id = %(task)s order by d.audit_seq
 
 -- name: cards
 -- Its review cards.
@@ -74,9 +77,11 @@ select card_id, number as revision, edited_by, edited_at, reasons
   from revision where tenant_id = %(tenant)s and task_id = %(task)s order by card_id, number
 
 -- name: approvals
--- Who approved what its cards showed, whatever version that was.
-select card_id, approved_by, approved_at
-  from review_approval where tenant_id = %(tenant)s and card_id = any (%(cards)b::uuid[]) order by approved_at, approved_by
+-- Who approved what its cards showed, whatever version that was, with what is on record of it.
+select r.card_id, r.approved_by, r.approved_at,
+       (select a.payload from audit a where a.tenant_id = r.tenant_id and a.seq = r.audit_seq and a.at = r.approved_at) as payload
+  from review_approval r
+ where r.tenant_id = %(tenant)s and r.card_id = any (%(cards)b::uuid[]) order by r.approved_at, r.approved_by
 
 -- name: commit
 -- The commit of its result.

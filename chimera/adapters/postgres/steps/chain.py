@@ -8,6 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
+from chimera.adapters.postgres.steps.acting import with_real_user
 from chimera.errors import UnknownTenant
 from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 from chimera.models.audit.entry_filter import EntryFilter
@@ -38,6 +39,7 @@ class ChainAppender:
 
     def append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
         """Adds entries to the chain, in order."""
+        events = with_real_user(self._connection, events)
         entries = chain(self._tenant_id, self._seq, self._hash, self.at, events)
         if entries:
             rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.payload, e.hash) for e in entries]

@@ -15,7 +15,7 @@ from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in
 from chimera.adapters.postgres.steps.refusals import refusals_noted
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
-from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
+from chimera.errors import CardAlreadyDecided, CardChanged, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.audit.kinds import AuditKind
@@ -23,6 +23,7 @@ from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, StateChanged,
 from chimera.models.gate.review import CardStatus
 from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
+from chimera.models.text.person import person_key
 from chimera.models.work.decision import Decision
 from chimera.models.work.wave import WaveRef
 from chimera.ports import card_store as port
@@ -65,7 +66,8 @@ class CardStore(port.CardStore):
 
     def decide(self, tenant_id: str, decision: CardDecision) -> Decided:  # noqa: D102
         with self._deciding(tenant_id, decision.card_id, "decide", decision.decided_by) as card:
-            card.require_open(decision.decided_by, decision.version)
+            card.require_open(decision.decided_by)
+            card.require_seen(decision.version, decision.seen_sha256)
             if not decision.approve:
                 return card.end(decision.decided_by, decision.note, [], approve=False)
             card.require_first_approval(decision.decided_by)
@@ -80,7 +82,8 @@ class CardStore(port.CardStore):
 
     def edit(self, tenant_id: str, edit: CardEdit) -> Decided:  # noqa: D102
         with self._deciding(tenant_id, edit.card_id, "edit", edit.edited_by) as card:
-            card.require_open(edit.edited_by, edit.version)
+            card.require_open(edit.edited_by)
+            card.require_seen(edit.version, edit.seen_sha256)
             edited = card.revise(edit)
             decided = NOTHING_DECIDED
             if edit.approve:
@@ -130,8 +133,8 @@ class _Card:
     def _lock_wave(self) -> None:
         """Locks the card's wave, where something of it is decided: before the card."""
 
-    def require_open(self, who: str, version: int | None = None) -> None:
-        """Refuses a person who may not change the card, or has seen another version of it."""
+    def require_open(self, who: str) -> None:
+        """Refuses a person who may not change the card."""
         name, row = _name(self.row["card_id"]), self.row
         if row["status"] != CardStatus.PENDING:
             by = f" by {row['decided_by']}" if row["decided_by"] else ""
@@ -139,13 +142,19 @@ class _Card:
         if row["held_by"] not in {None, who}:
             until = row["claim_expires_at"].isoformat(timespec="seconds")
             raise CardClaimed(f"{name} is claimed by {row['held_by']} until {until}: wait, or have it released")
-        if version not in {None, row["version"]}:
-            raise Conflict(f"{name} has changed since it was shown (version {row['version']}): look at it again")
+
+    def require_seen(self, version: int, sha256: bytes) -> None:
+        """Refuses a person who has seen another version of the card, or other bytes."""
+        row = self.row
+        if (version, sha256) != (row["version"], row["result_sha256"]):
+            raise CardChanged(
+                f"{_name(row['card_id'])} has changed since it was shown (version {row['version']}): look at it again"
+            )
 
     def require_first_approval(self, who: str) -> None:
         """Refuses the second approval of one person."""
         row = self.row
-        if who in row["approvals"]:
+        if person_key(who) in map(person_key, row["approvals"]):
             counted = f"{len(row['approvals'])} of {row['approvals_needed']}"
             raise Conflict(f"{who} has approved {_name(row['card_id'])} already ({counted}): somebody else must, too")
 
@@ -222,7 +231,7 @@ class _DecidingCard(_Card):
 
     def approve(self, who: str, note: str | None, events: Sequence[AuditEvent]) -> Decided:
         """Counts a person's approval of what is shown; the last one that is needed ends the card."""
-        approvals = {*self.row["approvals"], who}
+        approvals = {person_key(name) for name in (*self.row["approvals"], who)}
         if len(approvals) >= self.row["approvals_needed"]:
             return self.end(who, note, events, approve=True)
         facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], **_note(note)}

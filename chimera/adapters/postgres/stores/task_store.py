@@ -1,5 +1,6 @@
 """Tasks as people look at them, in PostgreSQL."""
 
+import json
 from typing import Any
 from uuid import UUID
 
@@ -69,6 +70,7 @@ def _history(connection: psycopg.Connection[DictRow], scope: dict[str, Any]) -> 
         for name in ("attempts", "late_results", "decisions", "cards")
     }
     found["attempts"] = [_attempt(row) for row in found["attempts"]]
+    found["decisions"] = [_with_user(row) for row in found["decisions"]]
     found["cards"] = _cards(connection, scope, found["cards"])
     commit = connection.execute(_SQL["commit"], scope).fetchone()
     return TaskHistory.model_validate(task | found | {"commit": commit}, strict=False)
@@ -81,6 +83,13 @@ def _attempt(row: DictRow) -> dict[str, Any]:
     return {name: value for name, value in row.items() if value is not None} | kept | {"outcome": outcome.get("kind")}
 
 
+def _with_user(row: DictRow) -> DictRow:
+    """With the user of the process, in the place of what is on record of it; None where nothing is, or was erased."""
+    if "payload" in row:
+        row["by_user"] = json.loads(row.pop("payload") or "{}").get("by_user")
+    return row
+
+
 def _cards(
     connection: psycopg.Connection[DictRow], scope: dict[str, Any], cards: list[DictRow]
 ) -> list[dict[str, Any]]:
@@ -90,7 +99,7 @@ def _cards(
     for name in ("edits", "approvals"):
         values = scope | {"cards": [card["card_id"] for card in cards]}
         for row in connection.execute(_SQL[name], values):
-            parts.setdefault(name, {}).setdefault(row.pop("card_id"), []).append(row)
+            parts.setdefault(name, {}).setdefault(row.pop("card_id"), []).append(_with_user(row))
     return [card | {name: of.get(card["card_id"], []) for name, of in parts.items()} for card in cards]
 
 
