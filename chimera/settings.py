@@ -16,6 +16,8 @@ from chimera.errors import InvalidInput, SettingsMissing
 # libpq's other form: `host=db dbname=agents`.
 _KEYS_AND_VALUES = re.compile(r"\s*\w+\s*=")
 _BROKERS = ("redis", "sentinel", "unix")
+# An entry of the audit may wait for its checkpoint this number of intervals; after that nothing is decided.
+INTERVALS_UNTIL_UNAVAILABLE = 3
 
 
 def data_dir() -> Path:
@@ -71,22 +73,26 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHIMERA_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # One URL per database role (SECURITY.md): owner migrates and adds tenants, app submits and reads,
-    # worker claims and stages, judge decides and commits.
+    # worker claims and stages, judge decides and commits, seal makes checkpoints of the audit.
     owner_database_url: SecretStr | None = None
     app_database_url: SecretStr | None = None
     worker_database_url: SecretStr | None = None
     judge_database_url: SecretStr | None = None
+    seal_database_url: SecretStr | None = None
     # Celery's broker and result store, one server: redis://[:password@]host:port/db
     redis_url: SecretStr | None = None
 
-    # The audit's checkpoints (docs/audit.md): folders and http(s) URLs that keep them, with commas between; where none
-    # is named there are no checkpoints. And the folder of the keys that sign them.
+    # For `chimera seal` (docs/audit.md): folders and http(s) URLs that keep the audit's checkpoints, with commas
+    # between; where none is named there are none. And the folder of the keys that sign them.
     checkpoints: str | None = None
     audit_keys: Path | None = None
-    # How often a tenant with new entries gets one. Nothing is decided once an entry has waited three times as long.
+    # How often a tenant with new entries gets one.
     checkpoint_seconds: float = Field(default=60.0, ge=1, le=86_400)
     # The name of this deployment in its checkpoints.
     checkpoint_origin: str = Field(default="chimera", min_length=1)
+    # For who decides: nothing is decided once an entry of the audit has waited so long for its checkpoint. Where it is
+    # not set: three times `checkpoint_seconds` where places are named, else nothing need be sealed.
+    sealed_within_seconds: float | None = Field(default=None, gt=0)
 
     # Tasks in one wave, which is one Celery chord and one transaction of the Judge.
     wave_size: int = Field(default=400, ge=1, le=1000)
@@ -109,7 +115,9 @@ class Settings(BaseSettings):
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
 
-    @field_validator("owner_database_url", "app_database_url", "worker_database_url", "judge_database_url")
+    @field_validator(
+        "owner_database_url", "app_database_url", "worker_database_url", "judge_database_url", "seal_database_url"
+    )
     @classmethod
     def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
         return _checked(url, database_url_fault)
@@ -123,6 +131,13 @@ class Settings(BaseSettings):
     def checkpoint_places(self) -> list[str]:
         """The folders and URLs of CHIMERA_CHECKPOINTS."""
         return [place.strip() for place in (self.checkpoints or "").split(",") if place.strip()]
+
+    @property
+    def sealing_limit_seconds(self) -> float | None:
+        """How long an entry of the audit may wait for its checkpoint; None where there need be none."""
+        if self.sealed_within_seconds is None and self.checkpoint_places:
+            return INTERVALS_UNTIL_UNAVAILABLE * self.checkpoint_seconds
+        return self.sealed_within_seconds
 
     def require(self, name: str) -> str:
         """The secret value of a URL setting.

@@ -13,7 +13,7 @@ from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.pools import Pools
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.system_clock import SystemClock
-from chimera.bootstrap.adapters import INTERVALS_UNTIL_UNAVAILABLE, Adapters
+from chimera.bootstrap.adapters import Adapters
 from chimera.bootstrap.auditing import Auditing
 from chimera.bootstrap.declaring import declare
 from chimera.bootstrap.governing import Governing
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from chimera.adapters.postgres.migrate import Migrations
 
 __all__ = [
-    "INTERVALS_UNTIL_UNAVAILABLE",
     "Services",
+    "auditing",
     "celery_app",
     "load_user_code",
     "migrations",
@@ -67,7 +67,7 @@ class Services:
 
     @cached_property
     def adapters(self) -> Adapters:
-        """The stores, the broker, the places of checkpoints."""
+        """The stores, and the broker."""
         return Adapters(self._app, self._settings, self._clock)
 
     @cached_property
@@ -95,11 +95,6 @@ class Services:
         """Policies and budgets."""
         return Governing(self.adapters, self._settings, self._catalogue, self._clock)
 
-    @cached_property
-    def auditing(self) -> Auditing:
-        """Checkpoints of the audit."""
-        return Auditing(self.adapters, self._settings, self._catalogue, self._clock)
-
 
 @cache
 def celery_app() -> Celery:
@@ -123,6 +118,12 @@ def celery_app() -> Celery:
 def services() -> Services:
     """The services of this process."""
     return Services(celery_app(), settings(), CATALOGUE, SystemClock())
+
+
+@cache
+def auditing() -> Auditing:
+    """What seals this deployment's audit, and what verifying it needs."""
+    return Auditing(settings(), SystemClock())
 
 
 def _worker_process() -> WorkerProcess:
@@ -154,7 +155,8 @@ def migrations() -> "Migrations":
 
 def role_urls() -> list[str]:
     """The URLs of the roles whose logins `chimera db upgrade` sets."""
-    urls = (settings().app_database_url, settings().worker_database_url, settings().judge_database_url)
+    known = settings()
+    urls = (known.app_database_url, known.worker_database_url, known.judge_database_url, known.seal_database_url)
     return [url.get_secret_value() for url in urls if url is not None]
 
 

@@ -1,21 +1,16 @@
 """What the services use of the outside world: each adapter by the role whose credentials it connects with."""
 
 from functools import cached_property
-from pathlib import Path
 
 from celery import Celery
 
 from chimera.adapters.celery.queue import Queue
-from chimera.adapters.files.checkpoint_place import CheckpointPlace as FilePlace
-from chimera.adapters.files.key_ring import KeyRing
-from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.stores.access_log import AccessLog
 from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.postgres.stores.budget_store import BudgetStore
 from chimera.adapters.postgres.stores.card_store import CardStore
-from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
@@ -41,8 +36,6 @@ from chimera.ports import (
     audit_log,
     budget_store,
     card_store,
-    checkpoint_place,
-    checkpoint_store,
     control_store,
     decision_store,
     id_store,
@@ -63,9 +56,6 @@ from chimera.ports import (
 from chimera.ports.clock import Clock
 from chimera.ports.llm import Llm
 from chimera.settings import Settings
-
-# An entry of the audit may wait for its checkpoint this number of intervals; after that nothing is decided.
-INTERVALS_UNTIL_UNAVAILABLE = 3
 
 
 class Adapters:
@@ -207,11 +197,6 @@ class Adapters:
         """What of all tenants waits for a skill."""
         return SkillWaits(self._as_judge)
 
-    @cached_property
-    def checkpoints(self) -> checkpoint_store.CheckpointStore:
-        """The audit to seal."""
-        return CheckpointStore(self._as_judge)
-
     # PostgreSQL, in the role owner.
 
     @cached_property
@@ -234,24 +219,10 @@ class Adapters:
         """A person's data to erase."""
         return ErasureStore(self._as_owner, self._sealing)
 
-    # Places and keys of checkpoints.
-
-    @cached_property
-    def checkpoint_places(self) -> list[checkpoint_place.CheckpointPlace]:
-        """Where checkpoints are kept; empty where there are none."""
-        return [_place(named) for named in self._settings.checkpoint_places]
-
-    @cached_property
-    def key_ring(self) -> KeyRing:
-        """The keys of checkpoints."""
-        return KeyRing(self._settings.audit_keys, self._clock)
-
     @property
     def _sealing(self) -> Sealing | None:
-        if not self.checkpoint_places:
-            return None
-        limit = INTERVALS_UNTIL_UNAVAILABLE * self._settings.checkpoint_seconds
-        return Sealing(limit, ", ".join(place.name for place in self.checkpoint_places))
+        limit = self._settings.sealing_limit_seconds
+        return None if limit is None else Sealing(limit)
 
     @cached_property
     def _as_app(self) -> Database:
@@ -267,7 +238,3 @@ class Adapters:
 
     def _database(self, setting: str) -> Database:
         return Database(self._settings.require(setting), self._settings.database_pool_size)
-
-
-def _place(named: str) -> checkpoint_place.CheckpointPlace:
-    return HttpPlace(named) if named.startswith(("http://", "https://")) else FilePlace(Path(named).expanduser())

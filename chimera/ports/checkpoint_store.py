@@ -1,4 +1,4 @@
-"""Checkpoints as the database knows them: what is to be signed, and what was; the store in the role `judge`."""
+"""Checkpoints as the database knows them: what is to be signed, and what was; the store in the role `seal`."""
 
 from datetime import datetime
 from typing import Protocol

@@ -1,6 +1,6 @@
 """The checkpointer: seals each tenant's audit by signed checkpoints, outside of the database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -35,8 +35,8 @@ class Checkpointer:
         self._origin = origin
         self._interval_seconds = interval_seconds
 
-    def run(self) -> int:
-        """Seals every tenant that needs it; returns how many checkpoints were made.
+    def run(self, ended: Callable[[], bool] = lambda: False) -> int:
+        """Seals every tenant that needs it, until it has `ended`; returns how many checkpoints were made.
 
         Raises:
             AuditUnavailable: one could not be sealed; the others were. While that lasts, the Judge stops deciding.
@@ -48,6 +48,8 @@ class Checkpointer:
         made, first = 0, None
         due = self._store.due(self._interval_seconds, active[-1] if active else None)
         for tenant_id in dict.fromkeys([*due, *self._ahead()]):
+            if ended():
+                break
             try:
                 made += self.seal(tenant_id)
             except AuditUnavailable as exc:
@@ -143,6 +145,9 @@ class Checkpointer:
                 try:
                     place.append(checkpoint)
                 except CheckpointConflict as exc:
+                    last = self._store.last(tenant_id)
+                    if last is not None and last.number > number:
+                        return  # another checkpointer has made the next one meanwhile, and delivers all of them
                     raise AuditContradicted(
                         f"{exc}: the database's checkpoints are not those that were kept; `chimera audit verify "
                         f"--tenant {tenant_id}` says more"

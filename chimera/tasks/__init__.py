@@ -1,5 +1,5 @@
 """The Celery tasks: ids in, ids out; each hands over to a service. See docs/architecture.md for their queues."""
 
-from chimera.tasks import checkpoint, judge, plan, submit, sweep, work
+from chimera.tasks import judge, plan, submit, sweep, work
 
-__all__ = ["checkpoint", "judge", "plan", "submit", "sweep", "work"]
+__all__ = ["judge", "plan", "submit", "sweep", "work"]

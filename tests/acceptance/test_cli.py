@@ -97,7 +97,7 @@ def test_doctor_finds_everything_well(stack: Shell) -> None:
         "user code",
         "checkpoints",
     ]
-    checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge")]
+    checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge", "seal")]
     assert found == {(check, "ok") for check in checks}
 
 

@@ -58,7 +58,7 @@ def test_a_folder_with_nothing_but_a_celeryconfig_runs_its_own_code(shell: Shell
     )
     up = shell.run("up", "--tenant", "acme", "--detach", *JSON)
     assert up.code == 0, up.err
-    assert up.json["processes"] == ["worker", "judge", "beat", "flower"]
+    assert up.json["processes"] == ["worker", "judge", "beat", "seal", "flower"]
     submit = ("plan", "submit", "shouts", "--tenant", "acme", "--set", 'texts=["hello"]', *JSON)
     ran = shell.run(*submit, "--watch", "--timeout", "60")
     assert ran.code == 0, ran.err

@@ -16,9 +16,13 @@ from tests.contract.worlds import FakeWorld, PostgresWorld, World
 
 @pytest.fixture(scope="session")
 def postgres_world(
-    owner_database: Database, app_database: Database, worker_database: Database, judge_database: Database
+    owner_database: Database,
+    app_database: Database,
+    worker_database: Database,
+    judge_database: Database,
+    seal_database: Database,
 ) -> PostgresWorld:
-    return PostgresWorld(owner_database, app_database, worker_database, judge_database)
+    return PostgresWorld(owner_database, app_database, worker_database, judge_database, seal_database)
 
 
 @pytest.fixture(params=["fake", "postgres"])

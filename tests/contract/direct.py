@@ -20,7 +20,7 @@ from chimera.models.gate.policy import Policy
 from chimera.ports.replan_store import Replanned
 from tests.contract.scene import Scene, approve, deny, success
 
-ROLES = ("owner", "app", "worker", "judge")
+ROLES = ("owner", "app", "worker", "judge", "seal")
 
 Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
 

@@ -47,7 +47,7 @@ def tenant(owner_database: Database) -> str:
 
 
 @pytest.fixture
-def sealed(run: Run, tenant: str, tmp_path: Path, app_database: Database, judge_database: Database) -> str:
+def sealed(run: Run, tenant: str, tmp_path: Path, app_database: Database, seal_database: Database) -> str:
     """A tenant with five entries, sealed."""
     assert run("audit", "key", "new").returncode == 0
     clock = SystemClock()
@@ -55,7 +55,7 @@ def sealed(run: Run, tenant: str, tmp_path: Path, app_database: Database, judge_
         request = PlanRequest(tenant_id=tenant, planner="p", goal="g", inputs={"n": number}, trace_id="t")
         PlanStore(app_database).submit(clock.new_id(), request)
     ring, place = KeyRing(tmp_path / "keys", clock), CheckpointPlace(tmp_path / "checkpoints")
-    store = CheckpointStore(judge_database)
+    store = CheckpointStore(seal_database)
     assert Checkpointer(store, [place], ring, clock, origin="tests", interval_seconds=60.0).seal(tenant)
     return tenant
 

@@ -312,7 +312,7 @@ class TestFailingClosed:
 
     @pytest.fixture
     def strict(self, judge_database: Database) -> DecisionStore:
-        return DecisionStore(judge_database, Sealing(0.0, "the place"))
+        return DecisionStore(judge_database, Sealing(0.0))
 
     def test_nothing_is_decided_unsealed_and_what_waits_is_decided_once_it_is(
         self, world: World, scene: Scene, strict: DecisionStore, ring: KeyRing
@@ -321,7 +321,7 @@ class TestFailingClosed:
         wave = scene.work_off(planned)
         decisions = [approve(staged) for staged in strict.open_wave(wave).staged]
         before = len(scene.entries())
-        with pytest.raises(AuditUnavailable, match=r"not sealed since .*the place.*doctor"):
+        with pytest.raises(AuditUnavailable, match=r"not sealed since .*chimera seal.*doctor"):
             strict.decide_wave(wave, decisions)
         assert (len(scene.entries()), world.committed(scene.tenant_id)) == (before, set())
         place = FakeCheckpointPlace()
@@ -346,6 +346,6 @@ class TestFailingClosed:
             world.decisions, world.cards = DecisionStore(judge_database), CardStore(judge_database)
 
     def test_what_is_younger_than_the_limit_may_wait(self, scene: Scene, judge_database: Database) -> None:
-        patient = DecisionStore(judge_database, Sealing(180.0, "the place"))
+        patient = DecisionStore(judge_database, Sealing(180.0))
         wave = scene.work_off(scene.plan(1))
         assert patient.decide_wave(wave, [approve(staged) for staged in patient.open_wave(wave).staged]).requeued == 0

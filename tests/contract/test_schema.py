@@ -88,11 +88,12 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "deadline epoch finished_at has_replan lease_until paused_at paused_by plan_id planner "
             "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
             "tenant_id trace_id",
-            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease"}, ALL),
+            "audit_checkpoint": "entry_at kept_at number seq tenant_id",
+            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease", "audit_checkpoint"}, ALL),
         },
         "insert": dict.fromkeys(
             (
-                *("audit", "audit_checkpoint", "decision", "commit", "state"),
+                *("audit", "decision", "commit", "state"),
                 *("review_card", "revision", "review_approval", "refusal"),
             ),
             ALL,
@@ -107,11 +108,15 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "budget": "limit_tokens limit_usd overrun_tokens overrun_usd reserved_tokens reserved_usd spent_tokens "
             "spent_usd",
             "audit_head": "hash seq",
-            "audit_checkpoint": "kept_at",
             "state": ALL,
             "review_card": ALL,
             "refusal": ALL,
         },
+    },
+    "seal": {
+        "select": {"audit": "at hash seq tenant_id", "audit_head": ALL, "audit_checkpoint": ALL},
+        "insert": {"audit_checkpoint": "body entry_at key_id number seq tenant_id"},
+        "update": {"audit_checkpoint": "kept_at"},
     },
 }
 
@@ -273,9 +278,10 @@ def test_no_role_is_above_the_rules(session: Session) -> None:
         ).fetchall()
         above = connection.execute(
             "select m.roleid::regrole::text, m.member::regrole::text from pg_auth_members m "
-            "where m.member in ('chimera_app'::regrole, 'chimera_worker'::regrole, 'chimera_judge'::regrole)"
+            "where m.member in ('chimera_app'::regrole, 'chimera_worker'::regrole, 'chimera_judge'::regrole, "
+            "'chimera_seal'::regrole)"
         ).fetchall()
-    names = ["chimera_app", "chimera_judge", "chimera_owner", "chimera_worker", "chimera_writer"]
+    names = ["chimera_app", "chimera_judge", "chimera_owner", "chimera_seal", "chimera_worker", "chimera_writer"]
     assert rows == [(name, False, False, False, False) for name in names]
     assert above == []
     assert writers == [("chimera_owner", False)]
@@ -396,8 +402,8 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
             "where polname not like '%_of_tenant' and polpermissive"
         ).fetchall()
     assert sorted(rows) == [
-        ("audit_checkpoint_for_sweep", "r", "{chimera_judge}"),
-        ("audit_head_for_sweep", "r", "{chimera_judge}"),
+        ("audit_checkpoint_for_sealing", "r", "{chimera_seal}"),
+        ("audit_head_for_sealing", "r", "{chimera_seal}"),
         ("plan_for_sweep", "r", "{chimera_judge}"),
         ("policy_of_all", "r", "{-}"),
         ("refusal_for_sweep", "r", "{chimera_judge}"),
@@ -420,14 +426,14 @@ def readable(role: str) -> set[str]:
     return set(TABLES) if role == "owner" else set(MAY[role]["select"]) - {*OF_ALL}
 
 
-# The sweep finds work of all tenants, refused attempts that were only counted, and whose audit has to be sealed; the
-# owner lists tenants.
+# The sweep finds work of all tenants, and refused attempts that were only counted; who seals, whose audit has to be
+# sealed; the owner lists tenants.
 ACROSS = {
     ("judge", "plan"),
     ("judge", "wave"),
     ("judge", "refusal"),
-    ("judge", "audit_head"),
-    ("judge", "audit_checkpoint"),
+    ("seal", "audit_head"),
+    ("seal", "audit_checkpoint"),
     ("owner", "tenant"),
 }
 

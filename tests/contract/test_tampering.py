@@ -81,7 +81,7 @@ class OpenLog(port.AuditLog):
 def log(
     servers: dict[str, str],
     owner_database: Database,
-    judge_database: Database,
+    seal_database: Database,
     postgres_world: PostgresWorld,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Log]:
@@ -91,7 +91,7 @@ def log(
     ring.create()
     retired = load_pem_private_key((folder / "keys" / SIGNING_KEY).read_bytes(), None)
     assert isinstance(retired, Ed25519PrivateKey)
-    sealer = Checkpointer(CheckpointStore(judge_database), [place], ring, clock, origin="tests", interval_seconds=60.0)
+    sealer = Checkpointer(CheckpointStore(seal_database), [place], ring, clock, origin="tests", interval_seconds=60.0)
     tenants = new_tenant_id(), new_tenant_id()
     for tenant_id in tenants:
         TenantStore(owner_database).add(tenant_id, "tests")

@@ -230,7 +230,7 @@ _YESTERDAY = (
 
 
 class PostgresWorld(World):
-    def __init__(self, owner: Database, app: Database, worker: Database, judge: Database) -> None:
+    def __init__(self, owner: Database, app: Database, worker: Database, judge: Database, seal: Database) -> None:
         self._owner = owner
         # What has no port: nothing but the command line uses it.
         self.tenants = TenantStore(owner)
@@ -255,7 +255,7 @@ class PostgresWorld(World):
             tasks=TaskStore(app),
             sessions=SessionStore(app),
             ids=IdStore(app),
-            checkpoints=CheckpointStore(judge),
+            checkpoints=CheckpointStore(seal),
             budgets=BudgetStore(app),
             budget_changes=BudgetStore(owner),
             declaring=SkillStore(worker),

@@ -17,7 +17,7 @@ def own_data_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     settings.cache_clear()
 
 
-@pytest.mark.parametrize("role", ["OWNER", "APP", "WORKER", "JUDGE"])
+@pytest.mark.parametrize("role", ["OWNER", "APP", "WORKER", "JUDGE", "SEAL"])
 @pytest.mark.parametrize(
     "url",
     [

@@ -13,7 +13,7 @@ from kombu import Queue as KombuQueue
 
 from chimera.adapters.celery import backend, transport
 from chimera.adapters.celery.connection import SteadyAMQP
-from chimera.adapters.celery.messages import CHECKPOINT, MESSAGES, SWEEP
+from chimera.adapters.celery.messages import MESSAGES, SWEEP
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
@@ -68,8 +68,6 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
     "interval_step": 0.2,
     "interval_max": 0.2,
 }
-# A tenant whose checkpoint is due waits for it no longer than this.
-_LOOK_FOR_CHECKPOINTS_SECONDS = 10.0
 _SWEEP = {"chimera-sweep": {"task": SWEEP.task, "schedule": 1.0, "options": {"expires": 5.0}}}
 
 
@@ -92,7 +90,7 @@ def make_app(settings: Settings) -> Celery:
         merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
     merged["task_routes"] = [_ROUTES, *_routers(own.get("task_routes"))]
-    merged["beat_schedule"] = {**_SWEEP, **_checkpoints(settings), **own.get("beat_schedule", {})}
+    merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app
 
@@ -102,14 +100,6 @@ def _routers(routes: Any) -> list[Any]:
     if not routes:
         return []
     return list(routes) if isinstance(routes, list | tuple) else [routes]
-
-
-def _checkpoints(settings: Settings) -> dict[str, Any]:
-    """The beat entry that has checkpoints made, where there is a place for them."""
-    if not settings.checkpoint_places:
-        return {}
-    seconds = min(settings.checkpoint_seconds, _LOOK_FOR_CHECKPOINTS_SECONDS)
-    return {"chimera-checkpoint": {"task": CHECKPOINT.task, "schedule": seconds, "options": {"expires": seconds}}}
 
 
 def _project_config() -> dict[str, Any]:

@@ -99,6 +99,5 @@ JUDGE = Message("chimera.judge", JUDGE_QUEUE, WaveArguments)
 DISPATCH = Message("chimera.dispatch", JUDGE_QUEUE, TenantArguments)
 STOP = Message("chimera.stop", JUDGE_QUEUE, PlanArguments)
 SWEEP = Message("chimera.sweep", JUDGE_QUEUE)
-CHECKPOINT = Message("chimera.checkpoint", JUDGE_QUEUE)
 
-MESSAGES = {message.task: message for message in (PLAN, REPLAN, SUBMIT, WORK, JUDGE, DISPATCH, STOP, SWEEP, CHECKPOINT)}
+MESSAGES = {message.task: message for message in (PLAN, REPLAN, SUBMIT, WORK, JUDGE, DISPATCH, STOP, SWEEP)}

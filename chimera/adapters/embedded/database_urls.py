@@ -16,6 +16,7 @@ ROLES = {
     "CHIMERA_APP_DATABASE_URL": "chimera_app",
     "CHIMERA_WORKER_DATABASE_URL": "chimera_worker",
     "CHIMERA_JUDGE_DATABASE_URL": "chimera_judge",
+    "CHIMERA_SEAL_DATABASE_URL": "chimera_seal",
 }
 
 

@@ -3,19 +3,21 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from chimera.adapters.embedded.database_urls import OWNER_URL
 
 _REDIS, _APP, _WORKER = "CHIMERA_REDIS_URL", "CHIMERA_APP_DATABASE_URL", "CHIMERA_WORKER_DATABASE_URL"
 _JUDGE, _KEY = "CHIMERA_JUDGE_DATABASE_URL", "CHIMERA_MESSAGE_KEY"
-_CHECKPOINTS, _AUDIT_KEYS = "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"
+_SEAL, _CHECKPOINTS, _AUDIT_KEYS = "CHIMERA_SEAL_DATABASE_URL", "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"
 _FLOWER_LOGIN = "CHIMERA_FLOWER_BASIC_AUTH"
 
 # What a process of each kind uses; of the variables below it gets no other.
 OWN: Mapping[str, frozenset[str]] = {
     "worker": frozenset({_REDIS, _KEY, _APP, _WORKER}),
-    "judge": frozenset({_REDIS, _KEY, _JUDGE, _CHECKPOINTS, _AUDIT_KEYS}),
-    "beat": frozenset({_REDIS, _KEY, _CHECKPOINTS}),
+    "judge": frozenset({_REDIS, _KEY, _JUDGE}),
+    "beat": frozenset({_REDIS, _KEY}),
+    "seal": frozenset({_SEAL, _CHECKPOINTS, _AUDIT_KEYS}),
     "flower": frozenset({_REDIS, _FLOWER_LOGIN}),
     # A program of the project's own that submits and reads.
     "client": frozenset({_REDIS, _KEY, _APP}),
@@ -54,7 +56,7 @@ def kinds(command: str, env: Mapping[str, str]) -> Sequence[str]:
     words = _words(command, env)
     programs = [word.rpartition("/")[2] for word in words]
     if "celery" not in programs:
-        return ["client"]
+        return ["seal" if ("chimera", "seal") in pairwise(programs) else "client"]
     arguments = words[programs.index("celery") + 1 :]
     if "worker" not in arguments:
         return [next((kind for kind in ("beat", "flower") if kind in arguments), "client")]

@@ -82,7 +82,7 @@ class EmbeddedServers:
     def start(self) -> dict[str, str]:
         """Start what is needed, and return the variables by which child processes find everything.
 
-        They are CHIMERA_{OWNER,APP,WORKER,JUDGE}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_FLOWER_PORT and
+        They are CHIMERA_{OWNER,APP,WORKER,JUDGE,SEAL}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_FLOWER_PORT and
         CHIMERA_FLOWER_BASIC_AUTH (user:password); with checkpoints CHIMERA_CHECKPOINTS and
         CHIMERA_AUDIT_KEYS. `<data_dir>/env` (mode 0600) has them too, together with CHIMERA_STACK_PID, this process's
         id.

@@ -14,7 +14,7 @@ class Login:
     role: str
     # Whether no row-level security holds it: it sees all tenants' rows.
     passes_row_security: bool
-    # Of owner, app, worker and judge, those whose work it may do; None where the schema is missing.
+    # Of owner, app, worker, judge and seal, those whose work it may do; None where the schema is missing.
     may_work_as: frozenset[str] | None
     # As libpq numbers versions: 150004 is 15.4.
     server_version: int

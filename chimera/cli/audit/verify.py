@@ -58,6 +58,7 @@ def verify(
 def believed(keys: Path | None) -> "tuple[TrustedKey, ...] | None":
     """The keys to believe: of a file, else of this machine; None where it has none."""
     from chimera.adapters.files.key_ring import parse_keys
+    from chimera.bootstrap import auditing
     from chimera.settings import settings
 
     if keys is not None:
@@ -65,7 +66,7 @@ def believed(keys: Path | None) -> "tuple[TrustedKey, ...] | None":
             return parse_keys(keys.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as exc:
             raise InvalidInput(f"{keys} cannot be read: {exc}") from None
-    return services().adapters.key_ring.trusted() if settings().audit_keys else None
+    return auditing().key_ring.trusted() if settings().audit_keys else None
 
 
 def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, keys: Path | None) -> Iterator["Report"]:
@@ -89,16 +90,18 @@ def _reports(tenant: str | None, since: str | None, checkpoint: Path | None, key
 
 def _tenants() -> list[str]:
     """Those of the database, and those that a place keeps checkpoints of."""
-    known = services()
-    tenants = {tenant.tenant_id for tenant in known.adapters.tenants.list_tenants()}
-    return sorted(tenants.union(*(place.tenants() for place in known.adapters.checkpoint_places)))
+    from chimera.bootstrap import auditing
+
+    tenants = {tenant.tenant_id for tenant in services().adapters.tenants.list_tenants()}
+    return sorted(tenants.union(*(place.tenants() for place in auditing().places)))
 
 
 def _kept(tenant_id: str, checkpoint: Path | None) -> "list[KeptCheckpoints]":
     from chimera.adapters.files.checkpoint_place import read_checkpoints
+    from chimera.bootstrap import auditing
     from chimera.services.audit_proof import KeptCheckpoints, kept_by
 
-    kept = [kept_by(place, tenant_id) for place in services().adapters.checkpoint_places]
+    kept = [kept_by(place, tenant_id) for place in auditing().places]
     if checkpoint is not None:
         kept.append(KeptCheckpoints(place=str(checkpoint), checkpoints=list(read_checkpoints(checkpoint))))
     return kept

@@ -22,6 +22,7 @@ TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05
 # Where the Procfile that Chimera ships has Flower's settings from.
 FLOWER_CONFIG = "CHIMERA_FLOWER_CONFIG"
+SEALED_WITHIN = "CHIMERA_SEALED_WITHIN_SECONDS"
 
 
 class Child(StrEnum):
@@ -166,8 +167,13 @@ class StackProcess:
 
     def _variables(self, data_dir: Path) -> dict[str, str]:
         """The environment of the processes."""
+        from chimera.settings import settings
+
+        # Who decides has to know that the audit is sealed, and neither where nor with what.
+        limit_seconds = settings().sealing_limit_seconds
+        sealed = {SEALED_WITHIN: f"{limit_seconds:g}"} if limit_seconds is not None else {}
         flower = {FLOWER_CONFIG: str(self._project.flowerconfig)} if FLOWER_CONFIG not in os.environ else {}
-        return os.environ | {"CHIMERA_DATA": str(data_dir)} | flower
+        return os.environ | {"CHIMERA_DATA": str(data_dir)} | sealed | flower
 
     def _rest(self, tend: Callable[[], None], seconds: float) -> None:
         """Looks after everything once, and waits a moment."""

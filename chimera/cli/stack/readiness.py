@@ -23,7 +23,7 @@ _WORKERS_ANSWER_SECONDS = 0.1
 _FLOWER_PLACE = re.compile(r"Visit me at (https?://[^\s/\"]*:(\d+))")
 # All load for two seconds of computing at once, and nothing waits for these. Later on they need next to
 # nothing, which at this niceness they get also beside workers that take all there is (sched(7), autogroup).
-_GIVES_WAY = frozenset({"beat", "flower"})
+_GIVES_WAY = frozenset({"beat", "flower", "seal"})
 _NICENESS = "10"
 
 

@@ -20,12 +20,16 @@ PROCFILE = """\
 worker: celery -A chimera worker -X judge -P solo -n worker@%h --without-mingle --without-gossip
 judge: celery -A chimera worker -Q judge -P solo -n judge@%h --without-mingle --without-gossip
 beat: celery -A chimera beat --schedule "${CHIMERA_DATA:-.}/celerybeat-schedule"
+seal: chimera seal
 flower: celery -A chimera flower --conf="${CHIMERA_FLOWER_CONFIG:-flowerconfig.py}"
 web: sh -c 'while :; do sleep 1; done'
 """
 OF_OTHERS = {
-    "worker": ("OWNER_DATABASE_URL", "JUDGE_DATABASE_URL", "FLOWER_BASIC_AUTH", "AUDIT_KEYS"),
-    "judge": ("OWNER_DATABASE_URL", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "FLOWER_BASIC_AUTH"),
+    "worker": ("OWNER_DATABASE_URL", "JUDGE_DATABASE_URL", "FLOWER_BASIC_AUTH", "AUDIT_KEYS", "CHECKPOINTS"),
+    "judge": (
+        *("OWNER_DATABASE_URL", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "FLOWER_BASIC_AUTH"),
+        *("AUDIT_KEYS", "CHECKPOINTS"),
+    ),
     "beat": ("OWNER_DATABASE_URL", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "JUDGE_DATABASE_URL", "AUDIT_KEYS"),
     "flower": ("OWNER_DATABASE_URL", "APP_DATABASE_URL", "WORKER_DATABASE_URL", "JUDGE_DATABASE_URL", "AUDIT_KEYS"),
     "web": ("OWNER_DATABASE_URL", "WORKER_DATABASE_URL", "JUDGE_DATABASE_URL", "FLOWER_BASIC_AUTH", "AUDIT_KEYS"),
@@ -80,10 +84,20 @@ def test_a_process_reads_the_login_of_another(process: str, name: str, environme
     assert f"CHIMERA_{name}" not in environments[process]
 
 
-@pytest.mark.parametrize("name", ["owner_database_url", "judge_database_url", "audit_keys"])
-def test_code_in_a_worker_asks_the_settings_for_it(name: str, environments: dict[str, dict[str, str]]) -> None:
+@pytest.mark.parametrize(
+    ("process", "name"),
+    [
+        ("worker", "owner_database_url"),
+        ("worker", "judge_database_url"),
+        ("worker", "audit_keys"),
+        ("judge", "audit_keys"),
+    ],
+)
+def test_code_in_a_process_asks_the_settings_for_it(
+    process: str, name: str, environments: dict[str, dict[str, str]]
+) -> None:
     line = [sys.executable, "-c", TELL.format(name=name)]
-    told = subprocess.run(line, env=environments["worker"], check=True, capture_output=True, text=True, timeout=60)
+    told = subprocess.run(line, env=environments[process], check=True, capture_output=True, text=True, timeout=60)
     assert told.stdout == "True\n"
 
 
@@ -91,4 +105,5 @@ def test_each_process_has_what_it_uses(environments: dict[str, dict[str, str]]) 
     """Else the tests above would hold for processes that can do nothing."""
     assert {"CHIMERA_APP_DATABASE_URL", "CHIMERA_WORKER_DATABASE_URL"} <= environments["worker"].keys()
     assert {"CHIMERA_JUDGE_DATABASE_URL"} <= environments["judge"].keys()
+    assert "CHIMERA_SEALED_WITHIN_SECONDS" in environments["judge"]
     assert all("CHIMERA_REDIS_URL" in variables for variables in environments.values())

@@ -19,10 +19,9 @@ def first_unsealed(
 class Sealing:
     """What a deciding transaction asks: whether checkpoints seal the audit, so that nothing is decided unaudited."""
 
-    def __init__(self, limit_seconds: float, places: str) -> None:
-        """How long an entry may wait to be sealed; and the places, for messages."""
+    def __init__(self, limit_seconds: float) -> None:
+        """How long an entry may wait to be sealed."""
         self._limit_seconds = limit_seconds
-        self._places = places
 
     def refuse_unsealed(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
         """Returns where the tenant's entries are sealed, or not late.
@@ -34,6 +33,6 @@ class Sealing:
         if row is not None:
             raise AuditUnavailable(
                 f"nothing is decided for tenant {tenant_id!r}: its audit is not sealed since {row['at'].isoformat()} "
-                f"(entry {row['seq']}; {self._limit_seconds:g} s at most), because no checkpoint reaches "
-                f"{self._places}. `chimera doctor` says why; once that is mended, what waits is decided by itself"
+                f"(entry {row['seq']}; {self._limit_seconds:g} s at most), because `chimera seal` makes no checkpoint "
+                "that its places keep. `chimera doctor` says why; once that is mended, what waits is decided by itself"
             )

@@ -12,7 +12,7 @@ _SQL = statements("checkpoint_store")
 
 
 class CheckpointStore(port.CheckpointStore):
-    """In the role `judge`."""
+    """In the role `seal`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -1,0 +1,163 @@
+"""`chimera seal`: a process that needs its login, the key and the places, and that nothing ends but a signal."""
+
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from chimera.adapters.embedded.ports import free_port
+from chimera.adapters.files.checkpoint_place import CheckpointPlace
+from chimera.adapters.files.key_ring import KeyRing
+from chimera.adapters.postgres.database import Database
+from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
+from chimera.adapters.system_clock import SystemClock
+from chimera.services.checkpointer import Checkpointer
+from tests.contract.scene import Scene
+from tests.contract.worlds import FakeWorld
+from tests.fakes import FakeCheckpointPlace
+from tests.shell import environment
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(servers: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts the command line in a folder whose celeryconfig cannot be imported, with what `chimera seal` gets."""
+    (tmp_path / "celeryconfig.py").write_text("raise SystemExit('the project was imported')\n")
+    env = environment() | {
+        "CHIMERA_SEAL_DATABASE_URL": servers["CHIMERA_SEAL_DATABASE_URL"],
+        "CHIMERA_CHECKPOINTS": str(tmp_path / "checkpoints"),
+        "CHIMERA_AUDIT_KEYS": str(tmp_path / "keys"),
+        "CHIMERA_CHECKPOINT_SECONDS": "1",
+        "CHIMERA_DATA": str(tmp_path / "data"),
+    }
+    started = []
+
+    def begin(*arguments: str, **variables: str) -> "subprocess.Popen[str]":
+        command = [sys.executable, "-m", "chimera.cli.main", *arguments]
+        process = subprocess.Popen(
+            command, cwd=tmp_path, env=env | variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def says(process: "subprocess.Popen[str]", text: str) -> None:
+    """Returns once the process has logged this."""
+    assert process.stderr is not None
+    assert any(text in line for line in process.stderr), f"it ended without {text}"
+
+
+def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=60)
+    return process.returncode, out, err
+
+
+def test_once_seals_what_is_due(start: Start, real_scene: Scene, tmp_path: Path) -> None:
+    assert ended(start("audit", "key", "new"))[0] == 0
+    code, out, err = ended(start("seal", "--once"))
+    assert (code, out.endswith(" checkpoints made\n")) == (0, True), err
+    last = CheckpointPlace(tmp_path / "checkpoints").last(real_scene.tenant_id)
+    assert last is not None
+    assert last.hash == real_scene.entries()[-1].hash.hex()
+
+
+def test_it_goes_on_where_the_key_was_missing_and_ends_when_told(start: Start, real_scene: Scene) -> None:
+    assert "keys.json" in ended(start("seal", "--once"))[2]
+    process = start("seal")
+    says(process, "sealing_failed")
+    assert ended(start("audit", "key", "new"))[0] == 0
+    says(process, "audit_sealed")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+
+
+def test_it_goes_on_where_postgresql_is_away(start: Start) -> None:
+    assert ended(start("audit", "key", "new"))[0] == 0
+    away = f"postgresql://chimera_seal:s3cret@127.0.0.1:{free_port()}/chimera"
+    process = start("seal", CHIMERA_SEAL_DATABASE_URL=away)
+    for _ in range(2):
+        says(process, "sealing_failed")
+    process.send_signal(signal.SIGTERM)
+    code, _, err = ended(process)
+    assert (code, "s3cret" in err) == (0, False)
+
+
+def test_without_places_it_says_so_and_waits(start: Start) -> None:
+    process = start("seal", CHIMERA_CHECKPOINTS="")
+    says(process, "CHIMERA_CHECKPOINTS names no place")
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 0
+    assert ended(start("seal", "--once", CHIMERA_CHECKPOINTS=""))[0] == 0
+
+
+def test_several_at_once_do_no_harm(real_scene: Scene, seal_database: Database, tmp_path: Path) -> None:
+    clock = SystemClock()
+    ring, place = KeyRing(tmp_path / "keys", clock), CheckpointPlace(tmp_path / "checkpoints")
+    ring.create()
+    faults: SimpleQueue[BaseException] = SimpleQueue()
+
+    def seal_often() -> None:
+        store = CheckpointStore(seal_database)
+        sealer = Checkpointer(store, [place], ring, clock, origin="tests", interval_seconds=1.0)
+        try:
+            for _ in range(8):
+                real_scene.submit()
+                sealer.seal(real_scene.tenant_id)
+        except BaseException as exc:  # noqa: BLE001
+            faults.put(exc)
+
+    threads = [threading.Thread(target=seal_often) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults.empty(), faults.get()
+    kept = list(place.read(real_scene.tenant_id))
+    assert [checkpoint.number for checkpoint in kept] == list(range(1, len(kept) + 1))
+    assert kept[-1].hash == real_scene.entries()[-1].hash.hex()
+
+
+class _Slow(FakeCheckpointPlace):
+    """A place that another checkpointer reaches first."""
+
+    def __init__(self, meanwhile: Callable[[], object]) -> None:
+        super().__init__()
+        self._meanwhile: Callable[[], object] | None = meanwhile
+
+    def append(self, checkpoint: object) -> None:
+        if meanwhile := self._meanwhile:
+            self._meanwhile = None
+            meanwhile()
+        super().append(checkpoint)  # type: ignore[arg-type]
+
+
+def test_who_is_overtaken_on_the_way_to_a_place_leaves_it_to_the_other(tmp_path: Path) -> None:
+    world = FakeWorld()
+    world.add_tenant("acme")
+    scene = Scene(world, "acme")
+    ring = KeyRing(tmp_path / "keys", world.clock)
+    ring.create()
+
+    def overtake() -> None:
+        sealer.seal("acme")
+        scene.submit()
+        assert sealer.seal("acme")
+
+    place = _Slow(overtake)
+    sealer = Checkpointer(world.checkpoints, [place], ring, world.clock, origin="tests", interval_seconds=1.0)
+    sealer.seal("acme")
+    last = place.last("acme")
+    assert last is not None
+    assert (last.number, last.hash) == (2, scene.entries()[-1].hash.hex())
