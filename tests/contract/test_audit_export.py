@@ -280,7 +280,7 @@ def test_no_value_of_an_export_makes_either_fail_otherwise_than_by_saying_so(
 def test_an_erased_payload_stays_proved(
     lived: Scene,
     servers: dict[str, str],
-    judge_database: Database,
+    owner_database: Database,
     app_database: Database,
     ring: KeyRing,
     place: CheckpointPlace,
@@ -297,7 +297,7 @@ def test_an_erased_payload_stays_proved(
         return AuditProof(AuditLog(app_database), ring.trusted()).verify(lived.tenant_id, kept, datetime.now(UTC))
 
     assert verified().first_bad is not None
-    with judge_database.transaction(lived.tenant_id) as transaction:
+    with owner_database.transaction(lived.tenant_id) as transaction:
         ChainAppender(transaction, lived.tenant_id).append(
             [AuditEvent(kind=AuditKind.AUDIT_ERASED, actor="ann", facts={"entries": [[seq, seq]]})]
         )

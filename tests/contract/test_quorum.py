@@ -37,17 +37,17 @@ def versions(connection: "Connection[TupleRow]", history: History) -> tuple[byte
 
 def test_nothing_is_committed_before_enough_people_approved_it(session: Session, history: History) -> None:
     # Ann's edit is the first of two approvals; eve writes hers herself.
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         _, edited = versions(connection, history)
         with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
             commit_edited(connection, history, edited)
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         approval(connection, history, "eve", edited)
         commit_edited(connection, history, edited)
 
 
 def test_approvals_of_one_version_do_not_commit_another(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         staged, edited = versions(connection, history)
         approval(connection, history, "eve", edited)
         with pytest.raises(errors.ForeignKeyViolation, match="as many people's approvals"):
@@ -55,7 +55,7 @@ def test_approvals_of_one_version_do_not_commit_another(session: Session, histor
 
 
 def test_one_person_approves_a_version_once(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         _, edited = versions(connection, history)
         approval(connection, history, "eve", edited)
         with pytest.raises(errors.UniqueViolation):
@@ -63,23 +63,23 @@ def test_one_person_approves_a_version_once(session: Session, history: History) 
 
 
 def test_an_approval_has_its_audit_entry_by_the_same_person(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         _, edited = versions(connection, history)
         with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
             approval(connection, history, "bob", edited)  # the entry is eve's
     for kind in (AuditKind.TASK_DECIDED, AuditKind.REVIEW_CLAIMED):
-        with session("judge", history.tenant_id) as connection:
+        with session("owner", history.tenant_id) as connection:
             seq = recorded(connection, history, history.in_review, kind)
             with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
                 approval(connection, history, "eve", edited, seq)
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         of_another_task = recorded(connection, history, history.denied, AuditKind.REVIEW_APPROVED)
         with pytest.raises(errors.ForeignKeyViolation, match="audit entry"):
             approval(connection, history, "eve", edited, of_another_task)
 
 
 def test_an_approval_is_of_what_the_card_has_shown(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation, match="version"):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation, match="version"):
         approval(connection, history, "eve", bytes(32))
 
 
@@ -95,13 +95,13 @@ def test_an_approval_is_of_what_the_card_has_shown(session: Session, history: Hi
     ],
 )
 def test_a_card_asks_what_it_was_opened_for(session: Session, history: History, change: str) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege, match="keeps"):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege, match="keeps"):
         connection.execute(f"update review_card set {change}".encode())
 
 
 def test_a_decided_card_stays_decided(session: Session, history: History) -> None:
     for change in ("status = 'approved'", "decided_by = 'ann'", "note = 'x'", "revision = 9"):
-        with session("judge", history.tenant_id) as connection:
+        with session("owner", history.tenant_id) as connection:
             connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
             with pytest.raises(errors.InsufficientPrivilege, match="keeps"):
                 connection.execute(f"update review_card set {change}".encode())
@@ -118,10 +118,10 @@ def test_a_revision_is_the_next_of_a_card_that_waits(
         "edited_by) "
         "select tenant_id, card_id, %s, task_id, attempt, '{}', sha256('{}'), '[]', 'p', 'eve' from review_card"
     )
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         connection.execute(insert, [2])
         connection.rollback()
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         if status == "denied":
             connection.execute("update review_card set status = 'denied', decided_by = 'eve', decided_at = now()")
         with pytest.raises((errors.ForeignKeyViolation, errors.UniqueViolation)):
@@ -129,7 +129,7 @@ def test_a_revision_is_the_next_of_a_card_that_waits(
 
 
 def test_a_revision_is_stored_under_the_hash_of_its_bytes(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
         connection.execute(
             "insert into revision (tenant_id, card_id, number, task_id, attempt, outcome, sha256, reasons, "
             "policy_version, edited_by) "

@@ -12,7 +12,7 @@ from tests.contract.direct import ROLES, History, Session, commit, decide, move,
 
 
 def test_an_approved_result_can_be_committed(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         decide(connection, history, history.staged)
         move(connection, history.staged)
         commit(connection, history, history.staged, history.staged_sha256)
@@ -20,7 +20,7 @@ def test_an_approved_result_can_be_committed(session: Session, history: History)
 
 
 def test_nothing_is_committed_without_a_decision(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
         commit(connection, history, history.staged, history.staged_sha256)
 
 
@@ -28,7 +28,7 @@ def test_nothing_is_committed_without_a_decision(session: Session, history: Hist
 def test_nothing_is_committed_without_an_approving_decision(
     session: Session, history: History, verdict: str, final: bool
 ) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         decide(connection, history, history.staged, verdict=verdict, final=final)
         with pytest.raises(errors.ForeignKeyViolation):
             commit(connection, history, history.staged, history.staged_sha256)
@@ -36,14 +36,14 @@ def test_nothing_is_committed_without_an_approving_decision(
 
 def test_nothing_but_the_very_bytes_that_were_approved_is_committed(session: Session, history: History) -> None:
     for sha256, attempt in ((bytes(32), 1), (history.staged_sha256, 2)):
-        with session("judge", history.tenant_id) as connection:
+        with session("owner", history.tenant_id) as connection:
             decide(connection, history, history.staged)
             with pytest.raises(errors.ForeignKeyViolation):
                 commit(connection, history, history.staged, sha256, attempt)
 
 
 def test_a_commit_does_not_call_itself_anything_but_approved(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         decide(connection, history, history.staged, verdict="deny")
         with pytest.raises(errors.CheckViolation):
             connection.execute(
@@ -55,7 +55,7 @@ def test_a_commit_does_not_call_itself_anything_but_approved(session: Session, h
 
 def test_a_table_of_the_judge_s_own_does_not_stand_in_for_the_decisions(session: Session, history: History) -> None:
     # Temporary tables come first on the search path, and anybody may make them.
-    with session("judge", history.tenant_id) as connection, suppress(errors.InsufficientPrivilege):
+    with session("owner", history.tenant_id) as connection, suppress(errors.InsufficientPrivilege):
         connection.execute("create temporary table decision (like public.decision)")
         connection.execute(
             "insert into pg_temp.decision (tenant_id, task_id, attempt, verdict, result_sha256, final, reasons, "
@@ -68,7 +68,7 @@ def test_a_table_of_the_judge_s_own_does_not_stand_in_for_the_decisions(session:
 
 
 def test_a_task_is_committed_once(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         decide(connection, history, history.staged)
         move(connection, history.staged)
         commit(connection, history, history.staged, history.staged_sha256)
@@ -78,7 +78,7 @@ def test_a_task_is_committed_once(session: Session, history: History) -> None:
 
 @pytest.mark.parametrize("verdict", ["approve", "deny"])
 def test_a_task_has_one_final_decision(session: Session, history: History, verdict: str) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         decide(connection, history, history.staged, verdict="deny")
         with pytest.raises(errors.UniqueViolation):
             decide(connection, history, history.staged, verdict=verdict, sha256=b"" if verdict == "deny" else None)
@@ -88,14 +88,14 @@ def test_a_task_has_one_final_decision(session: Session, history: History, verdi
 def test_approving_ends_a_task_and_asking_does_not(
     session: Session, history: History, verdict: str, final: bool
 ) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
         decide(connection, history, history.staged, verdict=verdict, final=final)
 
 
 def test_a_decision_needs_its_audit_entry(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
         decide(connection, history, history.staged, seq=10**6)
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         of_another_task = recorded(connection, history, history.denied)
         with pytest.raises(errors.ForeignKeyViolation):
             decide(connection, history, history.staged, seq=of_another_task)
@@ -103,12 +103,12 @@ def test_a_decision_needs_its_audit_entry(session: Session, history: History) ->
 
 def test_a_decision_is_on_a_result_that_is_there(session: Session, history: History) -> None:
     for task_id, sha256 in ((history.staged, bytes(32)), (history.queued, history.staged_sha256)):
-        with session("judge", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
+        with session("owner", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
             decide(connection, history, task_id, sha256=sha256)
 
 
 def test_shared_state_changes_with_a_commit_only(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         connection.execute(
             "insert into state (tenant_id, key, value, version, task_id, changed_at) "
             "values (%s, 'x', '1', 1, %s, now())",
@@ -146,7 +146,7 @@ def test_a_task_goes_only_where_the_code_says_it_may(session: Session, history: 
 def test_what_waits_is_denied_only_where_its_planner_gave_it_up(
     session: Session, history: History, replan: str | None
 ) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         connection.execute("update task set replan = %s where task_id = %s", [replan, history.queued])
         with pytest.raises(errors.CheckViolation):
             connection.execute("update task set state = 'denied' where task_id = %s", [history.queued])
@@ -176,7 +176,7 @@ def test_no_agent_runs_what_waits_for_its_planner(session: Session, history: His
 
 
 def test_nothing_is_sent_back_more_often_than_five_times(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         connection.execute("update task set replans = 5 where task_id = %s", [history.staged])
         with pytest.raises(errors.CheckViolation):
             connection.execute("update task set replans = replans + 1 where task_id = %s", [history.staged])
@@ -327,7 +327,7 @@ def test_the_owner_empties_none_of_it(session: Session, history: History, table:
 
 
 def test_what_decides_by_all_the_rules_is_let_through(session: Session, history: History) -> None:
-    with session("judge", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         version = connection.execute("select version from state where key = 'k'").fetchone()
         assert version is not None
         decide(connection, history, history.staged)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import DictRow
@@ -10,10 +10,18 @@ from psycopg.rows import DictRow
 from chimera.adapters.postgres.database import columns, statements
 from chimera.adapters.postgres.steps.acting import with_real_user
 from chimera.errors import UnknownTenant
-from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
+from chimera.models.audit.audit import AuditEntry, AuditEvent
 from chimera.models.audit.entry_filter import EntryFilter
+from chimera.models.record import canonical_json
 
 _SQL = statements("chain")
+
+
+class Appended(NamedTuple):
+    """An entry that was added to the chain."""
+
+    seq: int
+    at: datetime
 
 
 class ChainAppender:
@@ -22,32 +30,39 @@ class ChainAppender:
     def __init__(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
-        head = connection.execute(_SQL["lock_head"], {"tenant": tenant_id})
-        time = connection.execute(_SQL["time"])
-        row, now = head.fetchone(), time.fetchone()
-        if row is None or now is None:
+        row = connection.execute(_SQL["lock_head"]).fetchone()
+        if row is None or row["seq"] is None:
             raise UnknownTenant.named(tenant_id)
         self._seq: int = row["seq"]
-        self._hash: bytes = row["hash"]
         # The time of everything that is recorded under this lock.
-        self.at: datetime = now["at"]
+        self.at: datetime = row["at"]
 
     @property
     def next_seq(self) -> int:
         """The sequence of the next entry."""
         return self._seq + 1
 
-    def append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
+    def append(self, events: Sequence[AuditEvent]) -> list[Appended]:
         """Adds entries to the chain, in order."""
-        events = with_real_user(self._connection, events)
-        entries = chain(self._tenant_id, self._seq, self._hash, self.at, events)
-        if entries:
-            rows = [(e.seq, e.kind, e.actor, e.plan_id, e.task_id, e.body, e.payload, e.hash) for e in entries]
-            arrays = columns(rows, "seqs kinds actors plans tasks bodies payloads hashes")
-            self._connection.execute(_SQL["append"], {"tenant": self._tenant_id, "at": self.at, **arrays})
-            # The head's row moves with them: a trigger does it, so that no statement can add to the chain without.
-            self._seq, self._hash = entries[-1].seq, entries[-1].hash
+        entries = append(self._connection, self._tenant_id, events)
+        self._seq += len(entries)
         return entries
+
+
+def append(connection: psycopg.Connection[DictRow], tenant_id: str, events: Sequence[AuditEvent]) -> list[Appended]:
+    """Adds entries to a tenant's chain, in order, and locks its end for the rest of the transaction.
+
+    Raises:
+        UnknownTenant: there is no such tenant.
+    """
+    if not events:
+        return []
+    told = with_real_user(connection, events)
+    rows = [(e.kind.value, e.actor, e.plan_id, e.task_id, canonical_json(e.facts)) for e in told]
+    row = connection.execute(_SQL["append"], columns(rows, "kinds actors plans tasks payloads")).fetchone()
+    if row is None or row["before"] is None:
+        raise UnknownTenant.named(tenant_id)
+    return [Appended(row["before"] + n, row["moment"]) for n in range(1, len(events) + 1)]
 
 
 def filter_values(tenant_id: str, wanted: EntryFilter) -> dict[str, Any]:

@@ -9,14 +9,14 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import Appended, ChainAppender, append
 from chimera.adapters.postgres.steps.policy_in_force import version_in_force
 from chimera.adapters.postgres.steps.reservations import accounts, settle
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.shared_state import write_state
 from chimera.adapters.postgres.steps.wave_rows import lock_plan, lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.cost import cost_knowledge
 from chimera.models.gate.deciding import (
@@ -51,7 +51,7 @@ _COUNTERS = {
 }
 
 # Called with the entries of what was noted before the decisions, to write what refers to them.
-Recorded = Callable[[Sequence[AuditEntry]], None]
+Recorded = Callable[[Sequence[Appended]], None]
 
 
 class PlanStopped(Exception):
@@ -139,7 +139,7 @@ class DecidingTransaction:
         Raises:
             PlanStopped: as `record`.
         """
-        entries = ChainAppender(self._connection, self._wave.tenant_id).append(noted)
+        entries = append(self._connection, self._wave.tenant_id, noted)
         self._not_stopped(self._connection.execute(_SQL["plan"], self._scope))
         if recorded is not None:
             recorded(entries)
@@ -274,7 +274,7 @@ class DecidingTransaction:
             decisions=tuple(item.decision for item in decisions), trace_id=plan["trace_id"] if plan else None
         )
 
-    def _insert_decisions(self, decisions: Sequence[WaveDecision], entries: Sequence[AuditEntry]) -> None:
+    def _insert_decisions(self, decisions: Sequence[WaveDecision], entries: Sequence[Appended]) -> None:
         """Each with its entry, which are the first."""
         rows = [
             (

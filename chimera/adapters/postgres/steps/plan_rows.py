@@ -8,7 +8,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.errors import PlanAlreadyEnded, PlanNotFound
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
@@ -84,7 +84,7 @@ def plan_event(kind: AuditKind, actor: str, plan_id: UUID, facts: dict[str, Any]
 def record(connection: Connection, tenant_id: str, events: list[AuditEvent]) -> None:
     """Adds what there is to the tenant's chain."""
     if events:
-        ChainAppender(connection, tenant_id).append(events)
+        append(connection, tenant_id, events)
 
 
 def array_text(ids: Sequence[UUID]) -> str | None:

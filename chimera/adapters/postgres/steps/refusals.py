@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.errors import CardNotFound, PlanNotFound, TaskNotFound
 from chimera.models.audit.access import WINDOW, Refusals, counted, refused_event, rest_event
 from chimera.models.audit.audit import AuditEvent
@@ -43,7 +43,7 @@ def record_rest(connection: psycopg.Connection[DictRow], tenant_id: str) -> None
     row = connection.execute(_SQL["lock_counted"], scope | _WINDOW).fetchone()
     if row is not None:
         connection.execute(_SQL["forget_rest"], scope)
-        ChainAppender(connection, tenant_id).append([rest_event(Refusals.model_validate(row))])
+        append(connection, tenant_id, [rest_event(Refusals.model_validate(row))])
 
 
 def _count(connection: psycopg.Connection[DictRow], tenant_id: str, event: AuditEvent) -> None:
@@ -57,4 +57,4 @@ def _count(connection: psycopg.Connection[DictRow], tenant_id: str, event: Audit
     count, events = counted(earlier, now, event)
     connection.execute(_SQL["write"], scope | count.model_dump())
     if events:
-        ChainAppender(connection, tenant_id).append(events)
+        append(connection, tenant_id, events)

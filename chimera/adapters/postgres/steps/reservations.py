@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.budget.budget import (
@@ -158,7 +158,7 @@ class _Allotting:
         done = allot(self._policy, day, plans, asking)
         self._write(done)
         if events := reached(done):
-            ChainAppender(self._connection, self._tenant_id).append(events)
+            append(self._connection, self._tenant_id, events)
         return done
 
     def _accounts(self, plan_ids: set[UUID]) -> dict[UUID | None, Account]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 
@@ -28,6 +28,4 @@ class AccessLog:
             StoreUnavailable: PostgreSQL does not answer.
         """
         with self._database.transaction(tenant_id) as connection:
-            ChainAppender(connection, tenant_id).append(
-                [AuditEvent(kind=AuditKind.AUDIT_READ, actor=actor, facts=dict(facts))]
-            )
+            append(connection, tenant_id, [AuditEvent(kind=AuditKind.AUDIT_READ, actor=actor, facts=dict(facts))])

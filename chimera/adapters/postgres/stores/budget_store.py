@@ -11,7 +11,7 @@ from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps import reservations
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.adapters.postgres.steps.plan_rows import not_found
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
@@ -70,7 +70,7 @@ class BudgetStore(port.BudgetStore):
             assert row is not None
             facts = {"account": account, "cost_usd": str(amount.cost_usd), "tokens": amount.tokens}
             event = AuditEvent(kind=AuditKind.BUDGET_ALLOWED, actor=actor, plan_id=plan_id, facts=facts)
-            ChainAppender(connection, tenant_id).append([event])
+            append(connection, tenant_id, [event])
             return _standing(row, budget, today)
 
     @contextmanager

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import Appended, append
 from chimera.adapters.postgres.steps.deciding import DecidingTransaction, PlanStopped, Recorded
 from chimera.adapters.postgres.steps.policy_in_force import in_force, version_in_force
 from chimera.adapters.postgres.steps.refusals import refusals_noted
@@ -17,7 +17,7 @@ from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.staged import staged as staged_result
 from chimera.errors import CardAlreadyDecided, CardChanged, CardClaimed, CardNotFound, Conflict
 from chimera.failpoints import Failpoint, failpoint
-from chimera.models.audit.audit import AuditEntry, AuditEvent
+from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, StateChanged, person_decision, ruling_of_person
 from chimera.models.gate.review import CardStatus
@@ -170,8 +170,8 @@ class _Card:
         self._connection.execute(_SQL["release"], self._scope)
         self._append([self._event(AuditKind.REVIEW_RELEASED, who, {})])
 
-    def _append(self, events: Sequence[AuditEvent]) -> list[AuditEntry]:
-        return ChainAppender(self._connection, self._wave.tenant_id).append(events)
+    def _append(self, events: Sequence[AuditEvent]) -> list[Appended]:
+        return append(self._connection, self._wave.tenant_id, events)
 
     def _event(self, kind: AuditKind, who: str, facts: dict[str, Any]) -> AuditEvent:
         facts = {"card_id": self.row["card_id"].hex, "result_sha256": self.row["result_sha256"].hex()} | facts
@@ -266,7 +266,7 @@ class _DecidingCard(_Card):
         return decided
 
     def _approved(self, who: str) -> Recorded:
-        def write(entries: Sequence[AuditEntry]) -> None:
+        def write(entries: Sequence[Appended]) -> None:
             values = {"sha256": self.row["result_sha256"], "who": who, "at": entries[-1].at, "seq": entries[-1].seq}
             self._connection.execute(_SQL["insert_approval"], self._scope | values)
 

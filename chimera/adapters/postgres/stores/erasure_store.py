@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.adapters.postgres.steps.deciding import DecidingTransaction
 from chimera.adapters.postgres.steps.plan_rows import not_found
 from chimera.adapters.postgres.steps.policy_in_force import version_in_force
@@ -69,7 +69,7 @@ class ErasureStore:
                 done["plans"] = connection.execute(_SQL["erase_plans"], scope)
             erased = Erased(**{name: _sorted(cursor.fetchall(), name) for name, cursor in done.items()}, closed=closed)
             if not erased.nothing:
-                ChainAppender(connection, tenant_id).append(erased_events(erasure, erased, about))
+                append(connection, tenant_id, erased_events(erasure, erased, about))
         return erased
 
     def _locked_waves(self, connection: Connection, erasure: Erasure) -> "Waves":

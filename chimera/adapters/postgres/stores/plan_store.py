@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender, entry, filter_values
+from chimera.adapters.postgres.steps.chain import ChainAppender, append, entry, filter_values
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -141,7 +141,7 @@ class PlanStore(port.PlanStore):
             events = [AuditEvent(kind=AuditKind.PLAN_PLANNED, actor=_PLANNER, plan_id=plan_id, facts=facts)]
             if not tasks:
                 events.append(AuditEvent(kind=AuditKind.PLAN_COMPLETED, actor=_PLANNER, plan_id=plan_id, facts={}))
-            ChainAppender(connection, tenant_id).append(events)
+            append(connection, tenant_id, events)
             failpoint(Failpoint.PLANNER_AUDITED, tenant_id)
         return True
 
@@ -154,7 +154,7 @@ class PlanStore(port.PlanStore):
                 return False
             facts = {"code": failure.code}
             event = AuditEvent(kind=AuditKind.PLAN_FAILED, actor=_PLANNER, plan_id=plan_id, facts=facts)
-            ChainAppender(connection, tenant_id).append([event])
+            append(connection, tenant_id, [event])
         return True
 
     def get(self, tenant_id: str, plan_id: UUID) -> Plan:  # noqa: D102

@@ -8,7 +8,7 @@ from psycopg import Connection, Cursor
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.adapters.postgres.steps.wave_rows import lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
@@ -116,7 +116,7 @@ def _record(
     connection: Connection[DictRow], wave: WaveRef, task_id: UUID, kind: AuditKind, facts: dict[str, Any]
 ) -> None:
     event = AuditEvent(kind=kind, actor="planner", plan_id=wave.plan_id, task_id=task_id, facts=facts)
-    ChainAppender(connection, wave.tenant_id).append([event])
+    append(connection, wave.tenant_id, [event])
 
 
 def _job(wave: WaveRef, row: DictRow) -> ReplanJob:

@@ -6,7 +6,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.errors import SessionNotFound
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
@@ -41,9 +41,7 @@ class SessionStore(port.SessionStore):
                     raise stopped(session_id, row["changed_by"])
                 connection.execute(_SQL["change"], scope | {"state": to, "actor": actor})
                 facts = {"session_id": session_id, "was": row["state"]}
-                ChainAppender(connection, tenant_id).append(
-                    [AuditEvent(kind=AuditKind.session_is(to), actor=actor, facts=facts)]
-                )
+                append(connection, tenant_id, [AuditEvent(kind=AuditKind.session_is(to), actor=actor, facts=facts)])
             return _get(connection, scope)
 
 

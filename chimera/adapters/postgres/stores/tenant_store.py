@@ -1,7 +1,7 @@
 """Tenants, in PostgreSQL."""
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import Instant, Record, TenantId
@@ -28,9 +28,7 @@ class TenantStore:
             if connection.execute(_SQL["add"], {"tenant": tenant_id}).fetchone() is None:
                 return False
             connection.execute(_SQL["add_head"], {"tenant": tenant_id})
-            ChainAppender(connection, tenant_id).append(
-                [AuditEvent(kind=AuditKind.TENANT_ADDED, actor=actor, facts={})]
-            )
+            append(connection, tenant_id, [AuditEvent(kind=AuditKind.TENANT_ADDED, actor=actor, facts={})])
         return True
 
     def list_tenants(self) -> list[Tenant]:
