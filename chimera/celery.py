@@ -13,7 +13,7 @@ from traceback import print_exception
 from celery.signals import setup_logging
 
 from chimera import logs
-from chimera.adapters.celery import children, flower, waking
+from chimera.adapters.celery import children, flower, keyed, waking
 from chimera.bootstrap import celery_app, services
 from chimera.errors import ChimeraError
 from chimera.settings import settings
@@ -24,6 +24,7 @@ try:
     drain = lambda: services().working.drain()  # noqa: E731, PLW0108  a pool's child has services of its own
     children.connect(drain, settings().max_child_memory_bytes)
     waking.connect()
+    keyed.connect()
 except ChimeraError as exc:
     raise SystemExit(f"chimera: {exc}") from exc
 except ImportError as exc:

@@ -15,6 +15,7 @@ from chimera.errors import InvalidInput, SettingsMissing
 
 # libpq's other form: `host=db dbname=agents`.
 _KEYS_AND_VALUES = re.compile(r"\s*\w+\s*=")
+_KEY = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 _BROKERS = ("redis", "sentinel", "unix")
 # An entry of the audit may wait for its checkpoint this number of intervals; after that nothing is decided.
 INTERVALS_UNTIL_UNAVAILABLE = 3
@@ -67,6 +68,17 @@ def redis_url_fault(url: str) -> str | None:
     return None if ";" in url or _ports_are_numbers(rest) else f"its port is no number: {wanted}"
 
 
+def message_key_fault(keys: str) -> str | None:
+    """What is wrong with keys of messages, without their own text; None if nothing is."""
+    if all(_KEY.fullmatch(key) for key in _keys(SecretStr(keys))):
+        return None
+    return "it must be at least 64 hex digits, two for each byte, as `openssl rand -hex 32` makes them"
+
+
+def _keys(keys: SecretStr) -> list[str]:
+    return [key.strip() for key in keys.get_secret_value().split(",")]
+
+
 class Settings(BaseSettings):
     """What one process needs to know. Each database URL is one role; a process gets only those it uses."""
 
@@ -81,6 +93,9 @@ class Settings(BaseSettings):
     seal_database_url: SecretStr | None = None
     # Celery's broker and result store, one server: redis://[:password@]host:port/db
     redis_url: SecretStr | None = None
+    # Signs the messages that processes send each other: at least 64 hex digits, the same in every process that sends or
+    # runs tasks. Several, with commas between, while one is exchanged for another: the first signs, each counts.
+    message_key: SecretStr | None = None
 
     # For `chimera seal` (docs/audit.md): folders and http(s) URLs that keep the audit's checkpoints, with commas
     # between; where none is named there are none. And the folder of the keys that sign them.
@@ -126,6 +141,16 @@ class Settings(BaseSettings):
     @classmethod
     def _is_redis_url(cls, url: SecretStr | None) -> SecretStr | None:
         return _checked(url, redis_url_fault)
+
+    @field_validator("message_key")
+    @classmethod
+    def _is_message_key(cls, keys: SecretStr | None) -> SecretStr | None:
+        return _checked(keys, message_key_fault)
+
+    @property
+    def message_keys(self) -> list[bytes]:
+        """The keys of CHIMERA_MESSAGE_KEY; the first one signs."""
+        return [] if self.message_key is None else [bytes.fromhex(key) for key in _keys(self.message_key)]
 
     @property
     def checkpoint_places(self) -> list[str]:

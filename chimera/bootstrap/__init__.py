@@ -10,6 +10,7 @@ from chimera.adapters.celery.agents import WorkerProcess, agents_step
 from chimera.adapters.celery.answers import register_answers
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.declaring import declaring_step
+from chimera.adapters.celery.keyed import Keyed
 from chimera.adapters.celery.pools import Pools
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.system_clock import SystemClock
@@ -106,6 +107,7 @@ def celery_app() -> Celery:
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
     app.steps["worker"].add(Pools)
+    app.steps["worker"].add(Keyed)
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names)

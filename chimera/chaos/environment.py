@@ -59,7 +59,7 @@ class Environment:
         """The services of a client whose way to the servers is never disturbed."""
         # A project's own celeryconfig in the working folder is not for this swarm.
         os.environ["CELERY_CONFIG_MODULE"] = _CONFIG
-        variables = {name.removeprefix("CHIMERA_").lower(): url for name, url in self.servers.variables.items()}
+        variables = {name.removeprefix("CHIMERA_").lower(): value for name, value in self.servers.variables.items()}
         settings = Settings.model_validate(variables)
         return Services(make_app(settings), settings, CATALOGUE, SystemClock())
 
@@ -83,7 +83,7 @@ class Environment:
         self.fleet.start()
 
     def _prepare_database(self) -> None:
-        urls = self.servers.variables
+        urls = self.servers.urls
         Migrations(urls["CHIMERA_OWNER_DATABASE_URL"]).upgrade(
             [urls[f"CHIMERA_{role}_DATABASE_URL"] for role in _ROLES]
         )
@@ -112,7 +112,7 @@ class Environment:
 
     def _variables(self, process: str | None) -> Mapping[str, str]:
         """The environment of a process; None for one that goes to the servers directly."""
-        urls = dict(self.servers.variables)
+        urls = self.servers.urls
         if process is not None:
             for name, url in urls.items():
                 server = "redis" if name == "CHIMERA_REDIS_URL" else "postgres"
@@ -126,7 +126,7 @@ class Environment:
         if self._without:
             own["CHIMERA_CHAOS_WITHOUT"] = self._without
         kept = {name: value for name, value in os.environ.items() if not name.startswith("CHIMERA_")}
-        return kept | urls | own
+        return kept | self.servers.variables | urls | own
 
 
 def _celery(app: str, *arguments: str) -> tuple[str, ...]:

@@ -29,6 +29,7 @@ T = TypeVar("T")
 
 ACCEPTS_WITHIN_SECONDS = 60.0
 _REDIS = "CHIMERA_REDIS_URL"
+_KEY = "CHIMERA_MESSAGE_KEY"
 
 
 class Servers:
@@ -36,7 +37,7 @@ class Servers:
 
     def __init__(self, folder: Path, *, with_postgres: bool = True) -> None:
         account = Account.for_servers()
-        secrets = passwords(folder / "passwords.json", (SUPERUSER, *ROLES.values(), "valkey"))
+        secrets = passwords(folder / "passwords.json", (SUPERUSER, *ROLES.values(), "valkey", "messages"))
         runtime = folder / "runtime"
         self._keeper = ThreadPoolExecutor(1, "servers")
         self._valkey = EmbeddedValkey(
@@ -80,6 +81,11 @@ class Servers:
 
     @property
     def variables(self) -> dict[str, str]:
+        """The key of messages, and `urls`."""
+        return self.urls | {_KEY: self._secrets["messages"]}
+
+    @property
+    def urls(self) -> dict[str, str]:
         """CHIMERA_..._URL of each role and of Redis, straight to the servers."""
         urls = {name: self._postgres.url(role, self._secrets[role]) for name, role in ROLES.items()}
         return (urls if self._with_postgres else {}) | {_REDIS: self._valkey.url}

@@ -29,6 +29,7 @@ class ChimeraTask(Task):  # type: ignore[type-arg]  # celery's Task is not gener
     retry_backoff = 1
     retry_backoff_max = 4
     resultrepr_maxsize = 0
+    Strategy = "chimera.adapters.celery.strategy:strategy"
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """As Celery's, with the arguments hidden from events, Flower and logs."""

@@ -244,7 +244,7 @@ def _batch(*task_ids: UUID) -> Batch:
 
 @contextmanager
 def _app(url: str) -> Iterator[Celery]:
-    app = make_app(Settings(_env_file=None, redis_url=url))
+    app = make_app(Settings(_env_file=None, redis_url=url, message_key="5c" * 32))
     try:
         yield app
     finally:

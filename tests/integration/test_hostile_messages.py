@@ -7,6 +7,7 @@ import random
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -16,11 +17,12 @@ from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
+from chimera.adapters.celery.seal import Seal
 from chimera.bootstrap import Services
 from tests.exhaustive import Some
 from tests.integration.skills import CANARY
 from tests.integration.waiting import eventually
-from tests.unit.adapters.test_door import message
+from tests.unit.adapters.test_door import message as door_message
 
 # What each kind of message is refused for; the transport or the claim says so.
 REASONS = {
@@ -36,6 +38,9 @@ REASONS = {
     "unknown task": "unknown_task",
     "wrong arguments": "wrong_arguments",
     "wrong queue": "wrong_queue",
+    "unsigned": "unsigned",
+    "edited": "unsigned",
+    "moved": "unsigned",
     "foreign plan": "nothing_to_claim",
     "replayed": "nothing_to_claim",
 }
@@ -57,8 +62,9 @@ def broker(project: dict[str, str]) -> "redis.Redis":
     return redis.Redis.from_url(project["CHIMERA_REDIS_URL"])
 
 
-def made(kind: str, tenant: str, theirs: bytes, replayed: bytes, draw: random.Random, bomb: Path) -> bytes:
+def made(kind: str, tenant: str, queue: str, seal: Seal, replayed: bytes, draw: random.Random, bomb: Path) -> bytes:
     ids = [uuid4().hex]
+    message = partial(door_message, seal=seal, queue=queue)
     kinds: dict[str, Callable[[], bytes]] = {
         "empty": lambda: b"",
         "noise": lambda: CANARY.encode() + draw.randbytes(draw.randrange(2000)),
@@ -74,7 +80,13 @@ def made(kind: str, tenant: str, theirs: bytes, replayed: bytes, draw: random.Ra
         "unknown task": lambda: message(f"{CANARY}.run", [CANARY]),
         "wrong arguments": lambda: message(arguments=[tenant, CANARY, 0, ids, 1.0]),
         "wrong queue": lambda: message(arguments=["somebody-else", uuid4().hex, 0, ids, 1.0]),
-        "foreign plan": lambda: theirs,
+        # Somebody else's task under one's own tenant id: the claim looks for it among one's own.
+        "foreign plan": lambda: message(arguments=[tenant, uuid4().hex, 0, ids, 10.0]),
+        "unsigned": lambda: door_message(arguments=[tenant, uuid4().hex, 0, ids, 10.0], seal=None),
+        "edited": lambda: message(arguments=[tenant, uuid4().hex, 0, ids, 10.0]).replace(
+            b'"retries": 0', b'"retries": 1'
+        ),
+        "moved": lambda: message(queue=f"{queue}x", arguments=[tenant, uuid4().hex, 0, ids, 10.0]),
         "replayed": lambda: replayed,
     }
     return kinds[kind]()
@@ -85,6 +97,7 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     services: Services,
     celery_worker_cluster: CeleryWorkerCluster,
     broker: "redis.Redis",
+    project: dict[str, str],
     tenant: str,
     tmp_path: Path,
     some: Some,
@@ -93,8 +106,8 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     assert handle.wait(timeout=60).counts.committed == 4
     [first, *_] = handle.results()
     worked_off = [tenant, handle.plan_id.hex, 0, [first.task_id.hex], 10.0]
-    # Somebody else's task under one's own tenant id: the claim looks for it among one's own.
-    foreign = [tenant, uuid4().hex, 0, [uuid4().hex], 10.0]
+    seal = Seal([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
+    replayed = door_message(arguments=worked_off, seal=seal, queue=tenant_queue(tenant))
     nodes = [node.container for node in celery_worker_cluster.nodes]
     pids = [node.pid for node in nodes]
     before = Counter(services.adapters.queue.refused())
@@ -104,13 +117,12 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     draw.shuffle(kinds)
 
     for kind in kinds:
-        raw = made(kind, tenant, message(arguments=foreign), message(arguments=worked_off), draw, tmp_path / "bomb")
         queue = tenant_queue(tenant)
         if REASONS[kind] != "nothing_to_claim":
             queue = draw.choice([queue, PLAN_QUEUE, JUDGE_QUEUE])
         if kind in {"wrong arguments", "bad time limit", "huge"}:
             queue = tenant_queue(tenant)
-        broker.lpush(queue, raw)
+        broker.lpush(queue, made(kind, tenant, queue, seal, replayed, draw, tmp_path / "bomb"))
 
     expected = Counter(REASONS[kind] for kind in kinds)
     eventually(lambda: Counter(services.adapters.queue.refused()) - before >= expected, seconds=90)

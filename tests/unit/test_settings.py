@@ -71,6 +71,29 @@ def test_what_is_a_redis_url(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert settings().require("redis_url") == url
 
 
+@pytest.mark.parametrize("keys", ["s3cret", "ab" * 31, "xy" * 32, f"{'ab' * 32},", f"{'ab' * 32},s3cret"])
+def test_what_is_no_key_of_messages(keys: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHIMERA_MESSAGE_KEY", keys)
+    with pytest.raises(InvalidInput, match=r"^settings: CHIMERA_MESSAGE_KEY: .*64 hex digits.*openssl") as refused:
+        settings()
+    assert keys not in str(refused.value)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "read"),
+    [
+        ("ab" * 32, [b"\xab" * 32]),
+        (f"{'AB' * 32}, {'cd' * 40}", [b"\xab" * 32, b"\xcd" * 40]),
+        ("", []),
+    ],
+)
+def test_keys_of_messages(keys: str, read: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHIMERA_MESSAGE_KEY", keys)
+    assert settings().message_keys == read
+    assert "ab" * 32 not in repr(settings()).lower()
+
+
 @pytest.mark.parametrize("below", ["", "below/it"])
 def test_a_data_folder_that_is_a_file(below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "passwd"

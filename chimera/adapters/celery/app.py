@@ -6,15 +6,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from celery import Celery
 from celery.utils.imports import cwd_in_path
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
 from chimera.adapters.celery import backend, transport
-from chimera.adapters.celery.connection import SteadyAMQP
+from chimera.adapters.celery.connection import App, SteadyAMQP
 from chimera.adapters.celery.messages import MESSAGES, SWEEP
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
+from chimera.adapters.celery.seal import Seal
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
 
@@ -71,14 +71,15 @@ _NEEDED_TRANSPORT: Mapping[str, Any] = {
 _SWEEP = {"chimera-sweep": {"task": SWEEP.task, "schedule": 1.0, "options": {"expires": 5.0}}}
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings) -> App:
     """The app, with `celeryconfig.py` of the working folder (or the module CELERY_CONFIG_MODULE names) read.
 
     Raises:
         SettingsMissing: neither CHIMERA_REDIS_URL nor celeryconfig names a broker.
     """
     transport.install()
-    app = Celery("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
+    app = App("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
+    app.seal = Seal(settings.message_keys)
     own = _project_config()
     merged = {**_NEEDED, **own}
     if not merged.get("broker_url"):

@@ -1,12 +1,17 @@
-"""Connections to the broker that come back soon after it does."""
+"""Connections to the broker that come back soon after it does, and know the seal of their deployment."""
 
 from typing import Any
 
+from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
 
+from chimera.adapters.celery.seal import Seal
+
 # Celery waits 2, 4, 6 and up to 30 s between its attempts: after an outage of a minute it would rest for another 10 s.
 INTERVAL_SECONDS = 1.0
+# Among a connection's transport options.
+SEAL = "chimera_seal"
 
 
 class SteadyConnection(Connection):
@@ -18,7 +23,16 @@ class SteadyConnection(Connection):
         return super().ensure_connection(*args, **(steady | options))
 
 
+class App(Celery):
+    """Celery's app, of a deployment that has a key for its messages."""
+
+    seal = Seal()
+
+
 class SteadyAMQP(AMQP):
     """Celery's way to kombu, over such connections."""
 
-    Connection = SteadyConnection
+    def Connection(self, *args: Any, **options: Any) -> SteadyConnection:  # type: ignore[override]  # noqa: N802  Celery's name
+        """A connection that has the seal among its transport's options, which kombu hands on to those of its pool."""
+        own = {SEAL: self.app.seal}  # type: ignore[attr-defined]  # it is an App
+        return SteadyConnection(*args, **options | {"transport_options": options.get("transport_options", {}) | own})

@@ -1,72 +1,43 @@
-"""What may come in: the check of a message as it leaves the queue, before Celery or kombu act on it."""
+"""What may come in: the check of a message as it leaves the queue, before Celery or kombu act on it.
+
+What is let in is not what came: it is built anew of the task's name, the validated arguments and the few options that
+are signed.
+"""
 
 import re
-from base64 import b64decode
 from collections.abc import Container
-from datetime import datetime
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
-
-from chimera.adapters.celery.messages import MESSAGES
+from chimera.adapters.celery.envelope import (
+    Arguments,
+    Built,
+    Envelope,
+    Follower,
+    Followers,
+    Options,
+    built_anew,
+    hidden,
+)
+from chimera.adapters.celery.messages import JUDGE, MESSAGES, REDACTED, WORK, Message, WaveArguments
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX
+from chimera.adapters.celery.seal import Seal
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024
 # A plan that beat submits travels with its inputs, of which CHIMERA_MAX_INPUTS_BYTES allows 32 MiB; as base64.
 MAX_PLAN_BYTES = 48 * 1024 * 1024
+# What was put back so often ends its worker each time, or its workers have other reasons to end. Chimera's own is sent
+# again by the sweep, where there is something left to do.
+MAX_REDELIVERIES = 5
+
+_ID = re.compile(r"[0-9a-f-]{32,36}")
 
 
-class _Part(BaseModel):
-    """What Celery reads of a message; more may stand beside it."""
+class Refused(Exception):
+    """A message may not come in; `reason` is one word for counting."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-
-
-class _Headers(_Part):
-    id: str
-    task: str
-    shadow: str | None = None
-    root_id: str | None = None
-    parent_id: str | None = None
-    group: str | None = None
-    group_index: int | None = None
-    retries: int | None = Field(default=None, ge=0)
-    timelimit: tuple[float | None, float | None] | None = None
-    eta: datetime | None = None
-    expires: datetime | float | None = None
-    ignore_result: bool | None = None
-
-
-class _Properties(_Part):
-    delivery_tag: str
-    delivery_info: dict[str, Any]
-    body_encoding: Literal["base64"]
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    priority: int | None = None
-
-
-class _Message(_Part):
-    body: str
-    content_type: Literal["application/json"] = Field(alias="content-type")
-    content_encoding: Literal["utf-8"] = Field(alias="content-encoding")
-    headers: _Headers
-    properties: _Properties
-
-
-class _Embedded(_Part):
-    callbacks: list[dict[str, Any]] | None = None
-    errbacks: list[dict[str, Any]] | None = None
-    chain: list[dict[str, Any]] | None = None
-    chord: dict[str, Any] | None = None
-
-
-_MESSAGE = TypeAdapter(_Message)
-_BODY: TypeAdapter[tuple[list[Any], dict[str, Any], _Embedded]] = TypeAdapter(
-    tuple[list[Any], dict[str, Any], _Embedded]
-)
-_IDS = re.compile(r"[0-9a-f-]{32,36}")
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def is_guarded(queue: str) -> bool:
@@ -74,35 +45,78 @@ def is_guarded(queue: str) -> bool:
     return queue in {PLAN_QUEUE, JUDGE_QUEUE} or queue.startswith(TENANT_QUEUE_PREFIX)
 
 
-def fault(raw: bytes, queue: str, registered: Container[str]) -> str | None:
-    """Why a message may not come in, in one word for counting; None where it may.
+def let_in(raw: bytes, queue: str, registered: Container[str], seal: Seal) -> Built:
+    """The message to give to Celery in place of this one.
 
     Args:
         raw: the message as the queue held it.
         queue: the guarded queue that it came from.
         registered: the names of the tasks that this worker has.
+        seal: of this deployment.
+
+    Raises:
+        Refused: it may not come in.
     """
     if len(raw) > (MAX_PLAN_BYTES if queue == PLAN_QUEUE else MAX_BYTES):
-        return "too_large"
+        raise Refused("too_large")
     try:
-        message = _MESSAGE.validate_json(raw)
-        arguments, options, _ = _BODY.validate_json(b64decode(message.body, validate=True))
-    except (ValidationError, ValueError):
-        return "not_a_message"
-    name = message.headers.task
-    if name not in registered:
-        return "unknown_task"
-    if name.startswith("chimera."):
-        # Both stand in Celery's log lines.
-        is_plain = _IDS.fullmatch(message.headers.id) and message.headers.shadow is None
-        return _misdirected(name, queue, arguments, options) if is_plain else "not_a_message"
-    # Celery's own tasks run others; and what runs on the judge's queue has the judge's credentials.
-    return "wrong_queue" if queue == JUDGE_QUEUE or name.startswith("celery.") else None
+        envelope = Envelope.read(raw)
+        arguments = envelope.arguments()
+    except (ValueError, RecursionError):
+        raise Refused("not_a_message") from None
+    if not envelope.is_signed(seal, queue):
+        raise Refused("unsigned")
+    if envelope.properties.delivery_info.redeliveries >= MAX_REDELIVERIES:
+        raise Refused("redelivered")
+    options = Options.model_construct(**{name: getattr(envelope.headers, name) for name in Options.model_fields})
+    if options.task not in registered:
+        raise Refused("unknown_task")
+    if options.task.startswith("chimera."):
+        options, arguments = _ours(options, arguments, queue)
+    elif queue == JUDGE_QUEUE or options.task.startswith("celery."):
+        # Celery's own tasks run others; and what runs on the judge's queue has the judge's credentials.
+        raise Refused("wrong_queue")
+    try:
+        return built_anew(options, arguments, envelope.properties, seal, queue)
+    except (ValueError, RecursionError):
+        raise Refused("not_a_message") from None
 
 
-def _misdirected(name: str, queue: str, arguments: list[Any], options: dict[str, Any]) -> str | None:
-    """What is wrong with a message to one of Chimera's own tasks."""
-    message, given = MESSAGES.get(name), tuple(arguments)
-    if message is None or not message.is_valid(given, options):
-        return "wrong_arguments"
-    return None if queue == message.queue_for(given) else "wrong_queue"
+def _ours(options: Options, arguments: Arguments, queue: str) -> tuple[Options, Arguments]:
+    """The options and arguments of a message to one of Chimera's own tasks."""
+    ids = (options.id, *filter(None, (options.root_id, options.parent_id, options.group)))
+    # They stand in Celery's log lines.
+    if not all(map(_ID.fullmatch, ids)) or options.shadow is not None:
+        raise Refused("not_a_message")
+    message, given = MESSAGES.get(options.task), tuple(arguments.positional)
+    if message is None or not message.is_valid(given, arguments.named):
+        raise Refused("wrong_arguments")
+    if queue != message.queue_for(given):
+        raise Refused("wrong_queue")
+    return hidden(options), arguments._replace(followers=_followers(message, options, arguments))
+
+
+def _followers(message: Message, options: Options, arguments: Arguments) -> Followers:
+    """What follows one of Chimera's own tasks: a batch its wave's Judge, and others nothing."""
+    chord = arguments.followers.chord
+    if arguments.followers == Followers():
+        return Followers()
+    wave = arguments.positional[: len(WaveArguments._fields)]
+    if (
+        chord is None
+        or message is not WORK
+        or arguments.followers != Followers(chord=chord)
+        or (chord.task, chord.args, chord.named) != (JUDGE.task, wave, {})
+    ):
+        raise Refused("wrong_arguments")
+    judge_id = chord.options.get("task_id")
+    if options.group is None or not isinstance(judge_id, str) or not _ID.fullmatch(judge_id):
+        raise Refused("not_a_message")
+    ids = {"task_id": judge_id, "group_id": options.group}
+    body = Follower(task=JUDGE.task, args=wave, options=_judge_options() | ids, immutable=True)
+    return Followers(chord=body)
+
+
+def _judge_options() -> dict[str, object]:
+    """How a wave's Judge is sent."""
+    return {"queue": JUDGE_QUEUE, "ignore_result": True, "argsrepr": REDACTED, "kwargsrepr": REDACTED}

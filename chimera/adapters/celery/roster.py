@@ -9,7 +9,10 @@ If the notes are lost, the next message writes them again.
 from typing import Any
 from uuid import uuid4
 
+from pydantic import TypeAdapter, ValidationError
+
 from chimera.adapters.celery.queue_names import tenant_queue
+from chimera.models.record import TenantId
 
 # Workers stop listening to a tenant that had no message for 15 minutes; its next message changes that at once.
 TENANT_SECONDS = 900.0
@@ -17,6 +20,7 @@ TENANT_SECONDS = 900.0
 _TENANTS = "chimera:tenants"
 _EPOCH = "chimera:epoch"
 _REFUSED = "chimera:refused"
+_TENANT_ID: TypeAdapter[str] = TypeAdapter(TenantId)
 
 
 class Roster:
@@ -31,10 +35,14 @@ class Roster:
 
     def tenants(self) -> set[str]:
         """Tenants that had work lately, or whose queue still holds some."""
-        for note in self._client.zrangebyscore(_TENANTS, "-inf", self._now() - TENANT_SECONDS):
-            if not self._client.llen(tenant_queue(_text(note))):
+        old = self._client.zrangebyscore(_TENANTS, "-inf", self._now() - TENANT_SECONDS)
+        for note in old:
+            if not self._client.llen(tenant_queue(note.decode(errors="replace"))):
                 self._client.zrem(_TENANTS, note)
-        return {_text(note) for note in self._client.zrange(_TENANTS, 0, -1)}
+        notes = self._client.zrange(_TENANTS, 0, -1)
+        if strange := [note for note in notes if not _is_tenant(note)]:
+            self._client.zrem(_TENANTS, *strange)
+        return {note.decode() for note in notes if note not in strange}
 
     def epoch(self) -> str:
         """The server's run and the key that its memory holds: a restart changes the one, a flush the other."""
@@ -60,6 +68,15 @@ class Roster:
     def _now(self) -> float:
         seconds, microseconds = self._client.time()
         return float(seconds) + float(microseconds) / 1e6
+
+
+def _is_tenant(note: bytes) -> bool:
+    """Whether a note is a tenant's id: workers listen to the queues that these name."""
+    try:
+        _TENANT_ID.validate_python(note.decode())
+    except (UnicodeDecodeError, ValidationError):
+        return False
+    return True
 
 
 def _text(value: bytes | str) -> str:

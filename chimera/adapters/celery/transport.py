@@ -1,4 +1,7 @@
-"""kombu's Redis transports, with a door: a message that is not valid is refused as it leaves the queue."""
+"""kombu's Redis transports, with a door: a message that is not valid is refused as it leaves the queue.
+
+And with a seal: what is put into a guarded queue is signed.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -10,20 +13,48 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import RedisError
 
-from chimera.adapters.celery.door import fault, is_guarded
+from chimera.adapters.celery.connection import SEAL
+from chimera.adapters.celery.door import Refused, is_guarded, let_in
+from chimera.adapters.celery.envelope import count_redelivery, sign
+from chimera.adapters.celery.quarantine import Quarantine
 from chimera.adapters.celery.roster import Roster
+from chimera.adapters.celery.seal import Seal
+from chimera.errors import InvalidInput
 
 log = structlog.get_logger(__name__)
 
 
 class _Door:
-    """A channel whose BRPOP gives out only what may come in; a refused message is gone, counted and logged."""
+    """A channel whose BRPOP gives out only what may come in; a refused message is counted, logged and quarantined."""
 
     sep: str
+    connection: Any
     _queue_cycle: Any
+    # The delivery tag of the message that was let in last; None where the last one was not looked at.
+    admitted: str | None = None
+
+    @property
+    def _seal(self) -> Seal | None:
+        """That of the app that made the connection; None where it is no app of Chimera's, whose queues are its own."""
+        seal: Seal | None = self.connection.client.transport_options.get(SEAL)
+        return seal
+
+    def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
+        """As kombu's; a message for a guarded queue is signed.
+
+        Raises:
+            SettingsMissing: there is no key.
+            InvalidInput: something of the message could not travel.
+        """
+        if is_guarded(queue) and (seal := self._seal) is not None:
+            try:
+                sign(message, seal, queue)
+            except ValueError as exc:
+                raise InvalidInput(f"a message for the queue {queue} cannot travel: {exc}") from None
+        super()._put(queue, message, **options)  # type: ignore[misc]  # the next class is kombu's Channel
 
     def _create_client(self, asynchronous: bool = False) -> Any:
-        client = super()._create_client(asynchronous)  # type: ignore[misc]  # the next class is kombu's Channel
+        client = super()._create_client(asynchronous)  # type: ignore[misc]
         if asynchronous:  # the one that waits for messages
             client.parse_response = partial(self._let_in, client.parse_response)
         return client
@@ -34,16 +65,33 @@ class _Door:
         if command != "BRPOP" or not answer:
             return answer
         queue, raw = answer[0].decode(errors="replace").rsplit(self.sep, 1)[0], answer[1]
-        if not is_guarded(queue) or (reason := fault(raw, queue, current_app.tasks)) is None:
+        if not is_guarded(queue) or (seal := self._seal) is None:
+            self.admitted = None
             return answer
-        log.warning("message_refused", reason=reason, queue=queue, size_bytes=len(raw))
-        # As kombu does after each message: a flood in one queue must not hold up the others.
-        self._queue_cycle.rotate(queue)
         try:
-            Roster(self._create_client()).note_refused(reason)
+            built = let_in(raw, queue, current_app.tasks, seal)
+        except Refused as refused:
+            # As kombu does after each message: a flood in one queue must not hold up the others.
+            self._queue_cycle.rotate(queue)
+            self.refuse(raw, queue, refused.reason)
+            return None
+        self.admitted = built.tag
+        return [answer[0], built.raw]
+
+    def _do_restore_message(self, payload: Any, *place: Any, **options: Any) -> None:
+        """As kombu's, which puts a message back into its queue; counts how often."""
+        count_redelivery(payload)
+        super()._do_restore_message(payload, *place, **options)  # type: ignore[misc]
+
+    def refuse(self, raw: bytes, queue: str, reason: str) -> None:
+        """Notes that a message was refused."""
+        log.warning("message_refused", reason=reason, queue=queue, size_bytes=len(raw))
+        try:
+            client = self._create_client()
+            Roster(client).note_refused(reason)
+            Quarantine(client).put(raw, queue, reason)
         except (RedisError, OSError):
             log.warning("refusal_not_counted", reason=reason)
-        return None
 
 
 class Channel(_Door, kombu_redis.Channel):

@@ -10,7 +10,7 @@ from chimera.errors import EmbeddedServerError
 
 
 def passwords(path: Path, names: Iterable[str]) -> Mapping[str, str]:
-    """A password for each name, 48 letters and digits: read from the file, or made and kept there (0600).
+    """A password for each name, 64 hex digits: read from the file, or made and kept there (0600).
 
     Raises:
         EmbeddedServerError: the file is damaged.
@@ -18,7 +18,7 @@ def passwords(path: Path, names: Iterable[str]) -> Mapping[str, str]:
     known = _read(path)
     missing = [name for name in names if name not in known]
     if missing:
-        known |= {name: secrets.token_hex(24) for name in missing}
+        known |= {name: secrets.token_hex(32) for name in missing}
         replace(path, json.dumps(known, indent=1) + "\n")
     return known
 

@@ -30,10 +30,11 @@ from chimera.settings import redis_url_fault
 HUNG_AFTER_SECONDS = 30.0
 REDIS_URL = "CHIMERA_REDIS_URL"
 FLOWER_PORT, FLOWER_AUTH = "CHIMERA_FLOWER_PORT", "CHIMERA_FLOWER_BASIC_AUTH"
+MESSAGE_KEY = "CHIMERA_MESSAGE_KEY"
 CHECKPOINTS, AUDIT_KEYS = "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"
 STACK_PID = "CHIMERA_STACK_PID"
 FLOWER_USER = "chimera"
-PASSWORDS = ("postgres", *ROLES.values(), "valkey", "flower")
+PASSWORDS = ("postgres", *ROLES.values(), "valkey", "flower", "messages")
 
 
 class EmbeddedServers:
@@ -82,8 +83,8 @@ class EmbeddedServers:
     def start(self) -> dict[str, str]:
         """Start what is needed, and return the variables by which child processes find everything.
 
-        They are CHIMERA_{OWNER,APP,WORKER,JUDGE,SEAL}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_FLOWER_PORT and
-        CHIMERA_FLOWER_BASIC_AUTH (user:password); with checkpoints CHIMERA_CHECKPOINTS and
+        They are CHIMERA_{OWNER,APP,WORKER,JUDGE,SEAL}_DATABASE_URL, CHIMERA_REDIS_URL, CHIMERA_MESSAGE_KEY,
+        CHIMERA_FLOWER_PORT and CHIMERA_FLOWER_BASIC_AUTH (user:password); with checkpoints CHIMERA_CHECKPOINTS and
         CHIMERA_AUDIT_KEYS. `<data_dir>/env` (mode 0600) has them too, together with CHIMERA_STACK_PID, this process's
         id.
 
@@ -163,6 +164,7 @@ class EmbeddedServers:
         secrets = passwords(self.data_dir / "passwords.json", PASSWORDS)
         variables = given_urls(self._environ, secrets) or self._start_postgres(undo, secrets)
         variables[REDIS_URL] = redis_url or self._start_valkey(undo, secrets)
+        variables[MESSAGE_KEY] = self._environ.get(MESSAGE_KEY) or secrets["messages"]
         variables[FLOWER_PORT] = str(self._flower_port())
         if self._checkpoints:
             audit = self.data_dir / "audit"

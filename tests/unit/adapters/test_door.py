@@ -1,23 +1,41 @@
 """What may come in, message by message."""
 
 import json
-from base64 import b64encode
+from base64 import b64decode, b64encode
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from chimera.adapters.celery.door import MAX_BYTES, fault, is_guarded
-from chimera.adapters.celery.messages import MESSAGES
+from chimera.adapters.celery.door import MAX_BYTES, MAX_REDELIVERIES, Refused, is_guarded, let_in
+from chimera.adapters.celery.envelope import SIGNATURE, sign
+from chimera.adapters.celery.messages import MESSAGES, REDACTED
+from chimera.adapters.celery.seal import Seal
+from chimera.errors import SettingsMissing
 
 TASKS = {"celery.map", "mine", *MESSAGES}
 PLAN = uuid4().hex
 WORK = ["acme", PLAN, 0, [uuid4().hex], 10.0]
+SEAL = Seal([bytes(range(32))])
 
 
-def message(task: str = "chimera.work", arguments: Any = None, options: Any = None, **changes: Any) -> bytes:
-    """A message as Celery sends it; `changes` replace parts of it, by their names with __ for the way there."""
-    body = [WORK if arguments is None else arguments, options or {}, {"callbacks": None, "chord": None}]
+def message(
+    task: str = "chimera.work",
+    arguments: Any = None,
+    options: Any = None,
+    *,
+    queue: str = "tenant.acme",
+    seal: Seal | None = SEAL,
+    embed: Any = None,
+    **changes: Any,
+) -> bytes:
+    """A message as Celery sends it; `changes` replace parts of it, by their names with __ for the way there.
+
+    It is signed for its queue, where it could be, unless there is no seal.
+    """
+    body = [WORK if arguments is None else arguments, options or {}, embed or {"callbacks": None, "chord": None}]
     whole: dict[str, Any] = {
         "body": b64encode(json.dumps(body).encode()).decode(),
         "content-type": "application/json",
@@ -36,7 +54,19 @@ def message(task: str = "chimera.work", arguments: Any = None, options: Any = No
         for name in outer:
             part = part[name]
         part[last] = value
+    if seal is not None:
+        with suppress(ValueError, TypeError, KeyError):
+            sign(whole, seal, queue)
     return json.dumps(whole).encode()
+
+
+def fault(raw: bytes, queue: str, registered: Iterable[str]) -> str | None:
+    """Why a message is refused; None where it is let in."""
+    try:
+        let_in(raw, queue, set(registered), SEAL)
+    except Refused as refused:
+        return refused.reason
+    return None
 
 
 @pytest.mark.parametrize(
@@ -44,14 +74,17 @@ def message(task: str = "chimera.work", arguments: Any = None, options: Any = No
     [
         ("tenant.acme", message()),
         ("tenant.acme", message(headers__eta="2026-11-21T00:00:00+00:00", headers__timelimit=[None, 1.5])),
-        ("judge", message("chimera.judge", ["acme", PLAN, 3])),
-        ("judge", message("chimera.stop", ["acme", PLAN])),
-        ("judge", message("chimera.dispatch", ["acme"])),
-        ("judge", message("chimera.sweep", [])),
-        ("plan", message("chimera.plan", ["acme", PLAN])),
-        ("plan", message("chimera.replan", ["acme", PLAN, 3])),
-        ("plan", message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": {"a": 1}})),
-        ("plan", message("mine", ["whatever", {"a": 1}], {"b": 2})),
+        ("judge", message("chimera.judge", ["acme", PLAN, 3], queue="judge")),
+        ("judge", message("chimera.stop", ["acme", PLAN], queue="judge")),
+        ("judge", message("chimera.dispatch", ["acme"], queue="judge")),
+        ("judge", message("chimera.sweep", [], queue="judge")),
+        ("plan", message("chimera.plan", ["acme", PLAN], queue="plan")),
+        ("plan", message("chimera.replan", ["acme", PLAN, 3], queue="plan")),
+        (
+            "plan",
+            message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": {"a": 1}}, queue="plan"),
+        ),
+        ("plan", message("mine", ["whatever", {"a": 1}], {"b": 2}, queue="plan")),
     ],
 )
 def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
@@ -78,7 +111,6 @@ def test_a_message_of_ours_comes_in(queue: str, raw: bytes) -> None:
         ("not_a_message", message(headers__timelimit="soon")),
         ("not_a_message", message(headers__eta="never")),
         ("not_a_message", message(headers__retries=-1)),
-        ("not_a_message", message(properties__delivery_tag=None)),
         ("not_a_message", message(properties__delivery_info="x")),
         ("not_a_message", message(properties__body_encoding="rot13")),
         ("not_a_message", message(headers__id="canary")),
@@ -111,11 +143,12 @@ def test_what_is_none_stays_outside(reason: str, raw: bytes) -> None:
 
 
 def test_nobody_else_s_task_runs_with_the_judge_s_credentials() -> None:
-    assert fault(message("mine", []), "judge", TASKS) == "wrong_queue"
+    assert fault(message("mine", [], queue="judge"), "judge", TASKS) == "wrong_queue"
 
 
 def test_a_plan_by_beat_may_bring_its_inputs() -> None:
-    large = message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": {"a": "x" * MAX_BYTES}})
+    inputs = {"a": "x" * MAX_BYTES}
+    large = message("chimera.submit", [], {"tenant_id": "acme", "planner": "p", "inputs": inputs}, queue="plan")
     assert fault(large, "plan", TASKS) is None
     assert fault(large, "judge", TASKS) == "too_large"
 
@@ -123,3 +156,143 @@ def test_a_plan_by_beat_may_bring_its_inputs() -> None:
 def test_chimera_s_queues_are_guarded_and_no_others() -> None:
     guarded = [is_guarded(queue) for queue in ("plan", "judge", "tenant.acme", "mine", "x.reply.celery.pidbox")]
     assert guarded == [True, True, True, False, False]
+
+
+CHORD: dict[str, Any] = {
+    "task": "chimera.judge",
+    "args": ["acme", PLAN, 0],
+    "kwargs": {},
+    "options": {"queue": "judge", "task_id": str(uuid4()), "group_id": "elsewhere", "link": [{"x": 1}], "stamps": 5},
+    "subtask_type": None,
+    "immutable": True,
+}
+GROUP = str(uuid4())
+
+
+def rebuilt(raw: bytes, queue: str = "tenant.acme", seal: Seal = SEAL) -> tuple[dict[str, Any], list[Any]]:
+    """A message as it is let in, and its body."""
+    whole: dict[str, Any] = json.loads(let_in(raw, queue, TASKS, seal).raw)
+    return whole, json.loads(b64decode(whole["body"]))
+
+
+def test_what_is_let_in_is_made_of_what_is_known_alone() -> None:
+    extra = {"stamps": 5, "stamped_headers": ["x"], "origin": "x" * 1000, "meth": "x", "compression": "zlib", "x": 1}
+    raw = json.loads(message(headers__argsrepr="x" * 8000))
+    raw["headers"] |= extra
+    raw["properties"] |= {"reply_to": "x", "correlation_id": "x", "delivery_info": {"exchange": "x"}, "x": 1}
+    whole, body = rebuilt(json.dumps(raw).encode())
+    headers, properties = whole["headers"], whole["properties"]
+    assert body == [WORK, {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    assert {name: headers.get(name) for name in extra} == dict.fromkeys(extra) | {"stamps": {}, "origin": ""}
+    assert (headers["argsrepr"], headers["kwargsrepr"]) == (REDACTED, REDACTED)
+    assert properties["delivery_tag"] != raw["properties"]["delivery_tag"]
+    assert (properties["reply_to"], properties["correlation_id"]) == ("", headers["id"])
+    assert properties["delivery_info"] == {
+        "exchange": "",
+        "routing_key": "tenant.acme",
+        "redelivered": False,
+        "redeliveries": 0,
+    }
+    assert not {"x", "meth", "compression"} & (headers.keys() | properties.keys())
+
+
+def test_a_wave_s_judge_follows_its_batch_and_nothing_else_does() -> None:
+    _, body = rebuilt(message(embed={"chord": CHORD}, headers__group=GROUP, headers__group_index=1))
+    assert body[2]["chord"]["options"] == {
+        "queue": "judge",
+        "ignore_result": True,
+        "argsrepr": REDACTED,
+        "kwargsrepr": REDACTED,
+        "task_id": CHORD["options"]["task_id"],
+        "group_id": GROUP,
+    }
+
+
+@pytest.mark.parametrize(
+    "embed",
+    [
+        {"callbacks": [CHORD]},
+        {"errbacks": [CHORD]},
+        {"chain": [CHORD]},
+        {"chord": CHORD, "callbacks": [CHORD]},
+        {"chord": CHORD | {"task": "chimera.sweep"}},
+        {"chord": CHORD | {"args": ["globex", PLAN, 0]}},
+        {"chord": CHORD | {"kwargs": {"wave_no": 1}}},
+    ],
+)
+def test_nothing_else_follows_a_batch(embed: Any) -> None:
+    raw = message(embed=embed, headers__group=GROUP, headers__group_index=1)
+    assert fault(raw, "tenant.acme", TASKS) == "wrong_arguments"
+
+
+def test_what_comes_in_twice_is_let_in_again() -> None:
+    once = let_in(message(embed={"chord": CHORD}, headers__group=GROUP), "tenant.acme", TASKS, SEAL)
+    again = let_in(once.raw, "tenant.acme", TASKS, SEAL)
+    assert again.tag != once.tag
+    first, second = json.loads(once.raw), json.loads(again.raw)
+    for whole in (first, second):
+        del whole["properties"]["delivery_tag"]
+    assert first == second
+
+
+def test_what_comes_again_and_again_stays_outside() -> None:
+    for times in range(MAX_REDELIVERIES):
+        assert fault(message(properties__delivery_info={"redeliveries": times}), "tenant.acme", TASKS) is None
+    raw = message(properties__delivery_info={"redeliveries": MAX_REDELIVERIES})
+    assert fault(raw, "tenant.acme", TASKS) == "redelivered"
+
+
+# Each is signed, and then something else.
+FORGED = {
+    "no signature": lambda: message(seal=None),
+    "another key": lambda: message(seal=Seal([b"k" * 32])),
+    "another queue": lambda: message("mine", [], queue="plan"),
+    "another id": lambda: changed("headers", "id", uuid4().hex),
+    "another task": lambda: changed("headers", "task", "mine"),
+    "more retries": lambda: changed("headers", "retries", 3),
+    "another time limit": lambda: changed("headers", "timelimit", [5000, None]),
+    "another eta": lambda: changed("headers", "eta", "2027-11-21T00:00:00+00:00"),
+    "another priority": lambda: changed("properties", "priority", 9),
+    "another group": lambda: changed("headers", "group", GROUP),
+    "other arguments": lambda: changed(None, "body", json.loads(message(arguments=[*WORK[:4], 11.0]))["body"]),
+    "half a signature": lambda: changed("headers", SIGNATURE, json.loads(message())["headers"][SIGNATURE][:32] * 2),
+}
+
+
+def changed(part: str | None, name: str, value: Any) -> bytes:
+    whole = json.loads(message())
+    (whole if part is None else whole[part])[name] = value
+    return json.dumps(whole).encode()
+
+
+@pytest.mark.parametrize("how", FORGED)
+def test_what_nobody_with_a_key_sent_stays_outside(how: str) -> None:
+    assert fault(FORGED[how](), "tenant.acme", TASKS) == "unsigned"
+
+
+def test_keys_are_exchanged_one_after_the_other() -> None:
+    old, new = bytes(range(32)), bytes(range(32, 64))
+    signed = message(seal=Seal([old]))
+    whole, _ = rebuilt(signed, seal=Seal([new, old]))
+    # What is put back into its queue is signed with the new one.
+    assert rebuilt(json.dumps(whole).encode(), seal=Seal([new]))
+    with pytest.raises(Refused, match="unsigned"):
+        let_in(signed, "tenant.acme", TASKS, Seal([new]))
+
+
+def test_without_a_key_nothing_is_signed_and_nothing_let_in() -> None:
+    with pytest.raises(SettingsMissing, match="openssl rand -hex 32"):
+        message(seal=Seal())
+    with pytest.raises(Refused, match="unsigned"):
+        let_in(message(), "tenant.acme", TASKS, Seal())
+
+
+def test_users_own_tasks_keep_what_they_send_along() -> None:
+    follower = {"task": "mine.next", "args": [1], "kwargs": {"a": {"b": [2]}}, "options": {"queue": "mine"}}
+    embed = {"callbacks": [follower], "errbacks": [follower], "chain": [follower], "chord": follower}
+    changes: dict[str, Any] = {"headers__id": "my-id", "headers__shadow": "name", "headers__argsrepr": "(1,)"}
+    whole, body = rebuilt(message("mine", [1], {"x": 2}, queue="plan", embed=embed, **changes), "plan")
+    assert body[:2] == [[1], {"x": 2}]
+    assert body[2]["callbacks"][0].items() >= follower.items()
+    assert body[2]["chord"].items() >= follower.items()
+    assert [whole["headers"][name] for name in ("id", "shadow", "argsrepr")] == ["my-id", "name", "(1,)"]
