@@ -126,8 +126,11 @@ def _verified(coming: Iterator[Row], first_key: str | None) -> str:
             before, point = point, json.loads(record["payload"])
             check_checkpoint(point, before, keys, row, tenant)
         else:
-            seq, row = seq + 1, record
+            before, seq, row = row, seq + 1, record
             previous = check_entry(record, tenant, seq, previous, missing, erased)
+            at = datetime.fromisoformat(row["at"])
+            need(not before or at >= datetime.fromisoformat(before["at"]), f"entry {seq}: its time goes back")
+            need(at <= datetime.fromisoformat(header["exported_at"]) + SKEW, f"entry {seq}: its time is still to come")
     need((header["head_seq"], header["head_hash"]) == (seq, previous.hex()), f"the export is cut off after entry {seq}")
     for number in missing:
         need(any(low <= number <= high for low, high in erased), f"entry {number}: what happened is missing")

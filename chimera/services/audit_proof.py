@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from chimera.errors import AuditContradicted, InvalidInput
 from chimera.models.audit.audit import NO_ENTRIES, ChainHead
-from chimera.models.audit.checkpoint import Checkpoint, CheckpointChain
+from chimera.models.audit.checkpoint import CLOCK_SKEW, Checkpoint, CheckpointChain
 from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.proof import ChainWalk, EntryRow, Fault, decision_fault
 from chimera.models.audit.trust import TrustedKey, trust_fault
@@ -142,7 +142,7 @@ class AuditProof:
         """
         with self._log.view(tenant_id) as view:
             start = view.entry_before(since) if since else NO_ENTRIES
-            walk = ChainWalk(tenant_id, start.seq, start.hash)
+            walk = ChainWalk(tenant_id, start.seq, start.hash, until=now + CLOCK_SKEW)
             own = [] if self._keys is None else [KeptCheckpoints(place="the database", checkpoints=view.checkpoints())]
             sealed = SealedWalk(walk, [*kept, *own], self._keys or (), after_seq=start.seq)
             broken = next(filter(None, map(sealed.take, view.entries(start.seq))), None)
@@ -203,7 +203,7 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
             "--actor, --plan, --task, --kind and --rule, verify that, and compare entries by sequence and hash"
         )
     believed = header.keys if keys is None else tuple(keys)
-    walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash))
+    walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash), until=now + CLOCK_SKEW)
     kept = KeptCheckpoints(place=export.name, checkpoints=export.checkpoints())
     sealed = SealedWalk(walk, [kept], believed, after_seq=header.after_seq)
     broken = next(filter(None, map(sealed.take, export.entries())), None)

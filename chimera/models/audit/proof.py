@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid import UUID
 from chimera.models.audit.audit import GENESIS, Erasures
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.ids import IdKind, format_id
-from chimera.models.record import Record, canonical_json
+from chimera.models.record import Record, canonical_json, sha256
 
 
 class Fault(Record):
@@ -37,6 +37,22 @@ class EntryRow(NamedTuple):
     body: str
     payload: str | None
     hash: bytes
+
+    def digest(self) -> str:
+        """SHA-256 of all of the row as it stands, in hex: what a repair names it by."""
+        ids = [None if value is None else value.hex() for value in (self.plan_id, self.task_id)]
+        at = self.at.astimezone(UTC).isoformat()
+        row = [self.seq, at, self.kind, self.actor, *ids, self.body, self.payload or "", self.hash.hex()]
+        return sha256(canonical_json(row)).hex()
+
+
+# Whether what is wrong with a row is known, and the walk may go on behind it.
+Known = Callable[[EntryRow, Fault], bool]
+
+
+def unknown(row: EntryRow, fault: Fault) -> bool:  # noqa: ARG001  as Known
+    """That nothing is known about any row."""
+    return False
 
 
 class DecisionRow(Record):
@@ -71,11 +87,32 @@ class ChainWalk:
 
     The text that an entry's hash is taken of is made anew from the entry's columns and compared: so each of
     them is proved, and no JSON is parsed on the way. What does not compare is parsed, and either
-    of the form of the first releases, or erased, or wrong.
+    of the form of the first releases, or erased, or wrong. No time is before that of the entry before it.
     """
 
-    def __init__(self, tenant_id: str, seq: int = 0, previous: bytes = GENESIS) -> None:
+    def __init__(
+        self,
+        tenant_id: str,
+        seq: int = 0,
+        previous: bytes = GENESIS,
+        *,
+        until: datetime | None = None,
+        known: Known = unknown,
+    ) -> None:
+        """Begins after an entry.
+
+        Args:
+            tenant_id: whose chain it is.
+            seq: of that entry.
+            previous: its hash.
+            until: no entry is of a later time; None where that is not asked.
+            known: asked about each row that is wrong, but for those that are missing.
+        """
         self.tenant_id = tenant_id
+        self._until = until
+        self._known = known
+        # What was wrong and known.
+        self.explained: list[Fault] = []
         self.seq = seq
         self.hash = previous
         self.at: datetime | None = None
@@ -88,29 +125,45 @@ class ChainWalk:
     def take(self, rows: Iterable[EntryRow]) -> Fault | None:
         """Takes the next rows; returns the first fault, and is at the entry before it then."""
         texts, tail = self._texts, f',"tenant_id":"{self.tenant_id}"}}'
-        sha256, previous, expected = hashlib.sha256, self.hash, self.seq
-        stamp, stamped = "", None
+        hashed, previous, expected = hashlib.sha256, self.hash, self.seq
+        stamp, stamped, untimely = "", None, None
         erased = AuditKind.AUDIT_ERASED.value
         for seq, at, kind, actor, plan, task, body, payload, found in rows:
             expected += 1
             if at != stamped:
-                stamp, stamped = at.astimezone(UTC).isoformat(), at
+                stamp, stamped, untimely = at.astimezone(UTC).isoformat(), at, self._untimely(at)
             who, what = texts.get(actor) or self._text(actor), texts.get(kind) or self._text(kind)
             made = payload and (
-                f'{{"actor":{who},"at":"{stamp}","kind":{what},"payload_sha256":"{sha256(payload.encode()).hexdigest()}"'
+                f'{{"actor":{who},"at":"{stamp}","kind":{what},"payload_sha256":"{hashed(payload.encode()).hexdigest()}"'
                 f',"plan_id":{_id(plan)},"seq":{seq},"task_id":{_id(task)}{tail}'
             )
+            fault = _fault(seq, untimely) if untimely else None
             if seq != expected or body != made:
                 row = EntryRow(seq, at, kind, actor, plan, task, body, payload, found)
-                if fault := self._unlike(row, expected):
-                    return fault
+                fault = self._unlike(row, expected) or fault
             elif kind == erased and payload and not self._learn(payload):
-                return _fault(seq, "it does not say what was erased")
-            previous = sha256(previous + body.encode()).digest()
+                fault = _fault(seq, "it does not say what was erased")
+            previous = hashed(previous + body.encode()).digest()
             if found != previous:
-                return _fault(seq, "its hash is not that of the entry before it and its own text")
-            self.seq, self.hash, self.at = seq, found, at
+                fault = fault or _fault(seq, "its hash is not that of the entry before it and its own text")
+            if fault is not None:
+                row = EntryRow(seq, at, kind, actor, plan, task, body, payload, found)
+                if seq != expected or not self._known(row, fault):
+                    return fault
+                self.explained.append(fault)
+                previous = found
+            else:
+                self.at = at
+            self.seq, self.hash = seq, found
             self.rows += 1
+        return None
+
+    def _untimely(self, at: datetime) -> str | None:
+        """What is wrong with a time."""
+        if self.at is not None and at < self.at:
+            return "its time is before that of the entry before it"
+        if self._until is not None and at > self._until:
+            return "its time is still to come"
         return None
 
     def missing(self) -> Fault | None:

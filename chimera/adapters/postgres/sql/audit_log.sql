@@ -7,15 +7,15 @@ select seq, hash from audit_head where tenant_id = %(tenant)s
 select seq, hash from audit where tenant_id = %(tenant)s and at < %(since)s order by seq desc limit 1
 
 -- name: entries
--- The entries after a sequence, in order; ids as bytes, which cost the reader least.
-select seq, at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
+-- The entries after a sequence, in order; ids as bytes, which cost the reader least; times as far as they can be read.
+select seq, least(greatest(at, '1970-01-01Z'), '8999-12-31Z') as at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
   from audit
  where tenant_id = %(tenant)s and seq > %(after)s
  order by seq
 
 -- name: matching
 -- The entries that are all of what is given, in order; ids as bytes.
-select seq, at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
+select seq, least(greatest(at, '1970-01-01Z'), '8999-12-31Z') as at, kind, actor, uuid_send(plan_id), uuid_send(task_id), body, payload, hash
   from audit
  where tenant_id = %(tenant)s
    and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)

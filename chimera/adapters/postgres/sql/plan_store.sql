@@ -93,7 +93,7 @@ select task_id from task where tenant_id = %(tenant)s and task_id = any (%(ids)b
 
 -- name: entries
 -- A tenant's first entries after a sequence that are all of what is given.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
+select tenant_id, seq, least(greatest(at, '1970-01-01Z'), '8999-12-31Z') as at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
  where tenant_id = %(tenant)s and seq > %(after)s
    and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)
@@ -109,7 +109,7 @@ select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
 
 -- name: last_entries
 -- A tenant's latest entries that are all of what is given.
-select tenant_id, seq, at, kind, actor, plan_id, task_id, body, payload, hash
+select tenant_id, seq, least(greatest(at, '1970-01-01Z'), '8999-12-31Z') as at, kind, actor, plan_id, task_id, body, payload, hash
   from audit
  where tenant_id = %(tenant)s
    and (%(since)s::timestamptz is null or at >= %(since)s) and (%(until)s::timestamptz is null or at < %(until)s)
