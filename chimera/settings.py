@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr | None = None
     judge_database_url: SecretStr | None = None
     seal_database_url: SecretStr | None = None
+    # The tenant whose alone the logins above and below are (`chimera tenant credentials`). They say so themselves; this
+    # names the keys that they reach at the broker.
+    bound_tenant: str | None = Field(default=None, pattern="^[a-z0-9][a-z0-9_-]{0,62}$")
     # Celery's broker and result store, one server: redis://[:password@]host:port/db
     redis_url: SecretStr | None = None
     # Signs the messages that processes send each other: at least 64 hex digits, the same in every process that sends or

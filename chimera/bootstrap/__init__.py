@@ -9,6 +9,7 @@ from celery import Celery
 from chimera.adapters.celery.agents import WorkerProcess, agents_step
 from chimera.adapters.celery.answers import register_answers
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.bound import own_queue_step
 from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.keyed import Keyed
 from chimera.adapters.celery.pools import Pools
@@ -108,6 +109,8 @@ def celery_app() -> Celery:
     app.steps["consumer"].add(TenantQueues)
     app.steps["worker"].add(Pools)
     app.steps["worker"].add(Keyed)
+    if tenant := settings().bound_tenant:
+        app.steps["worker"].add(own_queue_step(tenant))
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names)

@@ -5,6 +5,7 @@ from functools import cached_property
 from celery import Celery
 
 from chimera.adapters.celery.queue import Queue
+from chimera.adapters.celery.tenant_queue import TenantQueue
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.stores.access_log import AccessLog
@@ -12,6 +13,7 @@ from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.postgres.stores.budget_store import BudgetStore
 from chimera.adapters.postgres.stores.card_store import CardStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
+from chimera.adapters.postgres.stores.credential_store import CredentialStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
 from chimera.adapters.postgres.stores.id_store import IdStore
@@ -29,8 +31,8 @@ from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.adapters.postgres.stores.verdict_store import VerdictStore
 from chimera.adapters.postgres.stores.wave_store import WaveStore
 from chimera.adapters.postgres.stores.work_store import WorkStore
-from chimera.adapters.redis.agent_registry import AgentRegistry
 from chimera.adapters.redis.connection import connect
+from chimera.adapters.redis.every_registry import EveryRegistry, own_registry
 from chimera.ports import (
     agent_registry,
     audit_log,
@@ -74,12 +76,15 @@ class Adapters:
     @cached_property
     def queue(self) -> queue.Queue:
         """The way to the workers."""
-        return Queue(self._app)
+        return TenantQueue(self._app) if self._settings.bound_tenant else Queue(self._app)
 
     @cached_property
     def agents(self) -> agent_registry.AgentRegistry:
-        """The agents of all workers."""
-        return AgentRegistry(connect(str(self._app.conf.broker_url), self._app.conf.broker_transport_options))
+        """The agents of all workers; of the tenant's own in a process that has that tenant's login."""
+        client = connect(str(self._app.conf.broker_url), self._app.conf.broker_transport_options)
+        if tenant := self._settings.bound_tenant:
+            return own_registry(client, tenant)
+        return EveryRegistry(client, self.queue.bound)
 
     # PostgreSQL, in the role app.
 
@@ -213,6 +218,11 @@ class Adapters:
     def tenants(self) -> TenantStore:
         """Tenants."""
         return TenantStore(self._as_owner)
+
+    @cached_property
+    def credentials(self) -> CredentialStore:
+        """Logins that are one tenant's."""
+        return CredentialStore(self._as_owner)
 
     @cached_property
     def erasures(self) -> ErasureStore:

@@ -10,7 +10,7 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.calls import Calls, LeftBehind
-from chimera.services.dispatcher import Dispatcher
+from chimera.services.dispatcher import Dispatcher, SweepDispatches
 from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.planner import PlannerService
 from chimera.services.replanner import ReplannerService
@@ -79,6 +79,8 @@ class Working(Group):
 
     @cached_property
     def _dispatcher(self) -> Dispatcher:
+        if self._settings.bound_tenant:
+            return SweepDispatches()
         given = (self._adapters.waves, self._adapters.queue, self._adapters.agents, self._catalogue)
         return Dispatcher(*given, window=self._settings.wave_window)
 

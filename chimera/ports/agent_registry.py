@@ -90,8 +90,12 @@ class AgentRegistry(Protocol):
         """The agents that live and do not drain, and what they can run."""
         ...
 
-    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:
-        """Which of these agents may still run.
+    def let_in(self) -> None:
+        """Has the broker take the beats of workers that have one tenant's logins."""
+        ...
+
+    def standing(self, agent_ids: Collection[UUID], tenant_id: str | None = None) -> AgentLiveness:
+        """Which of these agents, who took work of this tenant, may still run.
 
         That an agent is dead shows by the beats it misses while others beat: where no beat came at all for three
         beats (the broker was away, or has lost everything), all of them count as alive until three beats later.

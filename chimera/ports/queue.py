@@ -1,8 +1,10 @@
 """The way to the workers. A message is a hint that something in the store is to be done; it holds ids only."""
 
+from collections.abc import Collection
 from typing import Protocol
 from uuid import UUID
 
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.wave import Dispatch, WaveRef
 
 
@@ -50,6 +52,14 @@ class Queue(Protocol):
 
     def refused(self) -> dict[str, int]:
         """How many messages were refused, by reason."""
+        ...
+
+    def bound(self) -> set[str]:
+        """The tenants that have workers with logins of their own, as far as the broker knows."""
+        ...
+
+    def keep_bound(self, tenants: Collection[BoundTenant]) -> None:
+        """Lets the workers of these tenants in, and no longer those of others."""
         ...
 
     def backlog(self, tenant_id: str) -> int:

@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.record import Record, TenantId
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.lease import LostLease
 from chimera.models.work.wave import WaveRef
 
@@ -38,6 +39,10 @@ class SweepStore(Protocol):
 
     def forget(self, epoch: str) -> int:
         """Marks as unsent what was sent in another epoch of the broker; returns how many plans and waves."""
+        ...
+
+    def bound_tenants(self) -> list[BoundTenant]:
+        """The tenants that have logins of their own."""
         ...
 
     def unplanned(self) -> list[PlanRef]:

@@ -107,3 +107,20 @@ class Dispatcher:
             self._workforce = self._agents.workforce()
             self._workforce_until = monotonic() + _WORKFORCE_KEPT_SECONDS
         return self._workforce
+
+
+class SweepDispatches(Dispatcher):
+    """Sends nothing: that of a process whose login at the broker reaches no more than its own list. The sweep sends."""
+
+    def __init__(self) -> None:
+        pass
+
+    def dispatch(self, tenant_id: str) -> int:  # noqa: ARG002
+        """None."""
+        return 0
+
+    def ask_planner(self, wave: WaveRef, trace_id: str | None) -> None:
+        """Nothing: the sweep asks."""
+
+    def ask_judge(self, wave: WaveRef, trace_id: str | None) -> None:
+        """Nothing: the sweep asks."""

@@ -9,6 +9,7 @@ import structlog
 from chimera.errors import QueueUnavailable
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.ids import IdKind, format_id
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.lease import LostLease
 from chimera.models.work.wave import WaveRef
 from chimera.models.work.workforce import Workforce
@@ -32,6 +33,8 @@ class Sweep:
         self._dispatcher = dispatcher
         self._queue = queue
         self._agents = agents
+        # Which tenants have logins of their own, as the broker was told last, and in which epoch.
+        self._let_in: tuple[str, list[BoundTenant]] | None = None
 
     def run(self) -> int:
         """One round over all tenants; returns the number of messages sent.
@@ -41,6 +44,7 @@ class Sweep:
         """
         try:
             epoch = self._queue.epoch()
+            self._let_in_bound(epoch)
             forgotten = self._store.forget(epoch)
             failpoint(Failpoint.SWEEP_FORGOTTEN, "")
             sent = self._waves() + self._plans(epoch)
@@ -56,6 +60,14 @@ class Sweep:
         if sent:
             log.info("swept", sent=sent)
         return sent
+
+    def _let_in_bound(self, epoch: str) -> None:
+        """Has the broker know the tenants that have logins of their own: it forgets them where it starts anew."""
+        told = (epoch, self._store.bound_tenants())
+        if told != self._let_in:
+            self._queue.keep_bound(told[1])
+            self._agents.let_in()
+            self._let_in = told
 
     def _plans(self, epoch: str) -> int:
         expired = self._store.expire_plans()
@@ -85,7 +97,7 @@ class Sweep:
         return sent
 
     def _tenant_waves(self, tenant_id: str, waves: list[WaveRef], workforce: Workforce) -> int:
-        agents = self._agents.standing(self._store.agents(tenant_id, waves))
+        agents = self._agents.standing(self._store.agents(tenant_id, waves), tenant_id)
         queue_is_empty = self._queue.backlog(tenant_id) == 0
         skills = workforce.skills(tenant_id)
         sent = 0

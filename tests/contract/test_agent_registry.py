@@ -13,6 +13,7 @@ import redis
 from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.redis.agent_registry import PREFIX, AgentRegistry
 from chimera.adapters.redis.connection import connect
+from chimera.adapters.redis.every_registry import EveryRegistry, own_registry
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import AgentNotFound, QueueUnavailable
 from chimera.models.work.agent import (
@@ -63,9 +64,9 @@ class FakeRegistry(Registry):
 
 
 class RedisRegistry(Registry):
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, agents: port.AgentRegistry) -> None:
         self._client = client
-        self.agents = AgentRegistry(client)
+        self.agents = agents
 
     def pass_time(self, seconds: float) -> None:
         by = -int(seconds * 1000)
@@ -87,14 +88,22 @@ def redis_url(servers: dict[str, str]) -> str:
 def redis_registry(redis_url: str) -> Iterator[RedisRegistry]:
     with connect(redis_url, {}) as client:
         client.flushdb()
-        yield RedisRegistry(client)
+        yield RedisRegistry(client, AgentRegistry(client))
 
 
-@pytest.fixture(params=["fake", "redis"])
+@pytest.fixture
+def every_registry(redis_url: str) -> Iterator[RedisRegistry]:
+    """With a tenant that has a registry of its own, in which nobody is."""
+    with connect(redis_url, {}) as client:
+        client.flushdb()
+        yield RedisRegistry(client, EveryRegistry(client, lambda: {"other"}))
+
+
+@pytest.fixture(params=["fake", "redis", "every"])
 def registry(request: pytest.FixtureRequest) -> Registry:
     if request.param == "fake":
         return FakeRegistry()
-    real: RedisRegistry = request.getfixturevalue("redis_registry")
+    real: RedisRegistry = request.getfixturevalue(f"{request.param}_registry")
     return real
 
 
@@ -402,6 +411,7 @@ ASK: dict[str, Callable[[port.AgentRegistry], object]] = {
     "drain": lambda agents: agents.drain("worker@a", draining=True),
     "workforce": lambda agents: agents.workforce(),
     "standing": lambda agents: agents.standing([uuid4()]),
+    "let_in": lambda agents: agents.let_in(),
 }
 
 
@@ -452,3 +462,49 @@ def test_forgotten_agents_leave_nothing_behind(redis_registry: RedisRegistry) ->
     for name in ("seen", "order", "order:I"):
         assert client.zcard(f"{PREFIX}{name}") == 1
     assert not client.exists(f"{PREFIX}order:B")
+
+
+# Of tenants whose workers have logins of their own.
+
+
+def test_a_tenant_s_own_agents_are_listed_found_and_drained_with_all_others(every_registry: RedisRegistry) -> None:
+    here, there = beat(IDLE, BUSY), beat(ACTIVE, BUSY, node="own@b")
+    agents = every_registry.agents
+    agents.register(here)
+    own_registry(every_registry._client, "other").register(there)
+    assert [agent.agent_id for agent in agents.list_agents()] == [*ids(here), *ids(there)]
+    pages = [agents.list_agents(limit=1)]
+    while len(pages[-1]) == 1:
+        pages.append(agents.list_agents(limit=1, after=pages[-1][0].agent_id))
+    assert [agent.agent_id for page in pages for agent in page] == [*ids(here), *ids(there)]
+    assert agents.get(ids(there)[1]).node == "own@b"
+    assert agents.drain("own@b", draining=True) == 2
+    assert own_registry(every_registry._client, "other").heartbeat(there)
+
+
+def test_what_a_tenant_s_own_registry_says_holds_for_its_own_work_alone(every_registry: RedisRegistry) -> None:
+    # Its beats say that they take everybody's work, as a beat without tenants does.
+    there = beat(BUSY).model_copy(update={"skills": ("echo",)})
+    own_registry(every_registry._client, "other").register(there)
+    workforce = every_registry.agents.workforce()
+    assert (workforce.slots("other", "echo"), workforce.slots("acme")) == (1, 0)
+    for _ in range(3):  # so long that who is not known is silent
+        every_registry.agents.register(beat(IDLE))
+        every_registry.pass_time(0.9 * OFFLINE_AFTER_SECONDS)
+    assert every_registry.agents.standing(ids(there), "other").alive == set(ids(there))
+    assert every_registry.agents.standing(ids(there), "acme").alive == set()
+
+
+@pytest.mark.parametrize("key", ["seen", "crews", "states", "beats", "ids"])
+def test_a_tenant_s_own_registry_that_is_rubbish_disturbs_nobody(every_registry: RedisRegistry, key: str) -> None:
+    client, here, there = every_registry._client, beat(IDLE), beat(BUSY)
+    every_registry.agents.register(here)
+    own_registry(client, "other").register(there)
+    name = f"tenant.other:{{agents}}:{key}"
+    for spoil in (lambda: client.set(name, "x"), lambda: client.hset(name, there.process_id.hex, "{")):
+        client.delete(name)
+        spoil()
+        assert every_registry.agents.workforce().slots("acme") == 1
+        assert [agent.agent_id for agent in every_registry.agents.list_agents(node=here.node)][:1] == ids(here)
+        assert every_registry.agents.standing(ids(here), "other").alive == set(ids(here))
+        assert every_registry.agents.get(ids(here)[0]).node == here.node

@@ -19,6 +19,7 @@ from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.messages import REDACTED
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import QueueUnavailable
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.queue import Queue
 from chimera.settings import Settings
@@ -152,6 +153,16 @@ def test_a_wave_is_one_message_for_each_batch_in_order(broker: Broker, wave: Wav
     assert broker.sent() == [_work(wave, batch) for batch in batches]
 
 
+def test_who_has_workers_of_its_own_is_known_until_it_has_none(broker: Broker) -> None:
+    other = BoundTenant(tenant_id="other", broker_sha256="0" * 64)
+    broker.queue.keep_bound([BoundTenant(tenant_id="acme", broker_sha256="1" * 64), other])
+    assert broker.queue.bound() == {"acme", "other"}
+    broker.queue.keep_bound([other])
+    assert broker.queue.bound() == {"other"}
+    broker.queue.keep_bound([])
+    assert broker.queue.bound() == set()
+
+
 PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
     "plan": lambda queue, wave: queue.publish_plan(wave.tenant_id, wave.plan_id),
     "replan": lambda queue, wave: queue.publish_replan(wave),
@@ -182,6 +193,21 @@ def test_a_tenant_s_batches_go_to_its_own_queue_and_the_judge_follows(
     for message in messages:
         follows = message["body"][2]["chord"]
         assert (follows["task"], list(follows["args"])) == ("chimera.judge", _place(wave))
+
+
+def test_all_that_workers_do_for_a_tenant_with_its_own_goes_to_its_queue_and_nothing_follows(
+    celery_broker: CeleryBroker, wave: WaveRef
+) -> None:
+    celery_broker.queue.keep_bound([BoundTenant(tenant_id=wave.tenant_id, broker_sha256="0" * 64)])
+    try:
+        for what in ("plan", "replan", "wave"):
+            PUBLISH[what](celery_broker.queue, wave)
+    finally:
+        celery_broker.queue.keep_bound([])
+    messages = celery_broker.messages()
+    assert [message["headers"]["task"] for message in messages] == ["chimera.plan", "chimera.replan", "chimera.work"]
+    assert {message["queue"] for message in messages} == {f"tenant.{wave.tenant_id}"}
+    assert messages[2]["body"][2]["chord"] is None
 
 
 def test_plans_and_the_judge_have_queues_of_their_own(celery_broker: CeleryBroker, wave: WaveRef) -> None:

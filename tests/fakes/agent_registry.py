@@ -102,7 +102,10 @@ class FakeAgentRegistry(port.AgentRegistry):
                 crews[known.beat.crew] += sum(slot.status is not AgentStatus.OFFLINE for slot in known.beat.slots)
         return Workforce(crews=tuple((crew, count) for crew, count in crews.items() if count))
 
-    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:
+    def let_in(self) -> None:
+        self._check()
+
+    def standing(self, agent_ids: Collection[UUID], tenant_id: str | None = None) -> AgentLiveness:
         self._check()
         asked = frozenset(agent_ids)
         gone = frozenset(

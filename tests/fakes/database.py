@@ -15,6 +15,7 @@ from chimera.models.gate.deciding import ERASED_RULE
 from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.decision import Decision
 from chimera.models.work.declaration import StoredPlanner, StoredSkill
 from chimera.models.work.history import LateResult
@@ -206,6 +207,9 @@ class FakeDatabase:
     # By tenant, and "*" for all; the latest last.
     policies: dict[str, list[AppliedPolicy]] = field(default_factory=lambda: defaultdict(list))
     refusals: dict[str, Refusals] = field(default_factory=dict)
+
+    # Those with logins of their own.
+    bound_tenants: list[BoundTenant] = field(default_factory=list)
 
     # What workers have declared, by name and fingerprint.
     skills: dict[tuple[str, bytes], StoredSkill] = field(default_factory=dict)

@@ -1,10 +1,12 @@
 """A broker that keeps what it is sent."""
 
 from collections import Counter
+from collections.abc import Collection
 from math import inf
 from uuid import UUID
 
 from chimera.errors import QueueUnavailable
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports import queue as port
 from chimera.ports.sweep_store import PlanRef
@@ -23,6 +25,7 @@ class FakeQueue(port.Queue):
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
         self.refusals: Counter[str] = Counter()
+        self.let_in: list[BoundTenant] = []
         # Another text is a broker that was flushed.
         self.memory = "first"
 
@@ -61,6 +64,14 @@ class FakeQueue(port.Queue):
     def refused(self) -> dict[str, int]:
         self._check()
         return dict(self.refusals)
+
+    def bound(self) -> set[str]:
+        self._check()
+        return {tenant.tenant_id for tenant in self.let_in}
+
+    def keep_bound(self, tenants: Collection[BoundTenant]) -> None:
+        self._check()
+        self.let_in = list(tenants)
 
     def backlog(self, tenant_id: str) -> int:
         self._check()

@@ -7,6 +7,7 @@ from uuid import UUID
 from chimera.models.audit.access import rest_event
 from chimera.models.budget.budget import ACTOR, Limit
 from chimera.models.budget.cost import CostKnowledge
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import ENDED, PlanState
 from chimera.models.work.task import TaskState
@@ -44,6 +45,9 @@ class FakeSweepStore(port.SweepStore):
         rows = [row for row in self._database.opened().plans.values() if self._is_overdue(row)]
         ends = [self._control.stop(row.request.tenant_id, row.plan_id, PlanState.EXPIRED, "sweep") for row in rows]
         return [_ref(row) for row, end in zip(rows, ends, strict=True) if end is PlanState.STOPPING]
+
+    def bound_tenants(self) -> list[BoundTenant]:
+        return self._database.opened().bound_tenants
 
     def keep_audit(self) -> None:
         database = self._database.opened()

@@ -10,10 +10,10 @@ from celery.utils.imports import cwd_in_path
 from kombu import Exchange
 from kombu import Queue as KombuQueue
 
-from chimera.adapters.celery import backend, transport
+from chimera.adapters.celery import backend, bound, transport
 from chimera.adapters.celery.connection import App, SteadyAMQP
 from chimera.adapters.celery.messages import MESSAGES, SWEEP
-from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
 from chimera.adapters.celery.seal import Seal
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
@@ -79,7 +79,7 @@ def make_app(settings: Settings) -> App:
     """
     transport.install()
     app = App("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
-    app.seal = Seal(settings.message_keys)
+    app.seal = Seal(settings.message_keys, only=settings.bound_tenant and tenant_queue(settings.bound_tenant))
     own = _project_config()
     merged = {**_NEEDED, **own}
     if not merged.get("broker_url"):
@@ -90,6 +90,9 @@ def make_app(settings: Settings) -> App:
     if str(merged["result_backend"]).startswith(("redis://", "rediss://")):
         merged["result_backend"] = f"{backend.NAME}+{merged['result_backend']}"
     merged["broker_transport_options"] = {**_NEEDED_TRANSPORT, **own.get("broker_transport_options", {})}
+    if tenant := settings.bound_tenant:
+        merged |= bound.SETTINGS
+        merged["broker_transport_options"] |= bound.transport_of(tenant)
     merged["task_routes"] = [_ROUTES, *_routers(own.get("task_routes"))]
     merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
     app.config_from_object(merged)

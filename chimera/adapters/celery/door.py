@@ -91,7 +91,7 @@ def _ours(options: Options, arguments: Arguments, queue: str) -> tuple[Options, 
     message, given = MESSAGES.get(options.task), tuple(arguments.positional)
     if message is None or not message.is_valid(given, arguments.named):
         raise Refused("wrong_arguments")
-    if queue != message.queue_for(given):
+    if not message.is_for(queue, given):
         raise Refused("wrong_queue")
     return hidden(options), arguments._replace(followers=_followers(message, options, arguments))
 

@@ -109,7 +109,7 @@ class Envelope(Part):
     def is_signed(self, seal: Seal, queue: str) -> bool:
         """Whether it was signed, with a key of this deployment, to lie in this queue."""
         signature = self.headers.signature
-        return signature is not None and seal.is_of(self.content(queue), signature)
+        return signature is not None and seal.is_of(self.content(queue), signature, queue)
 
     def arguments(self) -> "Arguments":
         """What its task is called with, and what is to follow it.
@@ -167,7 +167,7 @@ def sign(message: dict[str, Any], seal: Seal, queue: str) -> None:
     envelope = Envelope.model_validate(message)
     # As it is signed, so it must be read: a moment may be written in several ways.
     message["headers"] |= {name: getattr(envelope.headers, name) for name in ("eta", "expires")}
-    message["headers"][SIGNATURE] = seal.sign(envelope.content(queue))
+    message["headers"][SIGNATURE] = seal.sign(envelope.content(queue), queue)
 
 
 class Built(NamedTuple):

@@ -75,6 +75,12 @@ class Message:
         """The queue that a message with these arguments goes to."""
         return self.queue or tenant_queue(arguments[0])
 
+    def is_for(self, queue: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether such a message may be in this queue: what planners are asked may be in the tenant's own, too."""
+        return queue == self.queue_for(arguments) or (
+            self.queue == PLAN_QUEUE and bool(arguments) and queue == tenant_queue(arguments[0])
+        )
+
     def is_valid(self, arguments: tuple[Any, ...], options: dict[str, Any]) -> bool:
         """Whether the task can be called with these arguments."""
         try:

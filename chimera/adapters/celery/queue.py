@@ -1,6 +1,6 @@
 """The way to the workers, over Celery: waves as chords."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
@@ -24,8 +24,10 @@ from chimera.adapters.celery.messages import (
     TenantArguments,
     WaveArguments,
 )
+from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports import queue as port
@@ -43,26 +45,34 @@ class Queue(port.Queue):
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102  see the port
         with self._broker() as roster:
+            if is_bound := roster.is_bound(tenant_id):
+                self._send(PLAN, PlanArguments(tenant_id, plan_id.hex), to_tenant=is_bound)
+                return
             # Before the work is there: workers begin to listen while the planner plans.
             roster.note_tenant(tenant_id)
             self._send(PLAN, PlanArguments(tenant_id, plan_id.hex))
 
     def publish_replan(self, wave: WaveRef) -> None:  # noqa: D102
-        with self._broker():
-            self._send(REPLAN, _of_wave(wave))
+        with self._broker() as roster:
+            self._send(REPLAN, of_wave(wave), to_tenant=roster.is_bound(wave.tenant_id))
 
     def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
         wave = dispatch.wave
+        with self._broker() as roster:
+            if roster.is_bound(wave.tenant_id):
+                # Their workers reach no other list, so they start no Judge: the sweep does.
+                self._send_batches(dispatch)
+                return
         # A generator: of a list Celery makes a result that listens for each batch (see backend.py).
         header = (self._batch(wave, batch) for batch in dispatch.batches)
-        body = self._signature(JUDGE, _of_wave(wave))
+        body = self._signature(JUDGE, of_wave(wave))
         with self._broker() as roster:
             roster.note_tenant(wave.tenant_id)
             chord(header, body, app=self._app).apply_async()
 
     def publish_judge(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker():
-            self._send(JUDGE, _of_wave(wave))
+            self._send(JUDGE, of_wave(wave))
 
     def publish_dispatch(self, tenant_id: str) -> None:  # noqa: D102
         with self._broker():
@@ -84,14 +94,26 @@ class Queue(port.Queue):
         with self._broker() as roster:
             return roster.refused()
 
+    def bound(self) -> set[str]:  # noqa: D102
+        with self._broker() as roster:
+            return roster.bound()
+
+    def keep_bound(self, tenants: Collection[BoundTenant]) -> None:  # noqa: D102
+        with self._broker() as roster:
+            roster.keep_bound(tenants)
+
     def backlog(self, tenant_id: str) -> int:  # noqa: D102
         with self._broker() as roster:
             return roster.backlog(tenant_id)
 
+    def _send_batches(self, dispatch: Dispatch) -> None:
+        for batch in dispatch.batches:
+            self._batch(dispatch.wave, batch).apply_async()
+
     def _batch(self, wave: WaveRef, batch: Batch) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]
         limit = min(batch.timeout_seconds, MAX_TIMEOUT_SECONDS) + _KILL_AFTER_SECONDS
-        return self._signature(WORK, BatchArguments(*_of_wave(wave), ids, batch.timeout_seconds), time_limit=limit)
+        return self._signature(WORK, BatchArguments(*of_wave(wave), ids, batch.timeout_seconds), time_limit=limit)
 
     def _signature(self, message: Message, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
         # Header tasks ignore their results too: a chord part that is stored but not yet counted when its
@@ -100,8 +122,11 @@ class Queue(port.Queue):
         queue = message.queue_for(arguments)
         return self._app.signature(message.task, arguments, immutable=True, queue=queue, **options)
 
-    def _send(self, message: Message, arguments: tuple[Any, ...]) -> None:
-        self._signature(message, arguments).apply_async()
+    def _send(self, message: Message, arguments: tuple[Any, ...], *, to_tenant: bool = False) -> None:
+        signature = self._signature(message, arguments)
+        if to_tenant:
+            signature.set(queue=tenant_queue(arguments[0]))
+        signature.apply_async()
 
     @contextmanager
     def _broker(self) -> Iterator[Roster]:
@@ -115,5 +140,6 @@ class Queue(port.Queue):
             raise QueueUnavailable(f"the broker at {address} does not answer ({type(exc).__name__})") from exc
 
 
-def _of_wave(wave: WaveRef) -> WaveArguments:
+def of_wave(wave: WaveRef) -> WaveArguments:
+    """The arguments of a message about a wave."""
     return WaveArguments(wave.tenant_id, wave.plan_id.hex, wave.wave_no)

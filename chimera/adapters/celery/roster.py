@@ -2,10 +2,12 @@
 
 Keys: `chimera:tenants`, a sorted set of tenant ids scored by the time of their last message, in seconds since
 1970, by the broker's clock. `chimera:epoch`, a random text that is there until the broker loses its memory.
-`chimera:refused`, a hash of how many messages were refused, by reason.
-If the notes are lost, the next message writes them again.
+`chimera:refused`, a hash of how many messages were refused, by reason. `chimera:bound`, a set of the tenants that have
+workers with logins of their own; each has a user that reaches the tenant's list and the keys below it, and no others.
+If the notes are lost, the next message or the next sweep writes them again.
 """
 
+from collections.abc import Collection
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.models.record import TenantId
+from chimera.models.work.bound import BoundTenant, broker_user
 
 # Workers stop listening to a tenant that had no message for 15 minutes; its next message changes that at once.
 TENANT_SECONDS = 900.0
@@ -21,6 +24,18 @@ _TENANTS = "chimera:tenants"
 _EPOCH = "chimera:epoch"
 _REFUSED = "chimera:refused"
 _TENANT_ID: TypeAdapter[str] = TypeAdapter(TenantId)
+_BOUND = "chimera:bound"
+
+# What kombu's consumer, its publisher and the scripts of the agents' registry use; nothing that names keys, clients or
+# settings of others, and no script but those that are there (a script of one's own can stand still for ever).
+_COMMANDS = (
+    *("+ping", "+select", "+hello", "+auth", "+quit", "+reset", "+client|setinfo", "+client|setname", "+time"),
+    *("+multi", "+exec", "+discard", "+watch", "+unwatch", "+evalsha"),
+    *("+brpop", "+rpop", "+lpush", "+rpush", "+llen", "+get", "+set", "+del", "+exists", "+pexpire", "+expire"),
+    *("+sadd", "+srem", "+smembers", "+hget", "+hset", "+hdel", "+hmget", "+hgetall", "+hlen"),
+    *("+zadd", "+zrem", "+zscore", "+zrange", "+zrangebyscore", "+zrevrangebyscore", "+zcard"),
+    *("+publish", "+subscribe", "+psubscribe", "+unsubscribe", "+punsubscribe"),
+)
 
 
 class Roster:
@@ -33,8 +48,27 @@ class Roster:
         """The tenant has work."""
         self._client.zadd(_TENANTS, {tenant_id: self._now()})
 
+    def is_bound(self, tenant_id: str) -> bool:
+        """Whether the tenant has workers with logins of their own."""
+        return bool(self._client.sismember(_BOUND, tenant_id))
+
+    def bound(self) -> set[str]:
+        """The tenants that have such workers."""
+        return {_text(tenant) for tenant in self._client.smembers(_BOUND)}
+
+    def keep_bound(self, tenants: Collection[BoundTenant]) -> None:
+        """Makes the users of these tenants, ends those of others, and notes which they are."""
+        for tenant in tenants:
+            user = broker_user(tenant.tenant_id)
+            rules = ("reset", "on", f"#{tenant.broker_sha256}", f"~{user}", f"~{user}:*", f"&{user}:*", *_COMMANDS)
+            self._client.execute_command("ACL", "SETUSER", user, *rules)
+            self._client.sadd(_BOUND, tenant.tenant_id)
+        for gone in self.bound() - {tenant.tenant_id for tenant in tenants}:
+            self._client.execute_command("ACL", "DELUSER", broker_user(gone))
+            self._client.srem(_BOUND, gone)
+
     def tenants(self) -> set[str]:
-        """Tenants that had work lately, or whose queue still holds some."""
+        """Tenants that had work lately, or whose queue still holds some; not those that have workers of their own."""
         old = self._client.zrangebyscore(_TENANTS, "-inf", self._now() - TENANT_SECONDS)
         for note in old:
             if not self._client.llen(tenant_queue(note.decode(errors="replace"))):
@@ -42,7 +76,7 @@ class Roster:
         notes = self._client.zrange(_TENANTS, 0, -1)
         if strange := [note for note in notes if not _is_tenant(note)]:
             self._client.zrem(_TENANTS, *strange)
-        return {note.decode() for note in notes if note not in strange}
+        return {note.decode() for note in notes if note not in strange} - self.bound()
 
     def epoch(self) -> str:
         """The server's run and the key that its memory holds: a restart changes the one, a flush the other."""

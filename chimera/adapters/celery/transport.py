@@ -94,12 +94,20 @@ class _Door:
             log.warning("refusal_not_counted", reason=reason)
 
 
+# A tenant's own workers keep their bindings below keys of their own (bound.py).
+_PREFIXES = ("keyprefix_queue", "keyprefix_binding_permanent", "keyprefix_binding_deadlines")
+
+
 class Channel(_Door, kombu_redis.Channel):
     """A channel with a door."""
+
+    from_transport_options = (*kombu_redis.Channel.from_transport_options, *_PREFIXES)
 
 
 class SentinelChannel(_Door, kombu_redis.SentinelChannel):
     """The same behind Redis Sentinel."""
+
+    from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, *_PREFIXES)
 
 
 class Transport(kombu_redis.Transport):

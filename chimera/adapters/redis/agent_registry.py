@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+from redis.lock import Lock
 
 from chimera.errors import AgentNotFound, QueueUnavailable
 from chimera.models.work.agent import (
@@ -38,8 +39,9 @@ _LETTERS = {
 class AgentRegistry(port.AgentRegistry):
     """Over a client with decode_responses and timeouts (see connection.py); its server's clock is the only one."""
 
-    def __init__(self, client: redis.Redis) -> None:
+    def __init__(self, client: redis.Redis, prefix: str = PREFIX) -> None:
         self._client = client
+        self._prefix = prefix
         names = ("beat", "leave", "drain", "list", "get", "workforce", "standing")
         # A script that the server has lost is loaded again by redis-py.
         self._scripts: dict[str, Any] = {name: client.register_script(script(name)) for name in names}
@@ -111,7 +113,17 @@ class AgentRegistry(port.AgentRegistry):
             crews=tuple((Crew.model_validate_json(crew), int(count)) for crew, count in zip(found, found, strict=True))
         )
 
-    def standing(self, agent_ids: Collection[UUID]) -> AgentLiveness:  # noqa: D102
+    def let_in(self) -> None:
+        """Loads the scripts that bound workers run: their login runs those that are there, and loads none."""
+        with self._errors():
+            for text in (script("beat"), script("leave"), Lock.LUA_RELEASE_SCRIPT):
+                self._client.script_load(text)
+
+    def standing(  # noqa: D102
+        self,
+        agent_ids: Collection[UUID],
+        tenant_id: str | None = None,  # noqa: ARG002  all agents are here
+    ) -> AgentLiveness:
         asked = list(agent_ids)
         answers = self._run("standing", _OFFLINE_MS, *(agent_id.hex for agent_id in asked)) if asked else []
         found: dict[str, set[UUID]] = {name: set() for name in AgentLiveness.model_fields}
@@ -125,7 +137,7 @@ class AgentRegistry(port.AgentRegistry):
 
     def _run(self, script: str, *arguments: str | int) -> Any:
         with self._errors():
-            return self._scripts[script](keys=[PREFIX], args=arguments)
+            return self._scripts[script](keys=[self._prefix], args=arguments)
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

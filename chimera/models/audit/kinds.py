@@ -7,6 +7,8 @@ class AuditKind(StrEnum):
     """The kind of an audit entry: what happened. docs/audit.md says what each one's facts are."""
 
     TENANT_ADDED = "tenant.added"
+    TENANT_CREDENTIALS = "tenant.credentials"  # it got logins of its own, or new passwords for them
+    TENANT_CREDENTIALS_REVOKED = "tenant.credentials_revoked"
     POLICY_APPLIED = "policy.applied"
 
     PLAN_SUBMITTED = "plan.submitted"

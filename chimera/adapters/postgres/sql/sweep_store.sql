@@ -170,3 +170,7 @@ select distinct w.tenant_id
 -- name: make_audit_partitions
 -- The audit's partitions of this month and the next ones, where they are missing.
 select make_audit_partitions()
+
+-- name: bound_tenants
+-- The tenants that have logins of their own.
+select tenant_id, broker_sha256 from bound_tenants()

@@ -14,6 +14,7 @@ from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
 from chimera.models.budget.cost import CostKnowledge
+from chimera.models.work.bound import BoundTenant
 from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.timing import (
@@ -63,6 +64,10 @@ class SweepStore(port.SweepStore):
             if state is PlanState.STOPPING:
                 stopped.append(plan)
         return stopped
+
+    def bound_tenants(self) -> list[BoundTenant]:  # noqa: D102
+        with self._database.transaction() as connection:
+            return [BoundTenant.model_validate(row) for row in connection.execute(_SQL["bound_tenants"])]
 
     def forget(self, epoch: str) -> int:  # noqa: D102
         with self._database.transaction() as connection:

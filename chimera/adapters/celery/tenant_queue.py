@@ -1,0 +1,53 @@
+"""The way to the workers for a process whose login at the broker is one tenant's: that tenant's list, and no other.
+
+What it would ask of Judges and of the sweep they find by themselves, within two seconds.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from chimera.adapters.celery.messages import PLAN, REPLAN, PlanArguments
+from chimera.adapters.celery.queue import Queue, of_wave
+from chimera.models.work.bound import BoundTenant
+from chimera.models.work.wave import Dispatch, WaveRef
+
+
+class TenantQueue(Queue):
+    """Publishes to the tenant's own workers."""
+
+    def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102  see the port
+        with self._broker():
+            self._send(PLAN, PlanArguments(tenant_id, plan_id.hex), to_tenant=True)
+
+    def publish_replan(self, wave: WaveRef) -> None:  # noqa: D102
+        with self._broker():
+            self._send(REPLAN, of_wave(wave), to_tenant=True)
+
+    def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
+        with self._broker():
+            self._send_batches(dispatch)
+
+    def publish_judge(self, wave: WaveRef) -> None:
+        """Nothing: the sweep has it judged."""
+
+    def publish_dispatch(self, tenant_id: str) -> None:
+        """Nothing: the sweep sends what may go out."""
+
+    def publish_stop(self, tenant_id: str, plan_id: UUID) -> None:
+        """Nothing: the sweep has it closed."""
+
+    def epoch(self) -> str:
+        """None that the sweep knows: it sends once more what was published from here."""
+        return ""
+
+    def note_refused(self, reason: str) -> None:
+        """Nothing: the counts are everybody's."""
+
+    def refused(self) -> dict[str, int]:  # noqa: D102
+        return {}
+
+    def bound(self) -> set[str]:  # noqa: D102
+        return set()
+
+    def keep_bound(self, tenants: Collection[BoundTenant]) -> None:
+        """Nothing: that is the sweep's."""

@@ -1,0 +1,35 @@
+"""The names of what is one tenant's own: its logins in the database, and its user and keys at the broker."""
+
+from hashlib import sha256
+from typing import Literal
+
+from chimera.models.record import Record, TenantId
+
+# PostgreSQL cuts longer names.
+_MOST_BYTES = 63
+_DIGEST_DIGITS = 16
+
+
+class BoundTenant(Record):
+    """A tenant that has logins of its own."""
+
+    tenant_id: TenantId
+    # Of its broker user's password: 64 hex digits.
+    broker_sha256: str
+
+
+def bound_role(kind: Literal["app", "worker"], tenant_id: str) -> str:
+    """The login role that does the work of this role for one tenant alone: chimera_worker_acme.
+
+    Of a tenant id too long for that its beginning, a dot, which no tenant id has, and the beginning of its SHA-256.
+    """
+    name = f"chimera_{kind}_{tenant_id}"
+    if len(name) <= _MOST_BYTES:
+        return name
+    digest = sha256(tenant_id.encode()).hexdigest()[:_DIGEST_DIGITS]
+    return f"{name[: _MOST_BYTES - 1 - _DIGEST_DIGITS]}.{digest}"
+
+
+def broker_user(tenant_id: str) -> str:
+    """The tenant's user at the broker; also its list there, and with a colon what its other keys begin with."""
+    return f"tenant.{tenant_id}"
