@@ -1,0 +1,19 @@
+"""Levels of isolation: what a tenant's skill gets hold of, of another tenant whose skills the same worker runs."""
+
+import pytest
+
+from tests.attacks.skill_code.attacks_on_canary import ATTACKS, LEFTOVERS, PLANTS
+from tests.attacks.skill_code.swarm import a_swarm, attack
+
+TABLE = [*ATTACKS, *PLANTS, *LEFTOVERS]
+
+
+@pytest.fixture(scope="module")
+def got_from_trusted(servers: dict[str, str]) -> dict[str, str]:
+    with a_swarm(servers, 7) as swarm:
+        return attack(swarm, "trusted")
+
+
+def test_the_same_attacks_work_where_skills_are_trusted(got_from_trusted: dict[str, str]) -> None:
+    assert len(TABLE) >= 30
+    assert len(got_from_trusted) >= 20, sorted(got_from_trusted)
