@@ -85,12 +85,14 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHIMERA_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     # One URL per database role (SECURITY.md): owner migrates and adds tenants, app submits and reads,
-    # worker claims and stages, judge decides and commits, seal makes checkpoints of the audit.
+    # worker claims and stages, judge decides and commits, review writes what people decide, seal
+    # makes checkpoints of the audit.
     owner_database_url: SecretStr | None = None
     app_database_url: SecretStr | None = None
     worker_database_url: SecretStr | None = None
     judge_database_url: SecretStr | None = None
     seal_database_url: SecretStr | None = None
+    review_database_url: SecretStr | None = None
     # The tenant whose alone the logins above and below are (`chimera tenant credentials`). They say so themselves; this
     # names the keys that they reach at the broker.
     bound_tenant: str | None = Field(default=None, pattern="^[a-z0-9][a-z0-9_-]{0,62}$")
@@ -134,7 +136,12 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=4, ge=1)
 
     @field_validator(
-        "owner_database_url", "app_database_url", "worker_database_url", "judge_database_url", "seal_database_url"
+        "owner_database_url",
+        "app_database_url",
+        "worker_database_url",
+        "judge_database_url",
+        "seal_database_url",
+        "review_database_url",
     )
     @classmethod
     def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:

@@ -61,7 +61,7 @@ def running_servers() -> Iterator[dict[str, str]]:
     try:
         with EmbeddedServers(folder, environ, durable=False) as running:
             env = dict(running.variables)
-            roles = [env[f"CHIMERA_{role}_DATABASE_URL"] for role in ("APP", "WORKER", "JUDGE", "SEAL")]
+            roles = [env[f"CHIMERA_{role}_DATABASE_URL"] for role in ("APP", "WORKER", "JUDGE", "SEAL", "REVIEW")]
             Migrations(env["CHIMERA_OWNER_DATABASE_URL"]).upgrade(roles)
             secret = json.loads((folder / "passwords.json").read_text())["postgres"]
             owner = urlsplit(env["CHIMERA_OWNER_DATABASE_URL"])
@@ -99,6 +99,12 @@ def judge_database(servers: dict[str, str]) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def seal_database(servers: dict[str, str]) -> Iterator[Database]:
     with closing(Database(servers["CHIMERA_SEAL_DATABASE_URL"], POOL_SIZE)) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def review_database(servers: dict[str, str]) -> Iterator[Database]:
+    with closing(Database(servers["CHIMERA_REVIEW_DATABASE_URL"], POOL_SIZE)) as database:
         yield database
 
 

@@ -161,7 +161,10 @@ def migrations() -> "Migrations":
 def role_urls() -> list[str]:
     """The URLs of the roles whose logins `chimera db upgrade` sets."""
     known = settings()
-    urls = (known.app_database_url, known.worker_database_url, known.judge_database_url, known.seal_database_url)
+    urls = (
+        *(known.app_database_url, known.worker_database_url, known.judge_database_url),
+        *(known.seal_database_url, known.review_database_url),
+    )
     return [url.get_secret_value() for url in urls if url is not None]
 
 

@@ -183,11 +183,6 @@ class Adapters:
         return DecisionStore(self._as_judge, self._sealing)
 
     @cached_property
-    def cards(self) -> card_store.CardStore:
-        """People's decisions on cards."""
-        return CardStore(self._as_judge, self._sealing)
-
-    @cached_property
     def judged_waves(self) -> wave_store.WaveStore:
         """Waves that the Judge and the sweep send."""
         return WaveStore(self._as_judge)
@@ -201,6 +196,13 @@ class Adapters:
     def all_waits(self) -> skill_waits.SkillWaits:
         """What of all tenants waits for a skill."""
         return SkillWaits(self._as_judge)
+
+    # PostgreSQL, in the role review.
+
+    @cached_property
+    def cards(self) -> card_store.CardStore:
+        """People's decisions on cards."""
+        return CardStore(self._database("review_database_url"), self._sealing)
 
     # PostgreSQL, in the role owner.
 

@@ -8,11 +8,11 @@ from chimera.services.review_service import ReviewService
 
 
 class Reviewing(Group):
-    """Has people decide, and tells what their decisions say; roles app and judge."""
+    """Has people decide, and tells what their decisions say; roles app and review."""
 
     @cached_property
     def reviews(self) -> ReviewService:
-        """Cards and people's decisions; roles app and judge."""
+        """Cards and people's decisions; roles app and review."""
         limit = self._settings.max_output_bytes
         return ReviewService(self._adapters.reviews, self._adapters.cards, self._catalogue, max_output_bytes=limit)
 

@@ -25,7 +25,7 @@ WORKER, JUDGE, BEATS = "worker", "judge", ("beat-1", "beat-2")
 AGENTS, JUDGES = 4, 2
 _QUIET = ("--without-mingle", "--without-gossip")
 _CONFIG = "chimera.chaos.celeryconfig"
-_ROLES = ("APP", "WORKER", "JUDGE", "SEAL")
+_ROLES = ("APP", "WORKER", "JUDGE", "SEAL", "REVIEW")
 
 
 class Environment:

@@ -1,4 +1,4 @@
-"""Review cards and what people do with them: the store in the role `judge`, since approving commits."""
+"""Review cards and what people do with them: the store in the role `review`, which alone says what people decide."""
 
 from typing import Protocol
 from uuid import UUID

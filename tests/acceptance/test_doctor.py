@@ -70,7 +70,10 @@ def test_a_login_with_another_roles_rights_is_named(ailing: Shell) -> None:
     )
     assert worker["fix"].startswith("set CHIMERA_WORKER_DATABASE_URL to the login of chimera_worker")
     assert judge["status"] == "WARN"
-    assert '"chimera_owner", which has the rights of app and owner and seal and worker as well' in judge["detail"]
+    assert (
+        '"chimera_owner", which has the rights of app and owner and review and seal and worker as well'
+        in judge["detail"]
+    )
     assert owner["status"] == "FAIL"
     assert '"chimera_judge", which has the rights of judge, not those of owner' in owner["detail"]
 

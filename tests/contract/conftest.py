@@ -21,8 +21,9 @@ def postgres_world(
     worker_database: Database,
     judge_database: Database,
     seal_database: Database,
+    review_database: Database,
 ) -> PostgresWorld:
-    return PostgresWorld(owner_database, app_database, worker_database, judge_database, seal_database)
+    return PostgresWorld(owner_database, app_database, worker_database, judge_database, seal_database, review_database)
 
 
 @pytest.fixture(params=["fake", "postgres"])

@@ -20,7 +20,7 @@ from chimera.models.gate.policy import Policy
 from chimera.ports.replan_store import Replanned
 from tests.contract.scene import Scene, approve, deny, success
 
-ROLES = ("owner", "app", "worker", "judge", "seal")
+ROLES = ("owner", "app", "worker", "judge", "seal", "review")
 
 Session = Callable[..., AbstractContextManager["Connection[TupleRow]"]]
 
@@ -115,13 +115,14 @@ def decide(
     final: bool = True,
     sha256: bytes | None = None,
     seq: int | None = None,
+    by: str = "policy",
 ) -> None:
     audit_seq = recorded(connection, history, task_id) if seq is None else seq
     sha256 = history.staged_sha256 if sha256 is None else sha256
     connection.execute(
         "insert into decision (tenant_id, task_id, attempt, verdict, result_sha256, final, reasons, policy_version, "
-        "decided_by, decided_at, audit_seq) values (%s, %s, 1, %s, %s, %s, '[]', 'p', 'eve', now(), %s)",
-        [history.tenant_id, task_id, verdict, sha256, final, audit_seq],
+        "decided_by, decided_at, audit_seq) values (%s, %s, 1, %s, %s, %s, '[]', 'p', %s, now(), %s)",
+        [history.tenant_id, task_id, verdict, sha256, final, by, audit_seq],
     )
 
 

@@ -94,13 +94,14 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease", "audit_checkpoint"}, ALL),
         },
         "insert": dict.fromkeys(
-            (
-                *("decision", "commit", "state"),
-                *("review_card", "revision", "review_approval", "refusal"),
-            ),
+            ("decision", "commit", "state", "refusal"),
             ALL,
         )
-        | {"lost_lease": "agent_id attempt claimed_at task_id tenant_id"},
+        | {
+            "lost_lease": "agent_id attempt claimed_at task_id tenant_id",
+            "review_card": "approvals_needed attempt card_id confidence opened_at plan_id policy_version reasons "
+            "result_sha256 skill task_id tenant_id",
+        },
         "update": {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
@@ -110,7 +111,28 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "budget": "limit_tokens limit_usd overrun_tokens overrun_usd reserved_tokens reserved_usd spent_tokens "
             "spent_usd",
             "state": ALL,
-            "review_card": ALL,
+            "refusal": ALL,
+        },
+    },
+    "review": {
+        "select": {
+            "plan": "plan_id state stop_state task_count tenant_id trace_id",
+            "audit_checkpoint": "entry_at kept_at number seq tenant_id",
+            **dict.fromkeys(
+                (
+                    *("review_card", "revision", "review_approval", "wave", "task", "result", "policy", "audit"),
+                    *("audit_head", "decision", "commit", "state", "budget", "refusal"),
+                ),
+                ALL,
+            ),
+        },
+        "insert": dict.fromkeys(("decision", "commit", "state", "refusal"), ALL),
+        "update": {
+            "plan": "finished_at state",
+            "wave": "approved cancelled denied exhausted in_review judge_at judge_waits_since published_at replan_at "
+            "state touched_at",
+            "task": "feedback finished_at lease_token lease_until lost state",
+            "state": ALL,
             "refusal": ALL,
         },
     },
@@ -238,11 +260,18 @@ def test_who_submits_may_record_what_becomes_of_sessions_and_who_asked(
 ) -> None:
     with session("app", history.tenant_id) as connection:
         found = connection.execute(
-            "select moment from append_audit(%s, '{eve}', '{null}', '{null}', %s)", [[kind], ['{"session_id":"s"}']]
+            "select moment from append_audit(%s, '{eve}', '{null}', '{null}', %s)",
+            [[kind], ['{"by_login":"chimera_app","session_id":"s"}']],
         ).fetchone()
         row = connection.execute("select at, kind from audit order by seq desc limit 1").fetchone()
     assert found is not None
     assert row == (found[0], kind)
+
+
+@pytest.mark.parametrize("facts", ["{}", '{"by_login":"chimera_review"}', '{"by_login":null}'])
+def test_what_people_do_is_recorded_with_the_login_that_did_it(session: Session, history: History, facts: str) -> None:
+    with session("app", history.tenant_id) as connection, pytest.raises(errors.CheckViolation, match="login"):
+        connection.execute("select append_audit('{audit.read}', '{eve}', '{null}', '{null}', %s)", [[facts]])
 
 
 def test_a_session_that_was_stopped_stays_so(session: Session, history: History) -> None:
@@ -285,9 +314,9 @@ def test_no_role_is_above_the_rules(session: Session) -> None:
         above = connection.execute(
             "select m.roleid::regrole::text, m.member::regrole::text from pg_auth_members m "
             "where m.member in ('chimera_app'::regrole, 'chimera_worker'::regrole, 'chimera_judge'::regrole, "
-            "'chimera_seal'::regrole)"
+            "'chimera_seal'::regrole, 'chimera_review'::regrole)"
         ).fetchall()
-    names = ["chimera_app", "chimera_judge", "chimera_owner", "chimera_seal", "chimera_worker", "chimera_writer"]
+    names = [f"chimera_{name}" for name in ("app", "judge", "owner", "review", "seal", "worker", "writer")]
     assert {row[1:] for row in rows} == {(False, False, False, False)}
     # Logins of tenants' own, which other tests make, are no more than the roles that they are members of.
     assert [row[0] for row in rows if not re.match("chimera_(app|worker)_", row[0])] == names
@@ -489,7 +518,7 @@ UPDATES = [
     ("judge", "update wave set priority = priority where true"),
     ("judge", "update task set feedback = feedback where true"),
     ("judge", "update state set value = value where true"),
-    ("judge", "update review_card set note = note where true"),
+    ("owner", "update review_card set note = note where true"),
     ("owner", "update plan set goal = goal where true"),
     ("owner", "update task set label = label where true"),
     ("owner", "delete from stale_result where true"),

@@ -138,7 +138,7 @@ ASK_REAL: dict[str, Callable[[PostgresWorld], object]] = {
 def real_away() -> PostgresWorld:
     """Stores of a database that nobody serves."""
     database = Database(f"postgresql://eve:s3cret@127.0.0.1:{free_port()}/chimera", 1)
-    return PostgresWorld(database, database, database, database, database)
+    return PostgresWorld(database, database, database, database, database, database)
 
 
 @pytest.fixture(params=["fake", "postgres"])

@@ -66,7 +66,7 @@ def test_who_lacks_createrole_is_told_and_the_statements_are_for_who_has_it(clus
         cluster.migrations.upgrade(cluster.role_urls)
     said = str(refused.value)
     assert 'the role "chimera_owner" may not make roles (it has no CREATEROLE)' in said
-    assert "chimera_app, chimera_worker, chimera_judge, chimera_seal, chimera_writer" in said
+    assert "chimera_app, chimera_worker, chimera_judge, chimera_seal, chimera_review, chimera_writer" in said
     assert "`chimera db upgrade --print-roles-sql`" in said
     assert cluster.migrations.current() is None
 
@@ -102,7 +102,8 @@ def test_roles_without_a_url_are_made_without_a_login(cluster: Cluster) -> None:
             "select rolname, rolcanlogin from pg_roles where rolname like 'chimera_%'"
         ).fetchall()
     assert sorted(logins) == [
-        ("chimera_app", False), ("chimera_judge", False), ("chimera_owner", True), ("chimera_seal", False),
+        ("chimera_app", False), ("chimera_judge", False), ("chimera_owner", True), ("chimera_review", False),
+        ("chimera_seal", False),
         ("chimera_worker", False), ("chimera_writer", False),
     ]  # fmt: skip
 

@@ -230,7 +230,9 @@ _YESTERDAY = (
 
 
 class PostgresWorld(World):
-    def __init__(self, owner: Database, app: Database, worker: Database, judge: Database, seal: Database) -> None:
+    def __init__(
+        self, owner: Database, app: Database, worker: Database, judge: Database, seal: Database, review: Database
+    ) -> None:
         self._owner = owner
         # What has no port: nothing but the command line uses it.
         self.tenants = TenantStore(owner)
@@ -245,7 +247,7 @@ class PostgresWorld(World):
             waves_of_judge=WaveStore(judge),
             work=WorkStore(worker),
             decisions=DecisionStore(judge),
-            cards=CardStore(judge),
+            cards=CardStore(review),
             reviews=ReviewStore(app),
             sweep=SweepStore(judge),
             verdicts=VerdictStore(app),

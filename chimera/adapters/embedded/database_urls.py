@@ -17,6 +17,7 @@ ROLES = {
     "CHIMERA_WORKER_DATABASE_URL": "chimera_worker",
     "CHIMERA_JUDGE_DATABASE_URL": "chimera_judge",
     "CHIMERA_SEAL_DATABASE_URL": "chimera_seal",
+    "CHIMERA_REVIEW_DATABASE_URL": "chimera_review",
 }
 
 

@@ -8,7 +8,7 @@ from psycopg.conninfo import conninfo_to_dict
 from chimera.errors import LoginRefused, StoreUnavailable
 
 # The roles that the migrations make for logins, and the one that owns the functions which write for them.
-ROLES = ("chimera_app", "chimera_worker", "chimera_judge", "chimera_seal")
+ROLES = ("chimera_app", "chimera_worker", "chimera_judge", "chimera_seal", "chimera_review")
 WRITER = "chimera_writer"
 
 _UPGRADE = "`chimera db upgrade` makes Chimera's roles and gives them the passwords of their URLs"

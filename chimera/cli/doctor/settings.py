@@ -6,7 +6,7 @@ from chimera.cli.context import command
 from chimera.cli.doctor.finding import Finding, Status
 from chimera.errors import InvalidInput
 
-ROLES = ("owner", "app", "worker", "judge", "seal")
+ROLES = ("owner", "app", "worker", "judge", "seal", "review")
 
 
 def settings(name: str) -> Iterator[Finding]:

@@ -70,6 +70,8 @@ class AuditKind(StrEnum):
 OF_PERSONS = frozenset(
     {
         AuditKind.TENANT_ADDED,
+        AuditKind.TENANT_CREDENTIALS,
+        AuditKind.TENANT_CREDENTIALS_REVOKED,
         AuditKind.POLICY_APPLIED,
         AuditKind.PLAN_PAUSED,
         AuditKind.PLAN_RESUMED,

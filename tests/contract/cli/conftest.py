@@ -23,7 +23,7 @@ from tests.unit.cli.swarm import InlineQueue
 
 __all__ = ["_plain_environment", "catalogue", "on_terminal", "plan_id", "run"]
 
-ROLES = ("app", "worker", "judge", "seal", "owner")
+ROLES = ("app", "worker", "judge", "seal", "review", "owner")
 
 
 class DatabaseAdapters(Adapters):
@@ -72,7 +72,9 @@ def template(servers: dict[str, str]) -> str:
     name = f"template_{uuid4().hex[:8]}"
     with psycopg.connect(servers["SUPERUSER_DATABASE_URL"], autocommit=True) as connection:
         connection.execute(sql.SQL("create database {} owner chimera_owner").format(sql.Identifier(name)))
-    roles = [_at(servers[f"CHIMERA_{role}_DATABASE_URL"], name) for role in ("APP", "WORKER", "JUDGE", "SEAL")]
+    roles = [
+        _at(servers[f"CHIMERA_{role}_DATABASE_URL"], name) for role in ("APP", "WORKER", "JUDGE", "SEAL", "REVIEW")
+    ]
     Migrations(_at(servers["CHIMERA_OWNER_DATABASE_URL"], name)).upgrade(roles)
     return name
 

@@ -51,9 +51,7 @@ returning t.task_id, t.attempt, old.state as found,
 
 -- name: stop_cards
 -- Their cards, which nobody has to decide any more.
-update review_card
-   set status = %(end)s, decided_at = clock_timestamp(), version = version + 1
- where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[]) and status = 'pending'
+select stop_cards(%(plan)s, %(task_ids)b::uuid[], %(end)s)
 
 -- name: open_cards
 -- Cards for what a person must decide.

@@ -9,7 +9,8 @@ select current_user::text as role,
                    then 'owner' end,
                case when has_table_privilege(to_regclass('plan'), 'insert') then 'app' end,
                case when has_table_privilege(to_regclass('result'), 'insert') then 'worker' end,
-               case when has_table_privilege(to_regclass('decision'), 'insert') then 'judge' end,
+               case when has_column_privilege(to_regclass('review_card'), 'approvals_needed', 'insert') then 'judge' end,
+               case when has_function_privilege(to_regprocedure('lock_card(uuid)'), 'execute') then 'review' end,
                case when has_column_privilege(to_regclass('audit_checkpoint'), 'kept_at', 'update') then 'seal' end
            ], null)
        end as may_work_as

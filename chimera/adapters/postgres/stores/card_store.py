@@ -34,7 +34,7 @@ _SQL = statements("card_store")
 
 
 class CardStore(port.CardStore):
-    """In the role `judge`. Locks the wave first, where something is decided, then the card, the audit's head last."""
+    """In the role `review`. Locks the wave first, where something is decided, then the card, the audit's head last."""
 
     def __init__(self, database: Database, sealing: Sealing | None = None) -> None:
         """Where `sealing` is given, nothing is decided whose audit is not sealed in time."""
@@ -49,9 +49,8 @@ class CardStore(port.CardStore):
 
     def claim_next(self, tenant_id: str, who: str, seconds: float, skill: str | None) -> UUID | None:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
-            values = {"tenant": tenant_id, "who": who, "skill": skill}
-            row = connection.execute(_SQL["next"], values).fetchone()
-            if row is None:
+            row = connection.execute(_SQL["next"], {"who": who, "skill": skill}).fetchone()
+            if row is None or row["card_id"] is None:
                 return None
             card_id: UUID = row["card_id"]
             _Card(connection, tenant_id, card_id).claim(who, seconds)
@@ -167,7 +166,7 @@ class _Card:
 
     def release(self, who: str) -> None:
         """Gives the card back to everybody."""
-        self._connection.execute(_SQL["release"], self._scope)
+        self._connection.execute(_SQL["release"], self._scope | {"who": who})
         self._append([self._event(AuditKind.REVIEW_RELEASED, who, {})])
 
     def _append(self, events: Sequence[AuditEvent]) -> list[Appended]:
@@ -206,9 +205,7 @@ class _DecidingCard(_Card):
         """Shows another version of the result from now on; returns what is to be recorded."""
         number = self.row["revision"] + 1
         values = {
-            "number": number,
-            "task": self.row["task_id"],
-            "attempt": self.row["attempt"],
+            "version": edit.version,
             "outcome": edit.outcome,
             "sha256": edit.sha256,
             "reasons": canonical_json([reason.model_dump(mode="json") for reason in edit.reasons]),
@@ -217,8 +214,7 @@ class _DecidingCard(_Card):
             "note": edit.note,
         }
         before = self.row["result_sha256"]
-        self._connection.execute(_SQL["insert_revision"], self._scope | values)
-        self._connection.execute(_SQL["show_revision"], self._scope | {"number": number})
+        self._connection.execute(_SQL["revise"], self._scope | values)
         self.row = self._read()
         facts = {
             "revision": number,
@@ -235,7 +231,7 @@ class _DecidingCard(_Card):
         if len(approvals) >= self.row["approvals_needed"]:
             return self.end(who, note, events, approve=True)
         facts = {"approvals": len(approvals), "approvals_needed": self.row["approvals_needed"], **_note(note)}
-        self._connection.execute(_SQL["release"], self._scope)  # for the next person
+        self._connection.execute(_SQL["release"], self._scope | {"who": who})  # for the next person
         self.deciding.note([*events, self._event(AuditKind.REVIEW_APPROVED, who, facts)], self._approved(who))
         return NOTHING_DECIDED
 
@@ -245,7 +241,8 @@ class _DecidingCard(_Card):
         status = CardStatus.DENIED
         if approve:
             status = CardStatus.EDITED if row["revision"] else CardStatus.APPROVED
-        self._connection.execute(_SQL["decide"], self._scope | {"status": status, "who": who, "note": note})
+        values = {"version": row["version"], "status": status, "who": who, "note": note}
+        self._connection.execute(_SQL["decide"], self._scope | values)
         decision = Decision(
             task_id=row["task_id"],
             attempt=row["attempt"],
