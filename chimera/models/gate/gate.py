@@ -10,6 +10,7 @@ from pydantic import Field
 from chimera.models.gate.policy import MAX_REPLANS, Amount, Bands, Policy, SkillPolicy
 from chimera.models.gate.rules import Then
 from chimera.models.record import Record
+from chimera.models.text.allowance import Allowance
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Reason, Ruling, Verdict
 from chimera.models.work.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
@@ -57,7 +58,13 @@ def schema_fault(staged: Staged, catalogue: Catalogue) -> str | None:
     return catalogue.output_fault(staged.skill, staged.outcome.output)
 
 
-def gate(staged: Staged, policy: Policy, output_fault: str | None, draw: float = NEVER_SAMPLED) -> Ruling:
+def gate(
+    staged: Staged,
+    policy: Policy,
+    output_fault: str | None,
+    draw: float = NEVER_SAMPLED,
+    allowance: Allowance | None = None,
+) -> Ruling:
     """Rules on one result.
 
     A failure is tried again while attempts are left. Everything that the policy finds is among the reasons, and the
@@ -69,11 +76,12 @@ def gate(staged: Staged, policy: Policy, output_fault: str | None, draw: float =
         policy: what is asked of it.
         output_fault: why the output does not fit the skill's own schema; None where it does.
         draw: a random number from 0 to below 1.
+        allowance: what may be spent on the result's text; where it does not do for all of it, a person decides.
     """
     outcome = staged.outcome
     if isinstance(outcome, FailureOutcome):
         return _failed(staged, outcome)
-    findings = [*_findings(staged, outcome, policy, output_fault)]
+    findings = [*_findings(staged, outcome, policy, output_fault, allowance or Allowance())]
     asked = policy.of_skill(staged.skill)
     if not findings and asked.sample is not None and draw < asked.sample:
         findings.append((Then.HITL, Reason(rule="sample", value=asked.sample)))
@@ -114,7 +122,9 @@ def stopped(state: TaskState) -> Ruling:
     return Ruling(verdict=Verdict.DENY, reasons=(Reason(rule=f"plan.{state}"),), next_state=state)
 
 
-def _findings(staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fault: str | None) -> Iterator[Finding]:
+def _findings(
+    staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fault: str | None, allowance: Allowance
+) -> Iterator[Finding]:
     asked = policy.of_skill(staged.skill)
     if output_fault is not None:
         yield Then.DENY, Reason(rule="output.schema", value=output_fault)
@@ -127,9 +137,13 @@ def _findings(staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fa
         "output": outcome.output,
         "reasoning": outcome.reasoning,
         "evidence": outcome.evidence,
+        "tools": outcome.tools,
+        "effects": outcome.effects,
     }
-    for fired in policy.text_rules.fired(staged.skill, record):
+    for fired in policy.text_rules.fired(staged.skill, record, allowance):
         yield fired.then, Reason(rule=fired.rule, spans=fired.spans)
+    if allowance.used_up is not None:
+        yield Then.HITL, Reason(rule="gate.exhausted", value=allowance.used_up)
 
 
 def _limits(staged: Staged, outcome: SuccessOutcome, asked: SkillPolicy) -> Iterator[Finding]:

@@ -257,7 +257,10 @@ def parse_policy(body: str) -> Policy:
     Raises:
         pydantic.ValidationError: it is none.
     """
-    return Policy.model_validate_json(body)
+    policy = Policy.model_validate_json(body)
+    # It is known by the text that was stored, also where a later release would write more keys.
+    policy.__dict__["body"] = body
+    return policy
 
 
 # What applies where nobody applied anything.

@@ -3,25 +3,25 @@
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from functools import cached_property
-from itertools import islice
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from chimera.models.gate.looking import MOST_SPANS, Looking
 from chimera.models.record import Record
-from chimera.models.text.detectors import Detected, Detector
-from chimera.models.text.engine import Expression, any_of, pattern
+from chimera.models.text.allowance import Allowance, UsedUp
+from chimera.models.text.detectors import Detected, Detector, known_regions
+from chimera.models.text.engine import pattern
 from chimera.models.text.finders import Finder, Keywords, Pattern
-from chimera.models.text.folding import Folded, fold
 from chimera.models.text.keywords import has_letters
-from chimera.models.text.texts import strings, texts
 from chimera.models.text.topics import TOPICS, Topic
 from chimera.models.work.decision import Span
 
-# At most this many places of one rule in one result are recorded: a reviewer needs no more, and entries stay small.
-MOST_SPANS = 100
 # All keywords of a rule together: each takes memory, and time to be made ready.
 MOST_CHARACTERS = 20_000
+
+
+__all__ = ["DEFAULT_RULES", "MOST_SPANS", "Fired", "Part", "Rule", "TextRules", "Then"]
 
 
 class Part(StrEnum):
@@ -31,6 +31,12 @@ class Part(StrEnum):
     OUTPUT = "output"
     REASONING = "reasoning"
     EVIDENCE = "evidence"
+    TOOLS = "tools"
+    EFFECTS = "effects"
+
+
+# What a rule looked at everywhere looks at, in policies of releases that did not know of the other parts.
+_EVERYWHERE = frozenset({Part.INPUT, Part.OUTPUT, Part.REASONING, Part.EVIDENCE})
 
 
 class Then(StrEnum):
@@ -53,6 +59,8 @@ class Rule(Record):
     # An expression of RE2, for any place in a text; `(?i)` in front ignores case.
     pattern: str | None = None
     detector: Detector | None = None
+    # For the detector `phone`: countries (ISO 3166) whose numbers are also found as they are written at home.
+    regions: tuple[str, ...] | None = Field(default=None, min_length=1, max_length=20)
     topic: Topic | None = None
     within: tuple[Part, ...] = Field(default=tuple(Part), min_length=1)
     skills: tuple[str, ...] | None = Field(default=None, min_length=1)  # None: all
@@ -77,6 +85,13 @@ class Rule(Record):
             pattern(expression)
         return expression
 
+    @field_validator("regions")
+    @classmethod
+    def _are_regions(cls, regions: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if unknown := sorted(set(regions or ()) - (known_regions() if regions else set())):
+            raise ValueError(f"{', '.join(unknown)}: no country with telephone numbers; they are like DE, GB, US")
+        return regions
+
     @model_validator(mode="after")
     def _is_about_one_thing(self) -> "Rule":
         about = ("keywords", "pattern", "detector", "topic")
@@ -85,7 +100,13 @@ class Rule(Record):
             raise ValueError(
                 f"a rule has exactly one of {', '.join(about)}; this one has {' and '.join(given) or 'none'}"
             )
+        if self.regions is not None and self.detector is not Detector.PHONE:
+            raise ValueError("regions are for the detector phone")
         return self
+
+    def looks_at(self, part: Part) -> bool:
+        """Whether it looks at a part; one that looks at input, output, reasoning and evidence looks at all."""
+        return part in self.within or _EVERYWHERE.issubset(self.within)
 
     @cached_property
     def finder(self) -> Finder:
@@ -93,7 +114,7 @@ class Rule(Record):
         if self.pattern is not None:
             return Pattern(self.pattern)
         if self.detector is not None:
-            return Detected(self.detector)
+            return Detected(self.detector, self.regions or ())
         return Keywords(self.keywords or TOPICS[self.topic or Topic.POLITICS])
 
 
@@ -132,13 +153,20 @@ class TextRules:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = rules
         self._named = frozenset(skill for rule in rules for skill in rule.skills or ())
-        self._by_skill: dict[str | None, tuple[_Looked, ...]] = {}
+        self._by_skill: dict[str | None, tuple[Looking, ...]] = {}
 
-    def fired(self, skill: str, record: Mapping[str, object]) -> tuple[Fired, ...]:
-        """The rules that fire on a record of a skill: by the name of a part, any JSON-compatible value."""
+    def fired(self, skill: str, record: Mapping[str, object], allowance: Allowance | None = None) -> tuple[Fired, ...]:
+        """The rules that fire on a record of a skill: by the name of a part, any JSON-compatible value.
+
+        Where the allowance did not do for all of the text, it says so, and these are the rules that fire on the rest.
+        """
+        allowance = allowance or Allowance()
         spans: dict[str, list[Span]] = {}
-        for looked in self._of(skill):
-            looked.into(spans, record)
+        try:
+            for looked in self._of(skill):
+                looked.into(spans, record, allowance)
+        except UsedUp:
+            pass
         if not spans:
             return ()
         return tuple(
@@ -147,57 +175,23 @@ class TextRules:
             if rule.name in spans
         )
 
-    def _of(self, skill: str) -> "tuple[_Looked, ...]":
+    def _of(self, skill: str) -> tuple[Looking, ...]:
         known = skill if skill in self._named else None
         if known not in self._by_skill:
             self._by_skill[known] = tuple(_looked(self._rules, known))
         return self._by_skill[known]
 
 
-def _looked(rules: tuple[Rule, ...], skill: str | None) -> "Iterator[_Looked]":
+def _looked(rules: tuple[Rule, ...], skill: str | None) -> Iterator[Looking]:
     """Parts that the same rules look at are looked at together."""
     by_rules: dict[tuple[Rule, ...], list[Part]] = {}
     for part in Part:
         of_part = tuple(
-            rule for rule in rules if part in rule.within and (rule.skills is None or (skill or "") in rule.skills)
+            rule for rule in rules if rule.looks_at(part) and (rule.skills is None or (skill or "") in rule.skills)
         )
         by_rules.setdefault(of_part, []).append(part)
-    return (_Looked(tuple(parts), of_parts) for of_parts, parts in by_rules.items() if of_parts)
-
-
-class _Looked:
-    """Rules that look at the same parts of a record."""
-
-    def __init__(self, parts: tuple[Part, ...], rules: tuple[Rule, ...]) -> None:
-        self._parts = tuple(str(part) for part in parts)
-        self._rules = [(rule.name, rule.finder, any_of(rule.finder.signs)) for rule in rules]
-        # One pass over all texts tells that no rule with signs can fire, which is the rule.
-        self._signs = any_of([sign for rule in rules for sign in rule.finder.signs])
-        self._always = any(not signs for _, _, signs in self._rules)
-
-    def into(self, spans: dict[str, list[Span]], record: Mapping[str, object]) -> None:
-        """Adds where rules fire, by their names."""
-        found: list[str] = []
-        for part in self._parts:
-            if part in record:
-                strings(record[part], found)
-        # No sign reaches over the end of a line that a text ends with, and each matches beside one as it does alone.
-        data = fold("\n".join(found)).encode()
-        if not self._always and not _match(self._signs, data):
-            return
-        may = [(name, finder) for name, finder, signs in self._rules if not signs or _match(signs, data)]
-        folded = [
-            (path, Folded(text)) for part in self._parts if part in record for path, text in texts(record[part], part)
-        ]
-        for name, finder in may:
-            places = (
-                Span(path=path, start=start, end=end)
-                for path, text in folded
-                for start, end in sorted(set(islice(finder.find(text), MOST_SPANS)))
-            )
-            if first := list(islice(places, MOST_SPANS)):
-                spans.setdefault(name, []).extend(first)
-
-
-def _match(expressions: tuple[Expression, ...], data: bytes) -> bool:
-    return any(expression.search(data) is not None for expression in expressions)
+    return (
+        Looking([*map(str, parts)], [(rule.name, rule.finder) for rule in of_parts])
+        for of_parts, parts in by_rules.items()
+        if of_parts
+    )

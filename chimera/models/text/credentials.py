@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from math import log2
 
+from chimera.models.text.allowance import Looks
 from chimera.models.text.engine import standing
 
 _KEYS = "|".join(
@@ -28,7 +29,7 @@ _KEYS = "|".join(
 # A password in an address: the first group.
 _ADDRESS = r"\b[A-Za-z][A-Za-z0-9+.\-]{1,20}://[^\s:/@\"'<>]{0,64}:([^\s:/@\"'<>]{3,64})@"
 # A token as HTTP sends it: the first group.
-_BEARER = r"\b(?i:bearer)[ \t]{1,4}([0-9A-Za-z+/_.=~\-]{20,})"
+_BEARER = r"\b(?i:bearer)[ \t]{1,4}([0-9A-Za-z+/_.=~\-]{20})"
 # A secret key of Amazon Web Services behind its name, of which the form says nothing: the first group.
 _AMAZON = (
     r"(?i:\baws[a-z_ .\-]{0,20}key|secret[_ \-]?access[_ \-]?key)[\"']?[ \t]{0,4}[=:][ \t]{0,4}[\"']?"
@@ -38,13 +39,16 @@ _AMAZON = (
 _GIVEN = (
     r"(?i:(?:passw(?:or)?d|passphrase|pwd|secret|token|credentials?"
     r"|(?:api|access|auth|private|secret|account)[_\- ]?key))"
-    r"[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}[\"']?([0-9A-Za-z+/_.=~\-]{16,})"
+    r"[\"']?[ \t]{0,4}(?:=>|:=|=|:)[ \t]{0,4}[\"']?([0-9A-Za-z+/_.=~\-]{16})"
 )
 CREDENTIALS = (_KEYS, _ADDRESS, _AMAZON, _BEARER, _GIVEN)
 
 # What stands for a password that somebody is to fill in: ${PASSWORD}, {password}, %s, ****.
 _PLACEHOLDER = re.compile(rb"[$%{\[(*]|x+$|password$|pass$|pwd$|secret$", re.IGNORECASE)
-_LOOKED_AT = 200  # characters of a value
+# As many more characters of a value as are looked at.
+_GOES_ON = re.compile(rb"[0-9A-Za-z+/_.=~\-]{0,184}")
+# What it takes to see whether a value looks drawn at random, in looks.
+_WEIGHT_OF_ENTROPY = 10.0
 # Bits a character: what 16 hexadecimal digits drawn at random have nearly always.
 _LEAST_ENTROPY = 2.8
 _DIGIT = re.compile(rb"[0-9]")
@@ -59,21 +63,29 @@ _KINDS = (
 _CHANGES = {b"0A", b"0a", b"A0", b"a0", b"aA"}
 
 
-def credentials(data: bytes) -> Iterator[tuple[int, int]]:
+def credentials(data: bytes, looks: Looks) -> Iterator[tuple[int, int]]:
     """Where credentials stand in UTF-8, in bytes."""
-    for found in standing(_KEYS).finditer(data):
+    for found in looks.each(standing(_KEYS).finditer(data)):
         yield found.span()
-    for found in standing(_AMAZON).finditer(data):
+    for found in looks.each(standing(_AMAZON).finditer(data)):
         yield found.span(1)
-    for found in standing(_ADDRESS).finditer(data):
+    for found in looks.each(standing(_ADDRESS).finditer(data)):
         if not _PLACEHOLDER.match(found.group(1)):
             yield found.span(1)
-    for found in standing(_BEARER).finditer(data):
-        if len(_DIGIT.findall(found.group(1))) >= 2:
-            yield found.span(1)
-    for found in standing(_GIVEN).finditer(data):
-        if looks_random(found.group(1)[:_LOOKED_AT]):
-            yield found.span(1)
+    for found in looks.each(standing(_BEARER).finditer(data)):
+        start, end = _whole(data, *found.span(1))
+        if len(_DIGIT.findall(data[start:end])) >= 2:
+            yield start, end
+    for found in looks.each(standing(_GIVEN).finditer(data), _WEIGHT_OF_ENTROPY):
+        start, end = _whole(data, *found.span(1))
+        if looks_random(data[start:end]):
+            yield start, end
+
+
+def _whole(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """A value as far as it goes on and is looked at."""
+    rest = _GOES_ON.match(data, end)
+    return start, end if rest is None else rest.end()
 
 
 def looks_random(value: bytes) -> bool:

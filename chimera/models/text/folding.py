@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cached_property
 from itertools import accumulate
+from typing import Protocol
 
 from chimera.models.text.look_alikes import LOOK_ALIKES
 
@@ -21,6 +22,8 @@ _MINUS = "\u2212"
 _NUMERO = "\u2116"
 # No characters: unassigned, for private use, half of one. They are most of all codes, and quickly told.
 _NO_CHARACTER = {"Cn", "Co", "Cs"}
+# Of those the ones that no table could hold: private use, and planes that have no characters yet.
+_NOWHERE_USED = re.compile("[\ue000-\uf8ff\U00040000-\U000dffff\U000f0000-\U0010ffff]")
 # One character that becomes a sentence (U+FDFA) would make a text many times as long.
 _LONGEST = 8
 # Default_Ignorable_Code_Point of Unicode 15 beyond the category Cf, which is ignored as a whole.
@@ -39,16 +42,26 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text
-    folded = _OTHER_THAN_ASCII.sub(lambda run: run.group().translate(_TABLE), text)
+    folded = _OTHER_THAN_ASCII.sub(lambda run: run.group().translate(_TABLE), _NOWHERE_USED.sub("~", text))
     return folded if folded.isascii() or _TABLE.marks.isdisjoint(folded) else "".join(_pieces(text))
 
 
-class Folded:
-    """A text, folded, as UTF-8; places in those bytes are told as places in the text itself."""
+class View(Protocol):
+    """A text in a form to be looked at, as UTF-8; places in those bytes are told as places in the text itself."""
 
-    def __init__(self, original: str) -> None:
+    data: bytes
+
+    def place(self, start: int, end: int) -> tuple[int, int]:
+        """The characters of the text that the bytes `start` to `end`, at least one, came from."""
+        ...
+
+
+class Folded:
+    """A text, folded; `data` where that is known already."""
+
+    def __init__(self, original: str, data: bytes | None = None) -> None:
         self.original = original
-        self.data = self._written()
+        self.data = self._written() if data is None else data
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """The characters of the text that the bytes `start` to `end`, at least one, came from."""
@@ -111,8 +124,7 @@ class _Table(dict[int, str]):
         piece = _folded(char)
         if unicodedata.category(char)[0] == "M" and piece == char:
             self.marks.add(char)
-        if unicodedata.category(char) not in _NO_CHARACTER:
-            self[code] = piece
+        self[code] = piece
         return piece
 
 

@@ -12,9 +12,10 @@ from chimera.models.text.folding import fold, is_of_a_word
 # What shows nothing in a text, though it is ASCII.
 _CONTROLS = r"\x00-\x08\x0e-\x1f\x7f"
 _SPACES = r"\s\x0b"
-# Between the letters of a word that is otherwise whole: pass-word, pass_word, p*assword; in a long one: pass word.
+# Between the letters of a word that is otherwise whole: pass-word, pass_word, p*assword; in a long one also one space,
+# or the end of a line: pass word, pass-\n word.
 _JOINED = rf"[-_.*~{_CONTROLS}]*"
-_JOINED_LONG = rf"(?:{_JOINED}| )"
+_JOINED_LONG = rf"(?:{_JOINED}|[ \t]|-?[ \t]?\r?\n[ \t]{{0,8}})"
 # Between letters that stand apart, each: p a s s w o r d, p.a.s.s, p | a | s | s.
 _APART = rf"[-_.*~,/|+:'\"{_SPACES}{_CONTROLS}]+"
 # Between words.

@@ -8,11 +8,11 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z_-]{0,63}")
 _LARGEST = 10**40
 
 
-def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
-    """Every text in JSON-compatible values, with its path: `output.reply`, `evidence.0`; keys count as texts too.
+def texts(value: object, path: str = "") -> Iterator[tuple[str, str, bool]]:
+    """Every text in JSON-compatible values, with its path (`output.reply`, `evidence.0`), and whether it is a key.
 
-    So do whole numbers. A key that is no plain name stands in a path by its number (`output.#3`): a path is shown
-    where texts are not.
+    Whole numbers are texts, too. A key that is no plain name stands in a path by its number (`output.#3`): a path is
+    shown where texts are not.
     """
     left: list[tuple[str, object]] = [(path, value)]
     while left:
@@ -21,27 +21,29 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str]]:
             for number, (key, below) in reversed([*enumerate(item.items())]):
                 name = key if isinstance(key, str) and _PLAIN_NAME.fullmatch(key) else f"#{number}"
                 left.append((_below(path, name), below))
-                left.append((path, str(key)))
+            yield from ((path, str(key), True) for key in item)
         elif isinstance(item, list | tuple):
             left.extend((_below(path, str(number)), item[number]) for number in range(len(item) - 1, -1, -1))
         elif (text := _text(item)) is not None:
-            yield path, text
+            yield path, text, False
 
 
 def strings(value: object, into: list[str]) -> None:
-    """Adds the same texts, in any order and without paths."""
+    """Adds the same texts, first to last and without paths; the keys behind all others."""
+    keys: list[str] = []
     left = [value]
     while left:
         item = left.pop()
         if isinstance(item, str):
             into.append(item)
         elif isinstance(item, dict):
-            into.extend(map(str, item))
-            left.extend(item.values())
+            keys.extend(map(str, item))
+            left.extend(reversed(item.values()))
         elif isinstance(item, list | tuple):
-            left.extend(item)
+            left.extend(reversed(item))
         elif (text := _text(item)) is not None:
             into.append(text)
+    into += keys
 
 
 def _below(path: str, name: str) -> str:
