@@ -1,7 +1,8 @@
 """The project's Celery settings, over those that Chimera needs (chimera/adapters/celery/app.py).
 
 User code is named here: `imports` lists the modules that declare skills and planners. Every process reads
-this file: workers, judges, beat, Flower and the `chimera` command.
+this file: workers, judges, beat, Flower and the `chimera` command. So it imports no user code: that is for those
+workers alone that run it.
 """
 
 import os

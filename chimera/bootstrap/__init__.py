@@ -14,6 +14,7 @@ from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.keyed import Keyed
 from chimera.adapters.celery.pools import Pools
 from chimera.adapters.celery.tenants import TenantQueues
+from chimera.adapters.celery.user_code import UserCode, import_project
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.adapters import Adapters
 from chimera.bootstrap.auditing import Auditing
@@ -59,7 +60,7 @@ class Services:
 
         Raises whatever such a module raises when it is imported.
         """
-        self._app.loader.import_default_modules()
+        import_project(self._app)
         return self._catalogue
 
     def find_planner(self, name: str) -> None:
@@ -107,6 +108,7 @@ def celery_app() -> Celery:
     """
     app = make_app(settings())
     app.steps["consumer"].add(TenantQueues)
+    app.steps["worker"].add(UserCode)
     app.steps["worker"].add(Pools)
     app.steps["worker"].add(Keyed)
     if tenant := settings().bound_tenant:

@@ -173,7 +173,12 @@ class Adapters:
     @cached_property
     def work(self) -> work_store.WorkStore:
         """Tasks to claim, and results to stage."""
-        return WorkStore(self._database("worker_database_url"))
+        return WorkStore(self._as_worker)
+
+    @cached_property
+    def skills_of_worker(self) -> skill_store.SkillStore:
+        """Skills to declare."""
+        return SkillStore(self._as_worker)
 
     # PostgreSQL, in the role judge.
 
@@ -181,6 +186,11 @@ class Adapters:
     def decisions(self) -> decision_store.DecisionStore:
         """Waves to gate."""
         return DecisionStore(self._as_judge, self._sealing)
+
+    @cached_property
+    def skills_of_judge(self) -> skill_store.SkillStore:
+        """The schemas that outputs are checked against."""
+        return SkillStore(self._as_judge)
 
     @cached_property
     def judged_waves(self) -> wave_store.WaveStore:
@@ -239,6 +249,10 @@ class Adapters:
     @cached_property
     def _as_app(self) -> Database:
         return self._database("app_database_url")
+
+    @cached_property
+    def _as_worker(self) -> Database:
+        return self._database("worker_database_url")
 
     @cached_property
     def _as_judge(self) -> Database:

@@ -5,6 +5,7 @@ from functools import cached_property
 from chimera.bootstrap.group import Group
 from chimera.bootstrap.working import Working
 from chimera.services.budget_service import BudgetService
+from chimera.services.output_schemas import OutputSchemas
 from chimera.services.policy_service import PolicyService
 
 
@@ -14,7 +15,7 @@ class Governing(Group):
     @cached_property
     def policies(self) -> PolicyService:
         """Policies to read and to try."""
-        return PolicyService(self._adapters.policies, self._catalogue)
+        return PolicyService(self._adapters.policies, OutputSchemas(self._adapters.skills))
 
     @cached_property
     def budgets(self) -> BudgetService:

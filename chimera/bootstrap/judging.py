@@ -6,6 +6,7 @@ from chimera.bootstrap.group import Group
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.judge import Judge
 from chimera.services.opinions import Opinions
+from chimera.services.output_schemas import OutputSchemas
 from chimera.services.sweep import Sweep
 
 
@@ -16,7 +17,8 @@ class Judging(Group):
     def judge(self) -> Judge:
         """Gates waves."""
         opinions = Opinions(self._adapters.llm, self._clock)
-        return Judge(self._adapters.decisions, self.dispatcher, self._catalogue, self._clock, opinions)
+        schemas = OutputSchemas(self._adapters.skills_of_judge)
+        return Judge(self._adapters.decisions, self.dispatcher, schemas, self._clock, opinions)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

@@ -59,6 +59,7 @@ class Working(Group):
             self._clock,
             self.agent_slots,
             Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker)),
+            self._adapters.skills_of_worker,
             max_output_bytes=self._settings.max_output_bytes,
         )
 

@@ -5,4 +5,4 @@ import os
 imports = ["chimera.chaos.skills"]
 
 if os.environ.get("CHIMERA_CHAOS_WITHOUT"):
-    imports.append("chimera.chaos.mutated")
+    import chimera.chaos.mutated  # noqa: F401  of every process, Judges too

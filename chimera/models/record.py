@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -50,6 +52,71 @@ def canonical_json(value: Any) -> str:
         TypeError: the value is not JSON-compatible.
     """
     return _CANONICAL.encode(value)
+
+
+# Deeper than this lists and mappings do not lie within each other in a result: Python's own limit is a thousand calls.
+MAX_NESTING = 120
+_LARGEST = 10**300
+# What a text must hold for one of its values to be refused: looked for first, because hardly any does.
+_SUSPECT = re.compile(r"\\u0000|\\u[dD][89a-fA-F]|[0-9]{300}|[eE]\+?[0-9]{3}|Infinity|NaN")
+
+
+def read_json(text: str) -> Any:
+    """The value of a JSON text that somebody else wrote.
+
+    Raises:
+        ValueError: it is no JSON, nested more than MAX_NESTING deep, or holds a number that is not finite or has more
+            than 300 digits, or a text with NUL or half a character. The message has nothing of the text.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    except ValueError:
+        raise ValueError("it is no JSON") from None  # or has a number of thousands of digits
+    if nesting(value) > MAX_NESTING:
+        raise ValueError(f"it is nested more than {MAX_NESTING} deep")
+    if _SUSPECT.search(text):
+        _refuse_unstorable(value)
+    return value
+
+
+def nesting(value: object) -> int:
+    """How deep lists and mappings lie within each other; 0 for a text or a number."""
+    depth = 0
+    level = [value]
+    while level := [each for each in level if isinstance(each, list | tuple | dict)]:
+        depth += 1
+        level = [item for each in level for item in _below(each)]
+    return depth
+
+
+def _below(value: Any) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
+
+
+def _refuse_unstorable(value: object) -> None:
+    left = [value]
+    while left:
+        item = left.pop()
+        if isinstance(item, dict):
+            left.extend(item)
+        if isinstance(item, dict | list):
+            left.extend(_below(item))
+        elif isinstance(item, str) and ("\0" in item or not _is_whole(item)):
+            raise ValueError("a text in it has NUL or half a character")
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError("a number in it is not finite")
+        elif isinstance(item, int) and not -_LARGEST < item < _LARGEST:
+            raise ValueError("a number in it has more than 300 digits")
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def is_named(name: str, wanted: str | None) -> bool:

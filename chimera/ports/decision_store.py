@@ -67,14 +67,6 @@ class DecisionStore(Protocol):
         """Reserves the asking of a model about this wave for `seconds`; False where another token has it."""
         ...
 
-    def leave(self, wave: WaveRef, share: float = 1.0) -> bool:
-        """Notes that the wave has results that this Judge cannot judge: the sweep asks for another after a pause.
-
-        The pause grows with the time that the results have waited; of the whole pause this `share`, 0..1, is taken.
-        Returns whether a Judge was to be asked now: where another left the wave a moment ago, none was.
-        """
-        ...
-
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
         """Writes audit entries, decisions, commits, cards, shared state and what follows for wave and plan.
 

@@ -1,6 +1,6 @@
 """What skills and planners there are, as workers said when they started."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from chimera.models.work.declaration import PlannerDeclaration, SkillDeclaration, StoredPlanner, StoredSkill
@@ -22,4 +22,11 @@ class SkillStore(Protocol):
 
     def planners(self, name: str | None = None) -> list[StoredPlanner]:
         """As `skills`, the planners."""
+        ...
+
+    def output_schemas(self, fingerprints: Collection[bytes]) -> dict[bytes, str | None]:
+        """JSON texts of the output's schema of these versions, of those that are stored; role judge or app.
+
+        None for one that is larger than any that is taken.
+        """
         ...

@@ -1,6 +1,5 @@
-"""What waits for a process that has a skill."""
+"""What waits for an agent that has a skill."""
 
-from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
@@ -9,19 +8,11 @@ from pydantic import Field
 from chimera.models.record import Instant, Record, TenantId
 
 
-class Waiting(StrEnum):
-    """What it is that waits."""
-
-    TASKS = "tasks"  # for an agent
-    RESULTS = "results"  # for a Judge
-
-
 class SkillWait(Record):
-    """Tasks or results of one skill."""
+    """Queued tasks of one skill."""
 
     tenant_id: TenantId
     skill: str
-    waiting: Waiting
     count: int = Field(ge=1)
     since: Instant
 

@@ -13,10 +13,13 @@ from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
 from chimera.models.work.result import (
+    INVALID_RESULT,
+    MAX_CODE_CHARACTERS,
     NO_USAGE,
     FailureOutcome,
     SuccessOutcome,
     Usage,
+    read_outcome,
     reported_confidence,
 )
 from chimera.models.work.signature import describe
@@ -164,8 +167,9 @@ def describe_exception(exc: BaseException) -> str:
 
 
 def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int) -> Outcome:
-    usage = _usage(answer.usage)
+    usage: Usage | None = None
     try:
+        usage = _usage(answer.usage)
         outcome = SuccessOutcome(
             output=skill.dump_output(answer.output),
             confidence=reported_confidence(answer.confidence),
@@ -176,26 +180,45 @@ def _success(skill: Skill[..., Any], answer: Success[Any], max_output_bytes: int
         )
         text = canonical_json(outcome.model_dump(mode="python"))
     except ValidationError as exc:
-        return _failure("wrong_type", describe(exc), retryable=False, exc=exc, usage=usage)
+        code = INVALID_RESULT if usage is None else "wrong_type"
+        return _failure(code, describe(exc), retryable=False, exc=exc, usage=usage)
     except (TypeError, ValueError, RecursionError) as exc:
         message = f"the output cannot be written as JSON: {describe_exception(exc)}"
         return _failure("not_json", message, retryable=False, exc=exc, usage=usage)
-    except Exception as exc:  # noqa: BLE001  validators and iterators of the output are user code as well
+    except BaseException as exc:  # noqa: BLE001  validators and iterators of the output are user code as well
         return _failure("wrong_type", describe_exception(exc), retryable=False, exc=exc, usage=usage)
-    try:
-        skill.check_output(outcome.output)  # as the Judge will: what it could not read is a failure here
-    except ValidationError as exc:
-        message = f"the output does not come back from JSON: {describe(exc)}"
-        return _failure("not_json", message, retryable=False, usage=usage)
-    if len(text) > max_output_bytes:
-        message = f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)"
-        return _failure("output_too_large", message, retryable=False, usage=usage)
+    if (fault := _fault(skill, text, max_output_bytes)) is not None:
+        return _failure(*fault, retryable=False, usage=usage)
     return Outcome(text, usage, failed=False)
 
 
+def _fault(skill: Skill[..., Any], text: str, max_output_bytes: int) -> tuple[str, str] | None:
+    """What the Judge could not take of an outcome, as a failure's code and message; None where it can take it."""
+    if len(text) > max_output_bytes:
+        return (
+            "output_too_large",
+            f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)",
+        )
+    try:
+        outcome = read_outcome(text)
+        assert isinstance(outcome, SuccessOutcome)
+        fault = skill.output_fault(outcome.output, len(text))
+    except ValueError as exc:
+        return INVALID_RESULT, f"the result is none that is taken: {exc}"
+    if fault is not None:
+        return "not_json", f"the output does not come back from JSON: {fault} of its JSON Schema"
+    return None
+
+
 def _usage(reported: object) -> Usage:
-    """What the skill says that it used, where it says so in the right form."""
-    return reported if isinstance(reported, Usage) else NO_USAGE
+    """What the skill says that it used, where it says so in the right form: looked at again, however it was made.
+
+    Raises:
+        pydantic.ValidationError: it holds what no usage can.
+    """
+    if not isinstance(reported, Usage):
+        return NO_USAGE
+    return Usage(tokens=reported.tokens, cost_usd=reported.cost_usd)
 
 
 def _told_failure(exc: SkillFailed, max_output_bytes: int) -> Outcome:
@@ -203,26 +226,31 @@ def _told_failure(exc: SkillFailed, max_output_bytes: int) -> Outcome:
     code: object = exc.code
     retryable: object = exc.retryable
     told = {
-        "code": code if isinstance(code, str) and code else "skill_failed",
+        "code": readable(code)[:MAX_CODE_CHARACTERS] if isinstance(code, str) and code else "skill_failed",
         "message": readable(describe_exception(exc).removeprefix(f"{type(exc).__name__}: ")),
         "retryable": retryable if isinstance(retryable, bool) else True,
     }
     try:
+        usage = _usage(exc.usage)
+    except ValidationError as invalid:
+        return _failure(INVALID_RESULT, describe(invalid), retryable=False, exc=exc)
+    try:
         text = canonical_json(FailureOutcome.model_validate(told | {"details": exc.details}).model_dump(mode="json"))
+        read_outcome(text)
     except (TypeError, ValueError, RecursionError):
         text = ""
     if not text or len(text) > max_output_bytes:
         text = canonical_json(FailureOutcome.model_validate(told).model_dump(mode="json"))
     _log(str(told["code"]), exc)
-    return Outcome(text, _usage(exc.usage), failed=True)
+    return Outcome(text, usage, failed=True)
 
 
 def _failure(
-    code: str, message: str, *, retryable: bool, exc: BaseException | None = None, usage: Usage = NO_USAGE
+    code: str, message: str, *, retryable: bool, exc: BaseException | None = None, usage: Usage | None = None
 ) -> Outcome:
     _log(code, exc)
     outcome = FailureOutcome(code=code, message=readable(message), retryable=retryable)
-    return Outcome(canonical_json(outcome.model_dump(mode="json")), usage, failed=True)
+    return Outcome(canonical_json(outcome.model_dump(mode="json")), usage or NO_USAGE, failed=True)
 
 
 def _log(code: str, exc: BaseException | None) -> None:
@@ -232,5 +260,5 @@ def _log(code: str, exc: BaseException | None) -> None:
 
 
 def readable(message: str) -> str:
-    """A message that can be stored: not too long, without half characters."""
-    return message[:MAX_MESSAGE_CHARACTERS].encode("utf-8", "replace").decode()
+    """A message that can be stored: not too long, without NUL and half characters."""
+    return message[:MAX_MESSAGE_CHARACTERS].replace("\0", "?").encode("utf-8", "replace").decode()

@@ -9,16 +9,15 @@ from structlog.contextvars import bound_contextvars
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
 from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
-from chimera.models.gate.gate import Staged, gate, lease_lost, schema_fault, state_conflict
+from chimera.models.gate.gate import Staged, gate, invalid, lease_lost, state_conflict
 from chimera.models.gate.opinion import lowered
-from chimera.models.gate.policy import LlmJudge, PolicyInForce
-from chimera.models.work.catalogue import Catalogue
+from chimera.models.gate.policy import LlmJudge, Policy, PolicyInForce
+from chimera.models.ids import IdKind, format_id
 from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.lease import LostLease
 from chimera.models.work.replan import planner_gave_up
 from chimera.models.work.result import SuccessOutcome
 from chimera.models.work.task import TaskState
-from chimera.models.work.timing import LEFT_SHORTEST_SHARE
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.decision_store import (
@@ -31,6 +30,7 @@ from chimera.ports.decision_store import (
 from chimera.services.decision_log import log_decisions
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
+from chimera.services.output_schemas import OutputSchemas
 
 log = structlog.get_logger(__name__)
 
@@ -43,18 +43,17 @@ class Judge:
     """Decides by the tenant's policy; what it may not decide becomes a review card."""
 
     def __init__(
-        self, store: DecisionStore, dispatcher: Dispatcher, catalogue: Catalogue, clock: Clock, opinions: Opinions
+        self, store: DecisionStore, dispatcher: Dispatcher, schemas: OutputSchemas, clock: Clock, opinions: Opinions
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
-        self._catalogue = catalogue
+        self._schemas = schemas
         self._clock = clock
         self._opinions = opinions
 
     def judge_wave(self, wave: WaveRef) -> int:
         """Gates whatever the wave has staged, sends the tenant's next waves, and returns how many were gated.
 
-        Outputs of a skill that this process lacks are left to a Judge that can check them against its schema.
         May run early, late or twice: it decides only on what waits for a decision.
 
         Raises:
@@ -88,11 +87,6 @@ class Judge:
                 break
             waiting = self._store.open_wave(wave)
         log.info("wave_judged", decided=decided, requeued=requeued)
-        if lacking := {staged.skill for staged in waiting.staged if not self._can_judge(staged)}:
-            log.info("skill_lacking", skills=sorted(lacking))
-            if self._store.leave(wave, LEFT_SHORTEST_SHARE + self._clock.draw() * (1 - LEFT_SHORTEST_SHARE)):
-                # One more, while this process is busy: Redis hands the message to another.
-                self._dispatcher.ask_judge(wave, waiting.trace_id)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave, waiting.trace_id)
@@ -126,8 +120,9 @@ class Judge:
             _without_result(task, TaskState.QUEUED, over_budget(task.limit), policy) for task in waiting.refused
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
-        for staged in filter(self._can_judge, waiting.staged):
-            ruling = gate(staged, policy.policy, schema_fault(staged, self._catalogue), self._clock.draw())
+        self._schemas.learn(waiting.staged)
+        for staged in waiting.staged:
+            ruling = self._ruling(staged, policy.policy)
             if model is not None and _is_asked_about(model, staged, ruling):
                 to_ask.append((staged, ruling))
             else:
@@ -139,6 +134,15 @@ class Judge:
                 for (staged, ruling), opinion in zip(part, opinions, strict=True)
             ]
         return decisions
+
+    def _ruling(self, staged: Staged, policy: Policy) -> Ruling:
+        """The gate's ruling; what is raised over a result is this one's failure, and keeps no other from its ruling."""
+        draw = self._clock.draw()
+        try:
+            return gate(staged, policy, self._schemas.fault(staged), draw)
+        except Exception as exc:  # noqa: BLE001  the result is somebody else's text
+            log.warning("result_invalid", task_id=format_id(IdKind.TASK, staged.task_id), error=type(exc).__name__)
+            return gate(invalid(staged), policy, None, draw)
 
     def _may_ask(self, wave: WaveRef, model: LlmJudge, token: UUID) -> bool:
         return self._store.begin_asking(wave, token, model.timeout_seconds + ASKING_MARGIN_SECONDS)
@@ -167,10 +171,6 @@ class Judge:
             policy_version=policy.version,
         )
         return WaveDecision(decision=decision, found=TaskState.STAGED, card=card, state=state)
-
-    def _can_judge(self, staged: Staged) -> bool:
-        """Whether this process has what judging the result needs: the schema of its output, where it has one."""
-        return staged.skill in self._catalogue.skills or not isinstance(staged.outcome, SuccessOutcome)
 
 
 class _Asking:

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
-from chimera.errors import UnknownSkill
-from chimera.models.gate.gate import Staged, gate, schema_fault
+from chimera.models.gate.gate import gate
 from chimera.models.gate.policy import Expected, Policy, PolicyInForce
 from chimera.models.gate.policy_case import expected, expected_of
 from chimera.models.record import Record
-from chimera.models.work.catalogue import Catalogue
 from chimera.ports.policy_store import JudgedResult, PolicyStore, PolicyVersion
+from chimera.services.output_schemas import OutputSchemas
 
 _PAGE = 1000
 _NO_TASK = UUID(int=0)
@@ -45,9 +44,9 @@ class Simulation(Record):
 class PolicyService:
     """Reads policies, and says what one would have done."""
 
-    def __init__(self, store: PolicyStore, catalogue: Catalogue) -> None:
+    def __init__(self, store: PolicyStore, schemas: OutputSchemas) -> None:
         self._store = store
-        self._catalogue = catalogue
+        self._schemas = schemas
 
     def in_force(self, tenant_id: str | None) -> PolicyInForce:
         """What applies to a tenant, or with None to all that have none of their own."""
@@ -70,7 +69,7 @@ class PolicyService:
             if judged.staged is None:
                 erased += 1
                 continue
-            ruling = gate(judged.staged, policy, self._schema_fault(judged.staged))
+            ruling = gate(judged.staged, policy, self._schemas.fault(judged.staged))
             was, would = expected(judged.verdict, final=judged.final), expected_of(ruling)
             before[was] += 1
             after[would] += 1
@@ -99,11 +98,6 @@ class PolicyService:
     def _judged(self, tenant_id: str, since: datetime | None, plan_id: UUID | None) -> Iterator[JudgedResult]:
         after = (_NO_TASK, 0)
         while page := self._store.judged(tenant_id, since, plan_id, after, _PAGE):
+            self._schemas.learn(judged.staged for judged in page if judged.staged is not None)
             yield from page
             after = (page[-1].task_id, page[-1].attempt)
-
-    def _schema_fault(self, staged: Staged) -> str | None:
-        try:
-            return schema_fault(staged, self._catalogue)
-        except UnknownSkill:
-            return None  # simulated where the skill's code is not: its own schema is left out

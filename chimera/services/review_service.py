@@ -4,19 +4,19 @@ import json
 from typing import Any
 from uuid import UUID
 
-from chimera.errors import EditRefused, InvalidInput, NoCardWaits, UnknownSkill
+from chimera.errors import EditRefused, InvalidInput, NoCardWaits
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.gate.edit import edited, gate_edit, news, outcome_text
-from chimera.models.gate.gate import Staged, schema_fault
+from chimera.models.gate.gate import Staged
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import EVERY_CARD, CardFilter, CardStatus, ReviewCard, Revision
 from chimera.models.text.person import require_person
-from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Ruling, Verdict
 from chimera.ports.card_store import CardDecision, CardEdit, CardStore
 from chimera.ports.decision_store import PolicyChanged
 from chimera.ports.review_store import ReviewStore
 from chimera.services.decision_log import log_decisions
+from chimera.services.output_schemas import OutputSchemas
 
 CLAIM_SECONDS = 15 * 60.0
 LONGEST_CLAIM_SECONDS = 24 * 3600.0
@@ -26,11 +26,11 @@ class ReviewService:
     """Shows cards, and writes people's decisions the way the Judge writes its own."""
 
     def __init__(
-        self, reviews: ReviewStore, cards: CardStore, catalogue: Catalogue, *, max_output_bytes: int = 1_000_000
+        self, reviews: ReviewStore, cards: CardStore, schemas: OutputSchemas, *, max_output_bytes: int = 1_000_000
     ) -> None:
         self._reviews = reviews
         self._cards = cards
-        self._catalogue = catalogue
+        self._schemas = schemas
         self._max_output_bytes = max_output_bytes
 
     def cards(
@@ -197,11 +197,8 @@ class ReviewService:
         return new
 
     def _gated(self, staged: Staged, policy: Policy) -> Ruling:
-        try:
-            fault = schema_fault(staged, self._catalogue)
-        except UnknownSkill:
-            fault = f"the skill {staged.skill} is not known here: edit where its code is"
-        ruling = gate_edit(staged, policy, fault)
+        self._schemas.learn([staged])
+        ruling = gate_edit(staged, policy, self._schemas.fault(staged))
         if ruling.verdict is Verdict.DENY:
             reasons = "; ".join(map(str, ruling.reasons))
             raise EditRefused(f"nothing was changed: the policy in force does not allow this output: {reasons}")

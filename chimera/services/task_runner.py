@@ -96,9 +96,10 @@ class TaskRunner:
             attempt=task.attempt,
             outcome=outcome.text,
             sha256=sha256(outcome.text),
+            fingerprint=self._catalogue.skill(task.skill).fingerprint,
             usage=outcome.usage,
             started_at=started_at,
-            finished_at=self._clock.now(),
+            finished_at=max(started_at, self._clock.now()),
         )
         return Ran(result, outcome.failed)
 

@@ -16,12 +16,14 @@ from chimera.failpoints import Failpoint, failpoint
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.agent import AgentWork
 from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.declaration import skill_declarations
 from chimera.models.work.result import Result
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS, ClaimedTask
 from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
+from chimera.ports.skill_store import SkillStore
 from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots, TakenSlot
 from chimera.services.calls import Calls
@@ -50,6 +52,7 @@ class WorkerService:
         clock: Clock,
         slots: AgentSlots,
         calls: Calls,
+        skills: SkillStore,
         *,
         max_output_bytes: int,
         stage_for_seconds: float = STAGE_FOR_SECONDS,
@@ -60,6 +63,8 @@ class WorkerService:
         self._catalogue = catalogue
         self._clock = clock
         self._slots = slots
+        self._skills = skills
+        self._is_declared = False
         self._runner = TaskRunner(catalogue, clock, calls, max_output_bytes)
         self._draining = threading.Event()
         self._staging = Retrying(
@@ -89,6 +94,7 @@ class WorkerService:
             return self._run_batch(slot, wave, task_ids, timeout_seconds)
 
     def _run_batch(self, slot: TakenSlot, wave: WaveRef, task_ids: Sequence[UUID], timeout_seconds: float) -> int:
+        self._declare_once()
         token = self._clock.new_id()
         skills = self._catalogue.skills
         claimed = self._store.claim(wave, task_ids, slot.agent_id, token, LEASE_SECONDS, skills)
@@ -103,6 +109,16 @@ class WorkerService:
             return 0
         with bound_contextvars(trace_id=claimed[0].trace_id):
             return self._run_claimed(slot, wave, token, claimed, timeout_seconds)
+
+    def _declare_once(self) -> None:
+        """Sees that the versions are stored that results name: the worker may have started without PostgreSQL."""
+        if self._is_declared:
+            return
+        skills = self._catalogue.skills.values()
+        versions = {skill.fingerprint for skill in skills}
+        if versions - self._skills.output_schemas(versions).keys():
+            self._skills.declare(skill_declarations(skills), [])
+        self._is_declared = True
 
     def _run_claimed(
         self, slot: TakenSlot, wave: WaveRef, token: UUID, claimed: Sequence[ClaimedTask], timeout_seconds: float

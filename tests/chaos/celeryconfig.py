@@ -1,3 +1,6 @@
-"""The Celery settings of the swarm whose failpoints act."""
+"""The Celery settings of the swarm whose failpoints act: in every process, so not as what `imports` names."""
 
-imports = ["tests.chaos.skills", "tests.integration.announced", "chimera.chaos.armed"]
+import chimera.chaos.armed  # noqa: F401
+import tests.integration.announced  # noqa: F401
+
+imports = ["tests.chaos.skills"]

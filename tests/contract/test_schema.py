@@ -120,7 +120,17 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "audit_checkpoint": "entry_at kept_at number seq tenant_id",
             **dict.fromkeys(
                 (
-                    *("review_card", "revision", "review_approval", "wave", "task", "result", "policy", "audit"),
+                    *(
+                        "review_card",
+                        "revision",
+                        "review_approval",
+                        "wave",
+                        "task",
+                        "result",
+                        "policy",
+                        "audit",
+                        "skill",
+                    ),
                     *("audit_head", "decision", "commit", "state", "budget", "refusal"),
                 ),
                 ALL,
@@ -129,8 +139,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
         "insert": dict.fromkeys(("decision", "commit", "state", "refusal"), ALL),
         "update": {
             "plan": "finished_at state",
-            "wave": "approved cancelled denied exhausted in_review judge_at judge_waits_since published_at replan_at "
-            "state touched_at",
+            "wave": "approved cancelled denied exhausted in_review published_at replan_at state touched_at",
             "task": "feedback finished_at lease_token lease_until lost state",
             "state": ALL,
             "refusal": ALL,

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from uuid import UUID
 
-from chimera.ports.skill_waits import SkillWait, Waiting
+from chimera.ports.skill_waits import SkillWait
 from tests.contract.scene import Scene, now_of
 
 
-def of_plan(scene: Scene, plan_id: UUID) -> list[tuple[str, str, int]]:
-    return [(wait.skill, wait.waiting, wait.count) for wait in scene.world.waits.of_plan(scene.tenant_id, plan_id)]
+def of_plan(scene: Scene, plan_id: UUID) -> list[tuple[str, int]]:
+    return [(wait.skill, wait.count) for wait in scene.world.waits.of_plan(scene.tenant_id, plan_id)]
 
 
 def of_all(scene: Scene) -> list[SkillWait]:
@@ -30,22 +30,11 @@ def test_tasks_that_were_given_back_wait_for_their_skill(scene: Scene) -> None:
     scene.give_back(planned, [])
     scene.pass_time(60)
     scene.give_back(other, [])
-    assert of_plan(scene, planned.plan_id) == [("echo", "tasks", 2)]
-    assert of_plan(scene, other.plan_id) == [("echo", "tasks", 1)]
+    assert of_plan(scene, planned.plan_id) == [("echo", 2)]
+    assert of_plan(scene, other.plan_id) == [("echo", 1)]
     [wait] = of_all(scene)
-    assert (wait.skill, wait.waiting, wait.count) == ("echo", Waiting.TASKS, 3)
+    assert (wait.skill, wait.count) == ("echo", 3)
     assert timedelta(seconds=59) < now_of(scene.world) - wait.since < timedelta(seconds=90)
-
-
-def test_results_that_a_judge_left_wait_for_one_that_has_their_skill(scene: Scene) -> None:
-    planned = scene.plan(3)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids[:2]))
-    scene.world.decisions.leave(planned.wave)
-    assert of_plan(scene, planned.plan_id) == [("echo", "results", 2)]
-    scene.give_back(planned, [])
-    assert of_plan(scene, planned.plan_id) == [("echo", "tasks", 1), ("echo", "results", 2)]
-    assert [wait.waiting for wait in of_all(scene)] == ["tasks", "results"]
 
 
 def test_what_ended_waits_for_nothing(scene: Scene) -> None:

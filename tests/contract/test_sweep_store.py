@@ -7,10 +7,9 @@ import pytest
 
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
-from chimera.models.work.timing import LEFT_LONGEST_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.sweep_store import PlanRef
-from tests.contract.scene import EPOCH, Look, Planned, Scene, approve, failure, now_of, retry
+from tests.contract.scene import EPOCH, Look, Scene, approve, failure, now_of, retry
 
 
 def publish_others(scene: Scene, epoch: str) -> None:
@@ -396,89 +395,6 @@ def test_a_wave_that_no_task_waits_in_waits_for_no_skill(scene: Scene) -> None:
     for _ in range(2):
         scene.pass_time(2)
         assert looked_at(scene, planned.wave, "echo") == Look(judge=False, again=False)
-
-
-# Results that wait for a Judge that has their skill.
-
-NOTHING = Look(judge=False, again=False)
-
-
-def test_results_that_a_judge_left_are_for_another_after_a_pause_that_grows(scene: Scene) -> None:
-    planned = scene.plan(1)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids))
-    scene.world.decisions.leave(planned.wave)
-    assert looked_at(scene, planned.wave, "echo") is None
-    scene.pass_time(1.6)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-    scene.pass_time(2.4)
-    scene.world.decisions.leave(planned.wave)
-    scene.pass_time(2)
-    assert looked_at(scene, planned.wave, "echo") == NOTHING
-    scene.pass_time(2)
-    assert looked_at(scene, planned.wave, "echo") is None, "it is looked at less often"
-    scene.pass_time(1.1)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-
-
-def left_for_hours(scene: Scene) -> Planned:
-    """A wave whose result two Judges have left, an hour after each other."""
-    planned = scene.plan(1)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids))
-    for _ in range(2):
-        scene.world.decisions.leave(planned.wave)
-        scene.pass_time(3600)
-    return planned
-
-
-def test_the_pause_ends_however_long_the_results_have_waited(scene: Scene) -> None:
-    planned = left_for_hours(scene)
-    scene.world.decisions.leave(planned.wave)
-    scene.pass_time(LEFT_LONGEST_SECONDS + 0.1)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-
-
-def test_of_judges_that_leave_results_one_after_the_other_the_first_was_to_be_asked(scene: Scene) -> None:
-    planned = scene.plan(1)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids))
-    assert scene.world.decisions.leave(planned.wave)
-    assert not scene.world.decisions.leave(planned.wave)
-    scene.pass_time(1.6)
-    assert scene.world.decisions.leave(planned.wave)
-
-
-def test_a_share_of_the_pause_may_be_taken(scene: Scene) -> None:
-    planned = left_for_hours(scene)
-    scene.world.decisions.leave(planned.wave, 0.5)
-    scene.pass_time(LEFT_LONGEST_SECONDS / 2 + 0.1)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-
-
-def test_what_else_a_wave_needs_of_a_judge_does_not_wait_for_results_that_one_left(scene: Scene) -> None:
-    planned = scene.plan(2, max_attempts=1)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
-    scene.claim(planned.wave, planned.ids[1:], lease_seconds=15)
-    scene.pass_time(3600)
-    for _ in range(2):
-        scene.world.decisions.leave(planned.wave)
-    scene.pass_time(2)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
-    scene.judge(planned.wave, approve)
-    assert scene.states(planned.plan_id) == [TaskState.APPROVED, TaskState.EXHAUSTED]
-
-
-def test_a_wave_that_was_decided_on_waits_for_no_judge(scene: Scene) -> None:
-    planned = scene.plan(2)
-    scene.send()
-    scene.stage(scene.claim(planned.wave, planned.ids[:1]))
-    scene.world.decisions.leave(planned.wave)
-    scene.judge(planned.wave, approve)
-    scene.stage(scene.claim(planned.wave, planned.ids[1:]))
-    scene.pass_time(1.6)
-    assert looked_at(scene, planned.wave, "echo") == Look(judge=True, again=False)
 
 
 # Tenants with something to send.

@@ -177,13 +177,6 @@ def test_waves_that_wait_for_a_skill_leave_room_to_other_plans(scene: Scene) -> 
     assert [wave.wave for wave in waves.take_next(scene.tenant_id, 2)] == list(stuck.waves[1:])
 
 
-def test_waves_that_wait_for_a_judge_leave_room_to_other_plans(scene: Scene) -> None:
-    stuck, other = scene.plan(1, 1), scene.plan(1)
-    scene.send(window=1)
-    scene.world.decisions.leave(scene_worked_off(scene, stuck))
-    assert scene.send(window=1) == [other.wave]
-
-
 def scene_worked_off(scene: Scene, planned: Planned) -> WaveRef:
     """The plan's first wave, which is in flight, with everything staged."""
     scene.stage(scene.claim(planned.wave, planned.ids_of(planned.wave)))

@@ -212,8 +212,7 @@ _OLDER = (
     """,
     """
     update wave set touched_at = touched_at - %(by)s, published_at = published_at - %(by)s,
-                    replan_at = replan_at - %(by)s, skill_waits_since = skill_waits_since - %(by)s,
-                    judge_waits_since = judge_waits_since - %(by)s, judge_at = judge_at - %(by)s
+                    replan_at = replan_at - %(by)s, skill_waits_since = skill_waits_since - %(by)s
     """,
     "update task set lease_until = lease_until - %(by)s where lease_until is not null",
     "update review_card set claim_expires_at = claim_expires_at - %(by)s where claim_expires_at is not null",

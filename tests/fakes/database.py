@@ -90,14 +90,11 @@ class WaveRow:
     budget_waits: bool = False
     # Since when tasks of it wait for an agent that has their skill.
     skill_waits_since: datetime | None = None
-    # Since when results of it wait for a Judge that has their skill, and when another Judge is asked.
-    judge_waits_since: datetime | None = None
-    judge_at: datetime | None = None
 
     @property
     def waits_for_skill(self) -> bool:
-        """Whether tasks or results of it wait for a process that has their skill."""
-        return self.skill_waits_since is not None or self.judge_waits_since is not None
+        """Whether tasks of it wait for an agent that has their skill."""
+        return self.skill_waits_since is not None
 
 
 @dataclass

@@ -145,7 +145,6 @@ class FakeDeciding:
         closed = all(task.state not in UNSEEN for task in database.wave_tasks(wave))
         row.state = WaveState.CLOSED if closed else WaveState.IN_FLIGHT
         row.touched_at = LONG_AGO if requeued else database.now()
-        row.judge_waits_since = row.judge_at = None
         if requeued:
             row.published_at = None
         if asked:
@@ -220,6 +219,7 @@ def staged(row: TaskRow, attempt: int, result: Result) -> Staged:
         outcome=OUTCOME.validate_python(json.loads(result.outcome), strict=False),
         size=len(result.outcome),
         sha256=result.sha256,
+        fingerprint=result.fingerprint,
         usage=result.usage,
         state_key=row.task.state_key,
         state_version=row.state_version,

@@ -11,7 +11,6 @@ from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.replan import ReplanState
 from chimera.models.work.task import TaskState
-from chimera.models.work.timing import LEFT_LONGEST_SECONDS, LEFT_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import (
@@ -62,15 +61,6 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             return False
         self._asking[wave] = (token, now + timedelta(seconds=seconds))
         return True
-
-    def leave(self, wave: WaveRef, share: float = 1.0) -> bool:
-        row, now = self._database.opened().waves[wave], self._database.now()
-        waited = now - (row.judge_waits_since or now)
-        bounds = timedelta(seconds=LEFT_SECONDS), timedelta(seconds=LEFT_LONGEST_SECONDS)
-        was_due = row.judge_at is None or row.judge_at <= now
-        row.judge_at = now + share * min(max(waited, bounds[0]), bounds[1])
-        row.judge_waits_since = row.judge_waits_since or now
-        return was_due
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:
         self._database.opened()

@@ -1,9 +1,10 @@
 """What skills and planners there are, in memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from chimera.models.record import canonical_json
 from chimera.models.work.declaration import PlannerDeclaration, SkillDeclaration, StoredPlanner, StoredSkill
 from chimera.ports import skill_store as port
 from tests.fakes.database import FakeDatabase
@@ -31,6 +32,14 @@ class FakeSkillStore(port.SkillStore):
 
     def planners(self, name: str | None = None) -> list[StoredPlanner]:
         return _in_order(self._database.opened().planners.values(), name)
+
+    def output_schemas(self, fingerprints: Collection[bytes]) -> dict[bytes, str | None]:
+        known = self._database.opened().skills
+        return {
+            fingerprint: canonical_json(skill.output_schema)
+            for (_, fingerprint), skill in known.items()
+            if fingerprint in fingerprints
+        }
 
 
 def _seen(known: StoredSkill | StoredPlanner | None, now: datetime) -> dict[str, Any]:

@@ -4,9 +4,8 @@ from collections import defaultdict
 from datetime import datetime
 from uuid import UUID
 
-from chimera.models.work.task import TaskState
 from chimera.ports import skill_waits as port
-from chimera.ports.skill_waits import SkillWait, Waiting
+from chimera.ports.skill_waits import SkillWait
 from tests.fakes.database import FakeDatabase, WaveRow
 
 
@@ -21,17 +20,12 @@ class FakeSkillWaits(port.SkillWaits):
         return self._waits(list(self._database.opened().waves.values()))
 
     def _waits(self, waves: list[WaveRow]) -> list[SkillWait]:
-        since: dict[tuple[str, str, str], list[datetime]] = defaultdict(list)
+        since: dict[tuple[str, str], list[datetime]] = defaultdict(list)
         for row in waves:
             for task in self._database.wave_tasks(row.ref) if row.state == "in_flight" else ():
-                place = (row.ref.tenant_id, task.task.skill)
                 if task.waits and row.skill_waits_since is not None:
-                    since[*place, Waiting.TASKS].append(row.skill_waits_since)
-                elif task.state is TaskState.STAGED and row.judge_waits_since is not None:
-                    since[*place, Waiting.RESULTS].append(row.judge_waits_since)
+                    since[row.ref.tenant_id, task.task.skill].append(row.skill_waits_since)
         return [
-            SkillWait(tenant_id=tenant_id, skill=skill, waiting=Waiting(waiting), count=len(times), since=min(times))
-            for (tenant_id, skill, waiting), times in sorted(
-                since.items(), key=lambda item: (item[0][0], item[0][1], item[0][2] == "results")
-            )
+            SkillWait(tenant_id=tenant_id, skill=skill, count=len(times), since=min(times))
+            for (tenant_id, skill), times in sorted(since.items())
         ]

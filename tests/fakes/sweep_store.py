@@ -189,8 +189,7 @@ class FakeSweepStore(port.SweepStore):
                     taken_back.append(lost_lease)
                 else:
                     judge = True
-        left = row.judge_at is not None and row.judge_at > database.now()
-        staged = any(task.state is TaskState.STAGED for task in tasks) and not left
+        staged = any(task.state is TaskState.STAGED for task in tasks)
         judge = judge or staged or any(task.is_given_up or task.is_refused for task in tasks)
         running = any(task.state is TaskState.RUNNING for task in tasks)
         queued = [task for task in tasks if task.waits and (task.reserved_for is not None or not row.budget_waits)]
@@ -200,7 +199,7 @@ class FakeSweepStore(port.SweepStore):
         assert row.published_at is not None
         came_back = row.skill_waits_since is not None and (queue_is_empty or row.published_at < database.now() - _AGAIN)
         publish = not paused and can_run and (bool(taken_back) or lost or came_back)
-        waits_only = (bool(lacking) or left) and not (can_run or judge or running)
+        waits_only = bool(lacking) and not (can_run or judge or running)
         soon = (
             database.now()
             + timedelta(seconds=LOOK_FOR_SKILL_SECONDS if waits_only else LOOK_AGAIN_SECONDS)

@@ -15,6 +15,7 @@ from chimera.adapters.celery.connection import App, SteadyAMQP
 from chimera.adapters.celery.messages import MESSAGES, SWEEP
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
 from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.user_code import Loader
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
 
@@ -78,7 +79,7 @@ def make_app(settings: Settings) -> App:
         SettingsMissing: neither CHIMERA_REDIS_URL nor celeryconfig names a broker.
     """
     transport.install()
-    app = App("chimera", amqp=f"{SteadyAMQP.__module__}:{SteadyAMQP.__name__}")
+    app = App("chimera", amqp=_name_of(SteadyAMQP), loader=_name_of(Loader))
     app.seal = Seal(settings.message_keys, only=settings.bound_tenant and tenant_queue(settings.bound_tenant))
     own = _project_config()
     merged = {**_NEEDED, **own}
@@ -97,6 +98,11 @@ def make_app(settings: Settings) -> App:
     merged["beat_schedule"] = {**_SWEEP, **own.get("beat_schedule", {})}
     app.config_from_object(merged)
     return app
+
+
+def _name_of(part: type) -> str:
+    """As Celery takes it."""
+    return f"{part.__module__}:{part.__name__}"
 
 
 def _routers(routes: Any) -> list[Any]:

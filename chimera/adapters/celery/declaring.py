@@ -8,6 +8,7 @@ import structlog
 from celery import bootsteps
 
 from chimera.adapters.celery.agents import runs_batches
+from chimera.adapters.celery.user_code import UserCode
 from chimera.errors import ChimeraError
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,8 @@ class Declaring(bootsteps.StartStopStep):
 
     A worker works without it: processes without the project's code only know less of it.
     """
+
+    requires = (UserCode,)
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)

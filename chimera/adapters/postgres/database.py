@@ -1,5 +1,6 @@
 """Transactions in the scope of one tenant, on connections of one role."""
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
+from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from chimera.adapters.postgres.unavailable import address_of, unavailable
@@ -20,6 +22,17 @@ POOL_TIMEOUT_SECONDS = 3.0
 POOL_RECONNECT_SECONDS = 2.0
 # A server whose machine is gone is noticed after some 12 s. Seconds, and milliseconds for the last.
 _KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 12_000}
+
+
+def _read_json(text: str | bytes) -> Any:
+    """A stored value; None, as where it was erased, for what Python cannot hold: too deep, or too long a number."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+set_json_loads(_read_json)
 
 _SCOPE = """
 select set_config('chimera.tenant', %(tenant)s, true),

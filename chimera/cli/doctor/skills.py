@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping
 
 from chimera.cli.doctor.finding import Finding, Status
-from chimera.cli.doctor.workers import Asked
+from chimera.cli.doctor.workers import JUDGE, Asked
 
 
 def skills(name: str, asked: Asked) -> Iterator[Finding]:
     """Which worker lacks a skill or planner that another one has."""
-    workers = asked.workers
+    # A Judge needs none: it imports nothing of the project's.
+    workers = {node: worker for node, worker in asked.workers.items() if worker.queues != {JUDGE}}
     told = {node: worker for node, worker in workers.items() if worker.skills is not None}
     if untold := sorted(workers.keys() - told.keys()):
         fix = "start them with this version of Chimera"

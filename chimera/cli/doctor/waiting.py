@@ -6,7 +6,7 @@ from chimera.cli.doctor.finding import Finding, Status
 
 
 def waiting(name: str) -> Iterator[Finding]:
-    """Queued tasks that wait for an agent with their skill, and results that wait for such a Judge, of all tenants."""
+    """Queued tasks that wait for an agent with their skill, of all tenants."""
     from chimera.cli.context import services
     from chimera.cli.skill.waits import wait_told, with_workers
 
@@ -14,8 +14,7 @@ def waiting(name: str) -> Iterator[Finding]:
     for wait, workers in found:
         fix = "nothing, if a deploy is under way: it goes on with workers that have the skill"
         if not workers:
-            kind = "Judge" if wait.waiting == "results" else "worker"
-            fix = f"start a {kind} whose celeryconfig.py imports the skill's module; else its plans' deadlines end it"
+            fix = "start a worker whose celeryconfig.py imports the skill's module; else its plans' deadlines end it"
         yield Finding(name, Status.WARN, f"{wait.tenant_id}: {wait_told(wait, workers)}", fix)
     if not found:
         yield Finding(name, Status.OK, "nothing waits for a skill")

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from chimera.cli.stack.workers import Worker
 
 WORKERS_ANSWER_WITHIN_SECONDS = 1.0
-NEEDED_QUEUES = ("plan", "judge")
+JUDGE = "judge"
+NEEDED_QUEUES = ("plan", JUDGE)
 
 
 class Asked:
@@ -33,8 +34,13 @@ def workers(name: str, asked: Asked) -> Iterator[Finding]:
     """Which queues the workers that answer consume."""
     heard = asked.workers
     for node, worker in sorted(heard.items()):
-        yield Finding(name, Status.OK, f"{node} consumes {', '.join(sorted(worker.queues))}")
+        consumes = f"{node} consumes {', '.join(sorted(worker.queues))}"
+        if JUDGE in worker.queues and worker.queues != {JUDGE}:
+            said = f"{consumes}: skills run in the process that decides about their results, with all that it may do"
+            yield Finding(name, Status.WARN, said, "start it with -X judge, and another one with -Q judge")
+        else:
+            yield Finding(name, Status.OK, consumes)
     for queue in NEEDED_QUEUES:
         if not any(queue in worker.queues for worker in heard.values()):
-            start = f"`{command('up')}`, or celery -A chimera worker" + (" -Q judge" if queue == "judge" else "")
+            start = f"`{command('up')}`, or celery -A chimera worker" + (" -Q judge" if queue == JUDGE else " -X judge")
             yield Finding(name, Status.WARN, f"no worker consumes the queue {queue}", start)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, load_user_code, require_tenant, services
+from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, require_tenant, services
 from chimera.cli.output import Format, Limit, Output, age, document, moment, number, say, table
 from chimera.cli.review.seen import Seen, Sha, Version, decide, seen_words
 from chimera.cli.since import Since, Until, period
@@ -169,7 +169,6 @@ def edit(
 ) -> None:
     """Put another output in the place of the card's; the policy gates it again, and it counts as your approval."""
     value, who, seen = _json(new), actor(by), Seen.given(version, sha)
-    load_user_code()
     reviews = services().reviewing.reviews
     words = ("edit", "--to", new, *(("--note", note) if note else ()), "--as", who)
     after = decide(tenant, card, seen, words, lambda shown: reviews.edit(shown, value, who, note))

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from chimera.adapters.celery.queue_names import JUDGE_QUEUE
 from chimera.cli.context import services
 from chimera.cli.output import age
 from chimera.cli.skill.view import Holders, Workers
@@ -30,7 +29,7 @@ def plan_waits(tenant_id: str, plan_id: UUID) -> Waits:
 
 
 def with_workers(waits: "Iterable[SkillWait]") -> Waits:
-    """What waits, with the workers that can end that: for results Judges, for tasks agents that take the tenant's.
+    """What waits, with the workers that can end that: whose agents take the tenant's tasks.
 
     Without tasks whose skill all such agents have: those wait their turn.
     """
@@ -42,21 +41,11 @@ def with_workers(waits: "Iterable[SkillWait]") -> Waits:
         workforce = services().adapters.agents.workforce()
     except QueueUnavailable:
         return [(wait, None) for wait in found]
-    told = _answering() if any(wait.waiting == "results" for wait in found) else {}
-    named: Waits = []
-    for wait in found:
-        if wait.waiting == "results":
-            named.append((wait, _judges_with(wait.skill, told)))
-        elif workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id)):
-            named.append((wait, holders.of_skill(wait.skill, wait.tenant_id)))
-    return named
-
-
-def _judges_with(skill: str, told: "dict[str, Worker] | None") -> Workers:
-    if told is None:
-        return None
-    judges = ((node, worker.skills or ()) for node, worker in told.items() if JUDGE_QUEUE in worker.queues)
-    return sorted(node for node, skills in judges if skill in skills)
+    return [
+        (wait, holders.of_skill(wait.skill, wait.tenant_id))
+        for wait in found
+        if workforce.slots(wait.tenant_id, wait.skill) < max(1, workforce.slots(wait.tenant_id))
+    ]
 
 
 def _answering() -> "dict[str, Worker] | None":
@@ -72,13 +61,12 @@ def _answering() -> "dict[str, Worker] | None":
 def wait_told(wait: "SkillWait", workers: Workers) -> str:
     """`12 tasks wait for the skill shout since 3m12s; of the workers worker@a has it`."""
     many = wait.count != 1
-    who = f"{wait.count} {wait.waiting if many else str(wait.waiting).removesuffix('s')} {'wait' if many else 'waits'}"
-    what = f"{'a Judge that has ' if wait.waiting == 'results' else ''}the skill {wait.skill} since {age(wait.since)}"
+    who = f"{wait.count} {'tasks wait' if many else 'task waits'} for the skill {wait.skill} since {age(wait.since)}"
     if workers is None:
-        return f"{who} for {what}"
+        return who
     if not workers:
-        return f"{who} for {what}; no {'Judge' if wait.waiting == 'results' else 'worker that takes them'} has it"
-    return f"{who} for {what}; {', '.join(workers)} {'have' if len(workers) > 1 else 'has'} it"
+        return f"{who}; no worker that takes them has it"
+    return f"{who}; {', '.join(workers)} {'have' if len(workers) > 1 else 'has'} it"
 
 
 def lacks_planner(plan: "Plan") -> bool:
@@ -97,4 +85,4 @@ def lacks_planner(plan: "Plan") -> bool:
 
 def wait_json(wait: "SkillWait", workers: Workers) -> dict[str, Any]:
     """The wait, and the workers that have its skill; null where the broker does not answer."""
-    return wait.model_dump(mode="json", exclude={"tenant_id"}) | {"workers": workers}
+    return wait.model_dump(mode="json", exclude={"tenant_id"}) | {"waiting": "tasks", "workers": workers}

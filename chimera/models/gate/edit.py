@@ -41,7 +41,7 @@ def gate_edit(staged: Staged, policy: Policy, output_fault: str | None) -> Rulin
     Args:
         staged: the edited result.
         policy: what is in force now.
-        output_fault: why the output does not fit the skill's own schema; None where it does.
+        output_fault: what `schema_fault` says.
     """
     certain = staged.outcome.model_copy(update={"confidence": 1.0})
     return gate(staged.model_copy(update={"outcome": certain}), policy, output_fault)

@@ -11,9 +11,9 @@ from chimera.models.gate.policy import MAX_REPLANS, Amount, Bands, Policy, Skill
 from chimera.models.gate.rules import Then
 from chimera.models.record import Record
 from chimera.models.text.allowance import Allowance
-from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.decision import Reason, Ruling, Verdict
-from chimera.models.work.result import NO_USAGE, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.work.json_schema import JsonSchema
+from chimera.models.work.result import INVALID_RESULT, NO_USAGE, FailureOutcome, SuccessOutcome, Usage
 from chimera.models.work.task import TaskState
 
 
@@ -33,6 +33,8 @@ class Staged(Record):
     # Bytes of the outcome's JSON text.
     size: int = Field(default=0, ge=0)
     sha256: bytes
+    # Of the version of the skill that ran; None where no version is stored that it could have been.
+    fingerprint: bytes | None = None
     usage: Usage = NO_USAGE
     state_key: str | None = None
     # The version of the shared state when the task was claimed; 0 where the key did not exist.
@@ -47,15 +49,26 @@ Finding = tuple[Then, Reason]
 NEVER_SAMPLED = 1.0
 
 
-def schema_fault(staged: Staged, catalogue: Catalogue) -> str | None:
-    """Why a result's output does not fit its skill's own schema; None where it does, and for failures.
+# What is said of an output that nothing is stored to check against: a person decides, and denies or approves.
+UNCHECKED = "no version of its skill is stored"
 
-    Raises:
-        UnknownSkill: the catalogue does not have the skill.
+
+def schema_fault(staged: Staged, schema: JsonSchema | None) -> str | None:
+    """Where a result's output does not fit its skill's own schema; None where it does, and for failures.
+
+    Args:
+        staged: the result.
+        schema: of the version of the skill that ran; None where none is stored.
     """
     if isinstance(staged.outcome, FailureOutcome):
         return None
-    return catalogue.output_fault(staged.skill, staged.outcome.output)
+    return UNCHECKED if schema is None else schema.fault(staged.outcome.output, staged.size)
+
+
+def invalid(staged: Staged) -> Staged:
+    """A result that cannot be judged as it is, as the failure that this is."""
+    failure = FailureOutcome(code=INVALID_RESULT, message="the result cannot be judged", retryable=False)
+    return staged.model_copy(update={"outcome": failure})
 
 
 def gate(
@@ -74,7 +87,7 @@ def gate(
     Args:
         staged: the result.
         policy: what is asked of it.
-        output_fault: why the output does not fit the skill's own schema; None where it does.
+        output_fault: what `schema_fault` says.
         draw: a random number from 0 to below 1.
         allowance: what may be spent on the result's text; where it does not do for all of it, a person decides.
     """
@@ -126,7 +139,9 @@ def _findings(
     staged: Staged, outcome: SuccessOutcome, policy: Policy, output_fault: str | None, allowance: Allowance
 ) -> Iterator[Finding]:
     asked = policy.of_skill(staged.skill)
-    if output_fault is not None:
+    if output_fault == UNCHECKED:
+        yield Then.HITL, Reason(rule="output.unchecked")
+    elif output_fault is not None:
         yield Then.DENY, Reason(rule="output.schema", value=output_fault)
     elif (fault := policy.output_fault(staged.skill, outcome.output)) is not None:
         yield Then.DENY, Reason(rule="output.policy_schema", value=fault)

@@ -3,11 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from chimera.errors import InvalidInput, UnknownPlanner, UnknownSkill
 from chimera.models.work.planner import Planner
-from chimera.models.work.signature import describe
 from chimera.models.work.skill import Skill
 
 
@@ -52,18 +49,6 @@ class Catalogue:
             return self.skills[name]
         except KeyError:
             raise UnknownSkill(_unknown("skill", name, self.skills)) from None
-
-    def output_fault(self, name: str, output: Any) -> str | None:
-        """Why an output (JSON-compatible) does not fit the schema of the skill of this name; None where it does.
-
-        Raises:
-            UnknownSkill: there is none.
-        """
-        try:
-            self.skill(name).check_output(output)
-        except ValidationError as exc:
-            return describe(exc)
-        return None
 
     def planner(self, name: str) -> Planner[...]:
         """The planner of this name.

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from chimera.models.record import Instant, Record, Text, canonical_json, sha256
 from chimera.models.work.planner import Planner
-from chimera.models.work.skill import Skill
+from chimera.models.work.skill import Skill, fingerprint_of
 
 
 class SkillDeclaration(Record):
@@ -31,7 +31,7 @@ class SkillDeclaration(Record):
     @property
     def fingerprint(self) -> bytes:
         """Of both schemas, 32 bytes: what tells apart two versions of a skill."""
-        return sha256(f"{canonical_json(self.input_schema)}\n{canonical_json(self.output_schema)}")
+        return fingerprint_of(self.input_schema, self.output_schema)
 
 
 class PlannerDeclaration(Record):

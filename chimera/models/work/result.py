@@ -5,9 +5,15 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BeforeValidator, Field, TypeAdapter
+from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
-from chimera.models.record import Instant, Record
+from chimera.models.record import Instant, Record, read_json
+
+MAX_CODE_CHARACTERS = 200
+# The code of a result that cannot be judged as it is.
+INVALID_RESULT = "invalid_result"
+MAX_TOKENS = 10**15
+MAX_COST_USD = 10**9
 
 
 def reported_confidence(value: object) -> float | None:
@@ -42,7 +48,7 @@ class FailureOutcome(Record):
     """The skill did not answer."""
 
     kind: Literal["failure"] = "failure"
-    code: str
+    code: str = Field(max_length=MAX_CODE_CHARACTERS)
     message: str
     retryable: bool
     details: dict[str, Any] = Field(default_factory=dict)
@@ -52,11 +58,24 @@ Outcome = Annotated[SuccessOutcome | FailureOutcome, Field(discriminator="kind")
 OUTCOME: TypeAdapter[SuccessOutcome | FailureOutcome] = TypeAdapter(Outcome)
 
 
+def read_outcome(text: str) -> SuccessOutcome | FailureOutcome:
+    """The outcome in a JSON text that a worker staged, or is about to.
+
+    Raises:
+        ValueError: it is none, or holds what `read_json` refuses. The message has nothing of the text.
+    """
+    value = read_json(text)
+    try:
+        return OUTCOME.validate_python(value, strict=False)
+    except ValidationError:
+        raise ValueError("it is no outcome") from None
+
+
 class Usage(Record):
     """What an attempt cost."""
 
-    tokens: int = Field(default=0, ge=0)
-    cost_usd: Decimal = Field(default=Decimal(0), ge=0)
+    tokens: int = Field(default=0, ge=0, le=MAX_TOKENS)
+    cost_usd: Decimal = Field(default=Decimal(0), ge=0, lt=MAX_COST_USD, decimal_places=200)
 
 
 NO_USAGE = Usage()
@@ -70,6 +89,8 @@ class Result(Record):
     # JSON text of the outcome in canonical form: the bytes that are hashed, judged and committed.
     outcome: str
     sha256: bytes
+    # Of the version of the skill that ran (SkillDeclaration.fingerprint); None where none ran.
+    fingerprint: bytes | None = None
     usage: Usage = NO_USAGE
     started_at: Instant
     finished_at: Instant

@@ -9,6 +9,7 @@ from pydantic.errors import PydanticUserError
 from typing_extensions import TypedDict  # pydantic does not take typing's before Python 3.12
 
 from chimera.errors import InvalidInput
+from chimera.models.work.json_schema import JsonSchema, UnusableSchema
 
 
 def describe(exc: ValidationError, limit: int = 5) -> str:
@@ -73,13 +74,16 @@ def json_adapter(what: str, hint: Any) -> TypeAdapter[Any]:
     """What checks values of this type, and has its JSON Schema.
 
     Raises:
-        InvalidInput: the type cannot become a JSON Schema; the message says why.
+        InvalidInput: the type cannot become a JSON Schema, or not one that is taken; the message says why.
     """
     try:
         adapter = _adapter_of(hint)
-        adapter.json_schema()  # some types validate and have no schema: said now, not when somebody asks for it
+        # Some types validate and have no schema, or one that no Judge checks against: said now, not when it is needed.
+        JsonSchema(adapter.json_schema())
     except PydanticUserError as exc:
         raise InvalidInput(f"{what} cannot become a JSON Schema: {exc.message}") from exc
+    except UnusableSchema as exc:
+        raise InvalidInput(f"{what}: the JSON Schema is not taken: {exc}") from exc
     return adapter
 
 

@@ -8,7 +8,8 @@ from functools import cached_property, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar, get_args, get_origin
 
 from chimera.errors import InvalidInput
-from chimera.models.record import canonical_json
+from chimera.models.record import canonical_json, sha256
+from chimera.models.work.json_schema import JsonSchema
 from chimera.models.work.result import NO_USAGE, Usage
 from chimera.models.work.signature import arguments_of, checked_examples, description_of, hints_of, json_adapter
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS, TOO_LONG, TaskSpec
@@ -143,13 +144,18 @@ class Skill(Generic[P, R]):
         value = self._output.validate_python(output)
         return self._output.dump_python(value, mode="json", by_alias=True, round_trip=True)
 
-    def check_output(self, output: Any) -> None:
-        """Checks JSON-compatible values against the output's schema.
+    def output_fault(self, output: Any, size: int) -> str | None:
+        """Where an output (JSON-compatible, `size` bytes) does not fit its schema, as the Judge finds it; or None."""
+        return self._checked_output.fault(output, size)
 
-        Raises:
-            pydantic.ValidationError: they do not fit.
-        """
-        self._output.validate_json(canonical_json(output))
+    @cached_property
+    def fingerprint(self) -> bytes:
+        """Of both schemas, 32 bytes: what tells apart two versions of a skill."""
+        return fingerprint_of(self.input_schema, self.output_schema)
+
+    @cached_property
+    def _checked_output(self) -> JsonSchema:
+        return JsonSchema(self.output_schema)
 
     @cached_property
     def input_schema(self) -> dict[str, Any]:
@@ -160,6 +166,11 @@ class Skill(Generic[P, R]):
     def output_schema(self) -> dict[str, Any]:
         """JSON Schema of the output."""
         return self._output.json_schema()
+
+
+def fingerprint_of(input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> bytes:
+    """SHA-256 of both JSON Schemas, 32 bytes; the database computes the same."""
+    return sha256(f"{canonical_json(input_schema)}\n{canonical_json(output_schema)}")
 
 
 def _output_type(function: Callable[..., Any]) -> Any:

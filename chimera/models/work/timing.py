@@ -26,12 +26,6 @@ UNTOUCHED_SECONDS = 1.5
 LOOK_AGAIN_SECONDS = 0.8
 # The same for a wave that waits for a skill which no agent has.
 LOOK_FOR_SKILL_SECONDS = 3.0
-# A wave with results of a skill that a Judge lacked is judged again after 1.5 s, and then each time when it has waited
-# as long again, at most 8 s; each time by two processes. Each wait is cut by up to a half, by lot: Redis serves the one
-# that has waited longest; where the messages of sweep and Judge keep step, each goes to the same one each time.
-LEFT_SECONDS = 1.5
-LEFT_LONGEST_SECONDS = 8.0
-LEFT_SHORTEST_SHARE = 0.5
 # An agent that gave a message back for lack of a skill rests for 0.1 s: others take the next ones meanwhile.
 GIVE_BACK_SECONDS = 0.1
 # A planner's message takes up to 2 s: the sweep does not look at what waits for one earlier.

@@ -146,6 +146,14 @@ class FakeAdapters(Adapters):
         return FakeSkillStore(self.database)
 
     @cached_property
+    def skills_of_worker(self) -> FakeSkillStore:
+        return self.skills
+
+    @cached_property
+    def skills_of_judge(self) -> FakeSkillStore:
+        return self.skills
+
+    @cached_property
     def waits(self) -> FakeSkillWaits:
         return FakeSkillWaits(self.database)
 

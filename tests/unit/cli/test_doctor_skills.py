@@ -42,7 +42,7 @@ def found(check: Check, asked: Asked) -> list[tuple[str, str]]:
 
 
 def test_workers_that_have_the_same_are_well() -> None:
-    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("judge", skills="y x"))
+    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("tenant.acme", skills="y x"))
     assert found(skills, asked) == [("ok", "all workers that answer have the same: x, y")]
 
 
@@ -60,14 +60,30 @@ def test_a_worker_that_lacks_what_others_have_is_named() -> None:
 
 
 def test_a_worker_that_does_not_plan_needs_no_planner() -> None:
-    asked = Answers(a=worker("plan", skills="x", planners="p"), b=worker("judge", skills="x"))
+    asked = Answers(a=worker("plan", skills="x", planners="p"), b=worker("tenant.acme", skills="x"))
     assert [status for status, _ in found(skills, asked)] == ["ok"]
 
 
 def test_a_worker_that_does_not_know_the_question_is_named() -> None:
-    asked = Answers(a=worker("plan", skills="x", planners="p"), older=worker("judge", skills=None, planners=None))
+    asked = Answers(a=worker("plan", skills="x", planners="p"), older=worker("tenant.acme", skills=None, planners=None))
     assert found(skills, asked)[0] == ("WARN", "older did not say what they have")
-    assert found(workers, asked) == [("ok", "a consumes plan"), ("ok", "older consumes judge")]
+
+
+def test_a_judge_has_no_skills_and_lacks_none() -> None:
+    asked = Answers(a=worker("plan", skills="x", planners="p"), b=worker("judge"))
+    assert found(skills, asked) == [("ok", "all workers that answer have the same: x")]
+    assert found(workers, asked) == [("ok", "a consumes plan"), ("ok", "b consumes judge")]
+
+
+def test_a_worker_that_runs_skills_where_it_decides_is_named() -> None:
+    asked = Answers(a=worker("plan", "judge", "tenant.acme", skills="x", planners="p"))
+    assert found(workers, asked) == [
+        (
+            "WARN",
+            "a consumes judge, plan, tenant.acme: skills run in the process that decides about their results, "
+            "with all that it may do",
+        )
+    ]
 
 
 @pytest.fixture
@@ -90,7 +106,7 @@ def declare(catalogue: Catalogue) -> None:
 
 def test_code_that_the_workers_have_is_well(here: Catalogue) -> None:
     declare(here)
-    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("judge", skills="x y"))
+    asked = Answers(a=worker("plan", skills="x y", planners="p"), b=worker("tenant.b", skills="x y"))
     assert found(user_code, asked) == [("ok", "the workers have what is imported here: planners: p; skills: x")]
 
 

@@ -7,14 +7,10 @@ import pytest
 
 from chimera.cli.doctor.finding import Finding
 from chimera.cli.doctor.waiting import waiting
-from chimera.cli.skill.waits import wait_told, with_workers
-from chimera.cli.stack import workers as stack_workers
-from chimera.cli.stack.workers import Worker
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.declaration import planner_declarations, skill_declarations
 from chimera.models.work.task import TaskSpec
-from chimera.ports.skill_waits import SkillWait, Waiting
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 from tests.unit.declared import as_planner, as_skill
@@ -181,22 +177,6 @@ class TestWhatWaits:
         services.adapters.agents.register(of_another)
         plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
         assert run("plan", "show", plan_id, "-t", "acme", "-o", "json").json["waiting"][0]["workers"] == []
-
-    @pytest.mark.usefixtures("run")
-    def test_for_results_the_judges_count(self, services: FakeServices, monkeypatch: pytest.MonkeyPatch) -> None:
-        services.adapters.agents.register(beat(services, "new@a", "shout"))
-        has = frozenset({"shout"})
-        told = {
-            "new@a": Worker(queues=frozenset({"tenant.acme"}), skills=has, planners=has),
-            "old@j": Worker(queues=frozenset({"judge"}), skills=frozenset(), planners=has),
-        }
-        monkeypatch.setattr(stack_workers, "ask_workers", lambda _seconds: told)
-        wait = SkillWait(tenant_id="acme", skill="shout", waiting=Waiting.RESULTS, count=1, since=services.clock.now())
-        [found] = with_workers([wait])
-        assert wait_told(*found).endswith("; no Judge has it")
-        told["new@j"] = told["old@j"]._replace(skills=has)
-        [found] = with_workers([wait])
-        assert wait_told(*found).endswith("; new@j has it")
 
     def test_tasks_that_every_worker_can_run_wait_for_no_skill(self, run: Run, services: FakeServices) -> None:
         old = beat(services, "old@a", "echo")

@@ -23,6 +23,7 @@ from chimera.services.judge import Judge
 from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
+from chimera.services.output_schemas import OutputSchemas
 from chimera.services.planner import PlannerService
 from chimera.services.replanner import ReplannerService
 from chimera.services.review_service import ReviewService
@@ -40,6 +41,7 @@ from tests.fakes import (
     FakeQueue,
     FakeReplanStore,
     FakeReviewStore,
+    FakeSkillStore,
     FakeSweepStore,
     FakeWaveStore,
     FakeWorkStore,
@@ -128,16 +130,20 @@ class House:
             self.clock,
             slots,
             self.calls,
+            FakeSkillStore(self.database),
             max_output_bytes=max_output_bytes,
             stage_for_seconds=0.5,
         )
 
-    def judge(self, *, catalogue: Catalogue | None = None, llm: Llm | None = None, window: int = 8) -> Judge:
+    def judge(self, *, llm: Llm | None = None, window: int = 8) -> Judge:
         opinions = Opinions(llm, self.clock)
-        return Judge(self.decisions, self.dispatcher(window), catalogue or self.catalogue, self.clock, opinions)
+        return Judge(self.decisions, self.dispatcher(window), self.schemas(), self.clock, opinions)
+
+    def schemas(self) -> OutputSchemas:
+        return OutputSchemas(FakeSkillStore(self.database))
 
     def reviews(self) -> ReviewService:
-        return ReviewService(FakeReviewStore(self.database), FakeCardStore(self.database), self.catalogue)
+        return ReviewService(FakeReviewStore(self.database), FakeCardStore(self.database), self.schemas())
 
     def apply(self, **fields: Any) -> None:
         """Puts a policy in force."""

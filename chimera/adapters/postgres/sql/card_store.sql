@@ -37,8 +37,11 @@ select release_card(%(card)s, %(who)s)
 
 -- name: staged
 -- The result that the card was opened for, as the gate takes it.
-select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
-       r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
+select t.task_id, t.skill, t.input::text as input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key,
+       t.state_version, r.outcome::text as outcome, r.sha256, r.tokens, r.cost_usd,
+       coalesce(r.fingerprint, (
+           select s.fingerprint from skill s where s.name = t.skill and s.first_seen <= r.finished_at
+            order by s.last_seen desc, s.fingerprint limit 1)) as fingerprint
   from review_card c
   join task t on t.tenant_id = c.tenant_id and t.task_id = c.task_id
   join result r on r.tenant_id = c.tenant_id and r.task_id = c.task_id and r.attempt = c.attempt

@@ -76,7 +76,6 @@ update wave
                     then 'closed' else 'in_flight' end,
        published_at = case when %(requeued)s then null else published_at end,
        touched_at = case when %(requeued)s then '-infinity' else clock_timestamp() end,
-       judge_waits_since = null, judge_at = null,
        replan_at = case when %(asked)s then clock_timestamp() + make_interval(secs => %(planner_message_seconds)s) else replan_at end
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
 returning state

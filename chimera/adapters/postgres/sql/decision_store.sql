@@ -1,7 +1,11 @@
 -- name: staged
--- What the wave has staged.
-select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version, r.outcome,
-       r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
+-- What the wave has staged. A result from before results named the version of their skill has the one that was declared
+-- last of those that were there when it was made.
+select t.task_id, t.skill, t.input::text as input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key,
+       t.state_version, r.outcome::text as outcome, r.sha256, r.tokens, r.cost_usd,
+       coalesce(r.fingerprint, (
+           select s.fingerprint from skill s where s.name = t.skill and s.first_seen <= r.finished_at
+            order by s.last_seen desc, s.fingerprint limit 1)) as fingerprint
   from task t
   join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
  where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged'
@@ -14,21 +18,6 @@ update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_int
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
    and (asked_by = %(token)s or asked_until is null or asked_until < clock_timestamp())
 returning wave_no
-
--- name: leave
--- The wave waits for another Judge, which is asked for after as long again as it has waited, within bounds, or after a
--- share of that. Says whether one was to be asked now.
-with before as (
-    select judge_at from wave where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s for update
-)
-update wave
-   set judge_waits_since = coalesce(judge_waits_since, clock_timestamp()),
-       judge_at = clock_timestamp() + %(share)s::float8 * least(greatest(clock_timestamp() - judge_waits_since,
-                                                                          make_interval(secs => %(first_seconds)s)),
-                                                                 make_interval(secs => %(last_seconds)s))
-  from before
- where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
-returning before.judge_at is null or before.judge_at <= clock_timestamp() as was_due
 
 -- name: without_result
 -- Its tasks whose last lease ran out, and will not be renewed any more; and queued ones that do not fit under

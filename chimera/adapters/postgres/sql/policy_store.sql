@@ -28,8 +28,11 @@ select set_config('chimera.tenant', %(tenant)s, true)
 -- Results that a policy ruled on, with the ruling. Of a result that a person decided later this is the referral. Skill
 -- and input are those that the result was made from: a planner may have changed the task since.
 select d.task_id, d.attempt, d.verdict, d.final, t.plan_id, coalesce(o.skill, t.skill) as skill,
-       coalesce(o.input, t.input) as input, t.max_attempts, t.state_key, t.state_version,
-       r.outcome, r.sha256, octet_length(r.outcome::text) as size, r.tokens, r.cost_usd
+       coalesce(o.input, t.input)::text as input, t.max_attempts, t.state_key, t.state_version,
+       r.outcome::text as outcome, r.sha256, r.tokens, r.cost_usd,
+       coalesce(r.fingerprint, (
+           select s.fingerprint from skill s where s.name = coalesce(o.skill, t.skill) and s.first_seen <= r.finished_at
+            order by s.last_seen desc, s.fingerprint limit 1)) as fingerprint
   from decision d
   join task t on t.tenant_id = d.tenant_id and t.task_id = d.task_id
   join result r on r.tenant_id = d.tenant_id and r.task_id = d.task_id and r.attempt = d.attempt and r.sha256 = d.result_sha256

@@ -41,3 +41,11 @@ select name, description, input_schema, examples, has_replan, module, first_seen
   from planner
  where %(name)s::text is null or name = %(name)s
  order by name, last_seen desc, fingerprint
+
+-- name: output_schemas
+-- What outputs of these versions are checked against: under whatever name, the fingerprint is of the schemas.
+select distinct on (fingerprint) fingerprint,
+       case when octet_length(output_schema::text) <= %(max_bytes)s then output_schema::text end as output_schema
+  from skill
+ where fingerprint = any (%(fingerprints)b::bytea[])
+ order by fingerprint

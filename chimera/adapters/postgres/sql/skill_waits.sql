@@ -2,17 +2,15 @@
 -- Tenants with waves that wait for a skill, of all.
 select distinct tenant_id
   from wave
- where state = 'in_flight' and coalesce(skill_waits_since, judge_waits_since) is not null
+ where state = 'in_flight' and skill_waits_since is not null
  order by tenant_id
 
 -- name: waits
 -- What a tenant's waves, or one plan's, have waiting for a skill, and since when.
-select w.tenant_id, t.skill, case t.state when 'queued' then 'tasks' else 'results' end as waiting, count(*) as count,
-       min(case t.state when 'queued' then w.skill_waits_since else w.judge_waits_since end) as since
+select w.tenant_id, t.skill, count(*) as count, min(w.skill_waits_since) as since
   from wave w
   join task t on t.tenant_id = w.tenant_id and t.plan_id = w.plan_id and t.wave_no = w.wave_no
  where w.tenant_id = %(tenant)s and (%(plan)s::uuid is null or w.plan_id = %(plan)s) and w.state = 'in_flight'
-   and ((t.state = 'queued' and t.replan is null and t.over_budget is null and w.skill_waits_since is not null)
-        or (t.state = 'staged' and w.judge_waits_since is not null))
- group by w.tenant_id, t.skill, t.state
- order by t.skill, t.state
+   and t.state = 'queued' and t.replan is null and t.over_budget is null and w.skill_waits_since is not null
+ group by w.tenant_id, t.skill
+ order by t.skill

@@ -63,8 +63,7 @@ select published_at < clock_timestamp()
        budget_waits,
        -- A message that came back is not in the queue: what waits for a skill is sent again soon.
        skill_waits_since is not null and (
-           %(queue_is_empty)s or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)) as skill_waits,
-       coalesce(judge_at > clock_timestamp(), false) as judge_waits
+           %(queue_is_empty)s or published_at < clock_timestamp() - make_interval(secs => %(resend_seconds)s)) as skill_waits
   from wave
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s and state = 'in_flight'
    and published_at is not null and touched_at < clock_timestamp() - make_interval(secs => %(untouched_seconds)s)
@@ -105,8 +104,8 @@ select task_id, attempt, agent_id from lost
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, what for an agent, and what of that for a skill that no agent has; what waits for
--- what others leave of a budget, for neither. Results that a Judge has just left are for another, later.
-select count(*) filter (where (state = 'staged' and not %(judge_waits)s)
+-- what others leave of a budget, for neither.
+select count(*) filter (where state = 'staged'
                            or (state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s)
                                and attempt >= max_attempts)
                            or (state = 'queued' and (replan in ('given_up', 'failed') or over_budget is not null))) as judge,

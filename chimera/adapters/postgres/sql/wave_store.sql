@@ -12,12 +12,12 @@ with room as (
       from wave w
       join plan p on p.tenant_id = w.tenant_id and p.plan_id = w.plan_id
      where w.tenant_id = %(tenant)s and w.state = 'in_flight' and p.paused_at is null
-       and coalesce(w.skill_waits_since, w.judge_waits_since) is null
+       and w.skill_waits_since is null
 ), stuck as (
     -- Plans with a window of waves that wait for a skill: more of them would only be looked at in vain.
     select plan_id from wave
      where tenant_id = %(tenant)s and state = 'in_flight'
-       and coalesce(skill_waits_since, judge_waits_since) is not null
+       and skill_waits_since is not null
      group by plan_id having count(*) >= %(window)s
 ), next as (
     select w.plan_id, w.wave_no, p.trace_id

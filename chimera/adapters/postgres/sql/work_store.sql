@@ -85,8 +85,9 @@ update task
 with given as (
     select *
       from unnest(%(task_ids)b::uuid[], %(attempts)b::smallint[], %(outcomes)b::text[], %(hashes)b::bytea[],
-                  %(tokens)b::bigint[], %(costs)b::numeric[], %(started)b::timestamptz[], %(finished)b::timestamptz[])
-           as r (task_id, attempt, outcome, sha256, tokens, cost_usd, started_at, finished_at)
+                  %(tokens)b::bigint[], %(costs)b::numeric[], %(started)b::timestamptz[], %(finished)b::timestamptz[],
+                  %(fingerprints)b::bytea[])
+           as r (task_id, attempt, outcome, sha256, tokens, cost_usd, started_at, finished_at, fingerprint)
 ), mine as (
     update task
        set state = 'staged', lease_token = null, lease_until = null
@@ -96,9 +97,9 @@ with given as (
     returning task_id, attempt, claimed_at
 ), stored as (
     insert into result (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at, finished_at,
-                        claimed_at)
+                        claimed_at, fingerprint)
     select %(tenant)s, r.task_id, r.attempt, %(agent)s, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at,
-           r.finished_at, mine.claimed_at
+           r.finished_at, mine.claimed_at, r.fingerprint
       from given r
       join mine using (task_id, attempt)
     returning task_id

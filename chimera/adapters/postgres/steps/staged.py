@@ -1,18 +1,25 @@
 """A staged result as it was read."""
 
+from typing import Any
+
 from psycopg.rows import DictRow
-from pydantic import ValidationError
 
 from chimera.models.gate.gate import Staged
-from chimera.models.work.result import OUTCOME, FailureOutcome, Usage
+from chimera.models.record import read_json
+from chimera.models.work.result import INVALID_RESULT, NO_USAGE, FailureOutcome, Usage, read_outcome
 
 
 def staged(row: DictRow) -> Staged:
-    """The result with what the gate needs of its task: a row with the names of `Staged`."""
+    """The result with what the gate needs of its task: a row with the names of `Staged`, and JSON as text.
+
+    Whoever staged it: what cannot be read is a failure, and must not keep the wave from being judged.
+    """
+    values: dict[str, Any] = {**row, "size": len(row["outcome"])}
+    cost = {name: values.pop(name) for name in ("tokens", "cost_usd")}
     try:
-        outcome = OUTCOME.validate_python(row["outcome"], strict=False)
-    except ValidationError:
-        # Staged by something else than this release's worker: it must not keep the wave from being judged.
-        outcome = FailureOutcome(code="unreadable_result", message="the staged result is no outcome", retryable=False)
-    usage = Usage(tokens=row.pop("tokens"), cost_usd=row.pop("cost_usd"))
-    return Staged.model_validate(row | {"outcome": outcome, "usage": usage})
+        values |= {"outcome": read_outcome(row["outcome"]), "input": read_json(row["input"]), "usage": Usage(**cost)}
+        return Staged.model_validate(values)
+    except ValueError as exc:
+        # Of pydantic's error the text names places and rules, without values.
+        failure = FailureOutcome(code=INVALID_RESULT, message=str(exc).splitlines()[0], retryable=False)
+        return Staged.model_validate(values | {"outcome": failure, "input": {}, "usage": NO_USAGE})

@@ -14,7 +14,7 @@ from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, WaveDecision
 from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
 from chimera.models.work.task import TaskState
-from chimera.models.work.timing import LEASE_GRACE_SECONDS, LEFT_LONGEST_SECONDS, LEFT_SECONDS
+from chimera.models.work.timing import LEASE_GRACE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports import decision_store as port
 from chimera.ports.decision_store import GivenUpTask, OpenWave, RefusedTask
@@ -58,12 +58,6 @@ class DecisionStore(port.DecisionStore):
         values = {"token": token, "seconds": seconds}
         with self._database.transaction(wave.tenant_id) as connection:
             return connection.execute(_SQL["begin_asking"], scope_of(wave) | values).fetchone() is not None
-
-    def leave(self, wave: WaveRef, share: float = 1.0) -> bool:  # noqa: D102
-        values = {"first_seconds": LEFT_SECONDS, "last_seconds": LEFT_LONGEST_SECONDS, "share": share}
-        with self._database.transaction(wave.tenant_id) as connection:
-            row = connection.execute(_SQL["leave"], scope_of(wave) | values).fetchone()
-        return row is not None and row["was_due"]
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:  # noqa: D102
         try:

@@ -1,10 +1,11 @@
 """What skills and planners there are, in PostgreSQL."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from chimera.adapters.postgres.database import Database, columns, statements
 from chimera.models.record import canonical_json
 from chimera.models.work.declaration import PlannerDeclaration, SkillDeclaration, StoredPlanner, StoredSkill
+from chimera.models.work.json_schema import MAX_BYTES
 from chimera.ports import skill_store as port
 
 _SQL = statements("skill_store")
@@ -13,7 +14,7 @@ _PLANNER = "names fingerprints descriptions inputs examples replans modules"
 
 
 class SkillStore(port.SkillStore):
-    """In the role `worker` to declare, in the role `app` to read."""
+    """In the role `worker` to declare, in the roles `app` and `judge` to read."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -34,6 +35,12 @@ class SkillStore(port.SkillStore):
         with self._database.transaction() as connection:
             rows = connection.execute(_SQL["planners"], {"name": name}).fetchall()
         return [StoredPlanner.model_validate(row, strict=False) for row in rows]
+
+    def output_schemas(self, fingerprints: Collection[bytes]) -> dict[bytes, str | None]:  # noqa: D102
+        values = {"fingerprints": list(fingerprints), "max_bytes": MAX_BYTES}
+        with self._database.transaction() as connection:
+            rows = connection.execute(_SQL["output_schemas"], values).fetchall()
+        return {bytes(row["fingerprint"]): row["output_schema"] for row in rows}
 
 
 def _skill_row(skill: SkillDeclaration) -> tuple[object, ...]:

@@ -173,15 +173,13 @@ class SweepStore(port.SweepStore):
             assert not events  # what counts as spent is what was set aside
             known = {
                 "waits": taken["budget_waits"],
-                "judge_waits": taken["judge_waits"],
                 "skills": None if skills is None else list(skills),
             }
             needs = connection.execute(_SQL["wave_needs"], scope | known).fetchone()
             assert needs is not None
             can_run = needs["queued"] > needs["lacking"]
             publish = not taken["paused"] and can_run and (bool(taken_back) or taken["lost"] or taken["skill_waits"])
-            waits = needs["lacking"] > 0 or taken["judge_waits"]
-            waits_only = waits and not (can_run or needs["judge"] or needs["running"])
+            waits_only = needs["lacking"] > 0 and not (can_run or needs["judge"] or needs["running"])
             values = {
                 "publish": publish,
                 "again_seconds": LOOK_FOR_SKILL_SECONDS if waits_only else LOOK_AGAIN_SECONDS,

@@ -7,7 +7,7 @@ from psycopg.rows import DictRow
 from pydantic import ValidationError
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.models.work.result import OUTCOME, FailureOutcome
+from chimera.models.work.result import INVALID_RESULT, OUTCOME, FailureOutcome
 from chimera.ports import verdict_store as port
 from chimera.ports.verdict_store import CardOutcome, GateCount, Labelled, Scope
 
@@ -45,5 +45,5 @@ def _labelled(row: DictRow) -> Labelled:
         outcome = OUTCOME.validate_python(row["outcome"], strict=False)
     except ValidationError:
         # As in staged.py: what is no outcome, or was erased, has nothing to be compared with.
-        outcome = FailureOutcome(code="unreadable_result", message="the result is no outcome", retryable=False)
+        outcome = FailureOutcome(code=INVALID_RESULT, message="the result is no outcome", retryable=False)
     return Labelled(**{**row, "outcome": outcome})

@@ -90,10 +90,11 @@ class WorkStore(port.WorkStore):
                 result.usage.cost_usd,
                 result.started_at,
                 result.finished_at,
+                result.fingerprint,
             )
             for result in results
         ]
-        arrays = columns(rows, "task_ids attempts outcomes hashes tokens costs started finished")
+        arrays = columns(rows, "task_ids attempts outcomes hashes tokens costs started finished fingerprints")
         scope = scope_of(wave) | {"agent": agent_id, "token": lease_token}
         with self._database.transaction(wave.tenant_id) as connection:
             stored = connection.execute(_SQL["stage"], scope | arrays).fetchall()
