@@ -64,6 +64,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "control.retryable": lambda world: world.control.retryable(TENANT, None, frozenset(RetryKind), ID, 1),
     "waves.take_next": lambda world: world.waves.take_next(TENANT, 1),
     "waves.mark_published": lambda world: world.waves.mark_published([WAVE], "epoch"),
+    "sweep.bound_tenants": lambda world: world.sweep.bound_tenants(),
     "sweep.mark_published": lambda world: world.sweep.mark_published(PlanRef(tenant_id=TENANT, plan_id=ID), "e"),
     "work.claim": lambda world: world.work.claim(WAVE, [ID], ID, ID, 60, ["echo"]),
     "work.give_back": lambda world: world.work.give_back(WAVE, [ID], ["echo"]),
