@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     def _is_database_url(cls, url: SecretStr | None) -> SecretStr | None:
         return _checked(url, database_url_fault)
 
+    @field_validator("audit_keys", mode="before")
+    @classmethod
+    def _is_folder(cls, named: object) -> object:
+        return named or None
+
     @field_validator("redis_url")
     @classmethod
     def _is_redis_url(cls, url: SecretStr | None) -> SecretStr | None:

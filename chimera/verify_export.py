@@ -1,8 +1,8 @@
-"""Verifies an export of `chimera audit export` by itself: `python verify_export.py EXPORT [FIRST_KEY_ID]`.
+"""Verifies an export of `chimera audit export` by itself: `python verify_export.py EXPORT KEY`.
 
-Needs Python 3.11 and the package cryptography, nothing of Chimera's. It shows that nobody changed the entries since
-they were sealed, and whose keys say so. FIRST_KEY_ID is the id that was noted when the first key was made; without it,
-compare the one that is shown. Exit code 1 if anything is not as it was.
+Needs Python 3.11 and the package cryptography, nothing of Chimera's. It shows that the entries are those that were
+sealed, none left out, none added, up to the time that it says. KEY is known from elsewhere than the export: the id or
+the public key (hex) of the key that seals, or a file keys.json. Exit code 1 if anything is not as it was.
 """
 
 import csv
@@ -11,7 +11,8 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -19,7 +20,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 SKEW = timedelta(minutes=5)  # that the clocks of those who sign and of the database may differ by
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-GRACE = timedelta(minutes=15)  # after which a new key must have signed
 # What a record of another form than an export's leads to.
 BROKEN = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, StopIteration, csv.Error)
 Row = dict[str, Any]
@@ -57,21 +57,33 @@ def retired(key: Row, at: datetime) -> bool:
     return bool(key["retired_at"]) and at >= datetime.fromisoformat(key["retired_at"])
 
 
-def trusted(keys: list[Row]) -> dict[str, Row]:
-    known = dict[str, Row]()
+def outside(given: str, header: Row) -> dict[str, Row]:
+    """The keys to believe: those of a file keys.json, or the one key that has this id or is this public key."""
+    if Path(given).is_file():
+        return by_id(json.loads(Path(given).read_text()))
+    return {name: key for name, key in by_id(header["keys"]).items() if given in (name, key["public_key"])}
+
+
+def by_id(keys: list[Row]) -> dict[str, Row]:
     for key in keys:
-        name, said = key["key_id"], key["announced"]
-        need(name == hashlib.sha256(key["public_key"].encode()).hexdigest()[:16], f"key {name} is another one")
-        if said:
-            by = known.get(said["by"])
-            text = {"announces": name, "public_key": key["public_key"], "at": key["created_at"], "retires": said["by"]}
-            need(
-                by and signed(by, canonical(text).encode(), said["signature"]),
-                f"key {name} was not announced by {said['by']}",
-            )
-            need(by and retired(by, datetime.fromisoformat(key["created_at"])), f"key {said['by']} was not retired")
-        known[name] = key
-    return known
+        name = hashlib.sha256(key["public_key"].encode()).hexdigest()[:16]
+        need(key["key_id"] == name, f"key {key['key_id']} is another one")
+    return {key["key_id"]: key for key in keys}
+
+
+def check_header(header: Row, known: dict[str, Row]) -> str:
+    """That one of these keys has signed where the export begins and ends; returns its id."""
+    need(header.get("seal"), "its header is not signed, as in exports of earlier releases: export it anew")
+    name, at = str(header["seal"]["key_id"]), datetime.fromisoformat(header["exported_at"])
+    key, now = known.get(name, Row()), datetime.now(UTC)
+    need(key, f"it is sealed by the key {name}, which is not the one that you named")
+    said = {what: value for what, value in header.items() if what not in ("keys", "filter", "seal")}
+    text = canonical(said | {"key_id": name}).encode()
+    need(signed(key, text, header["seal"]["signature"]), f"its header is not what the key {name} has signed")
+    need(not retired(key, max(at, now)), f"its key {name} is retired, and proves nothing now: export it anew")
+    need(datetime.fromisoformat(key["created_at"]) - SKEW <= at <= now + SKEW, f"it cannot have been sealed at {at}")
+    need(header["head_seq"] - header["after_seq"] == header["entries"] > 0, "its header does not agree with itself")
+    return name
 
 
 def check_entry(row: Row, tenant: str, seq: int, previous: bytes, missing: list[int], erased: list[Any]) -> bytes:
@@ -105,20 +117,20 @@ def check_checkpoint(point: Row, before: Row, keys: Any, row: Row, tenant: str) 
     need(follows and (not before or point["number"] == before["number"] + 1), f"{name}: one before it is missing")
 
 
-def verify(path: str, first_key: str | None = None) -> str:
+def verify(path: str, key: str | None = None) -> str:
     """Says what was verified; raises Bad with the first thing that is wrong."""
+    need(key, "name the key to believe: its id, its public key, or a file keys.json, known from elsewhere")
     try:
-        return _verified(records(path), first_key)
+        return _verified(records(path), str(key))
     except BROKEN as exc:
         raise Bad(f"this is no export, or a record of it is broken: {exc!r}") from None
 
 
-def _verified(coming: Iterator[Row], first_key: str | None) -> str:
+def _verified(coming: Iterator[Row], given: str) -> str:
     header = json.loads(next(coming)["payload"])
     need(not header.get("filter"), "it is a selection of entries, not the chain: it proves nothing")
-    keys, tenant = trusted(header["keys"]), header["tenant_id"]
-    roots = [name for name, key in keys.items() if not key["announced"]]
-    need(first_key is None or roots == [first_key], f"the first keys are {roots}, not {first_key}")
+    known, tenant = outside(given, header), header["tenant_id"]
+    sealed_by, keys = check_header(header, known), by_id(header["keys"]) | known
     seq, previous, row, point = header["after_seq"], bytes.fromhex(header["after_hash"]), Row(), Row()
     missing, erased = list[int](), list[Any]()
     for record in coming:
@@ -134,15 +146,10 @@ def _verified(coming: Iterator[Row], first_key: str | None) -> str:
     need((header["head_seq"], header["head_hash"]) == (seq, previous.hex()), f"the export is cut off after entry {seq}")
     for number in missing:
         need(any(low <= number <= high for low, high in erased), f"entry {number}: what happened is missing")
-    sealed = "NOT SEALED by any checkpoint"
-    until = datetime.fromisoformat(header["exported_at"]) - GRACE
-    if point:
-        name = point["key_id"]
-        need(not retired(keys[name], until), f"the last checkpoint's key {name} was retired before")
-        sealed = f"sealed to entry {point['seq']} by key {name}"
-    return (
-        f"ok: {tenant}, entries {header['after_seq'] + 1} to {seq}, {sealed}; first keys: {', '.join(roots) or 'none'}"
-    )
+    need(point and (point["number"], point["seq"]) == (header["checkpoint"], seq), "no checkpoint seals its last entry")
+    need(point["key_id"] in known, f"its last checkpoint is signed by another key, {point['key_id']}")
+    part = f"entries {header['after_seq'] + 1} to {seq}{'' if header['after_seq'] else ', all of them'}"
+    return f"ok: {tenant}, {part}, as of {header['exported_at']}, sealed by key {sealed_by}"
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.credential_store import CredentialStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.export_store import ExportStore
 from chimera.adapters.postgres.stores.id_store import IdStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
@@ -40,6 +41,7 @@ from chimera.ports import (
     card_store,
     control_store,
     decision_store,
+    export_store,
     id_store,
     plan_store,
     policy_store,
@@ -137,6 +139,11 @@ class Adapters:
     def audit_log(self) -> audit_log.AuditLog:
         """Audits to verify."""
         return AuditLog(self._as_app)
+
+    @cached_property
+    def exports(self) -> export_store.ExportStore:
+        """Exports to have sealed."""
+        return ExportStore(self._as_app)
 
     @cached_property
     def tasks(self) -> task_store.TaskStore:

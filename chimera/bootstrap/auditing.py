@@ -8,9 +8,11 @@ from chimera.adapters.files.key_ring import KeyRing
 from chimera.adapters.http.checkpoint_place import CheckpointPlace as HttpPlace
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
+from chimera.adapters.postgres.stores.export_store import ExportStore
 from chimera.ports.checkpoint_place import CheckpointPlace
 from chimera.ports.clock import Clock
 from chimera.services.checkpointer import Checkpointer
+from chimera.services.export_sealer import ExportSealer
 from chimera.services.sealer import Sealer
 from chimera.settings import Settings
 
@@ -36,7 +38,7 @@ class Auditing:
     def checkpointer(self) -> Checkpointer:
         """Signs checkpoints."""
         return Checkpointer(
-            CheckpointStore(self._database),
+            self._store,
             self.places,
             self.key_ring,
             self._clock,
@@ -47,7 +49,17 @@ class Auditing:
     @cached_property
     def sealer(self) -> Sealer:
         """Has that done again and again."""
-        return Sealer(self.checkpointer, interval_seconds=self._settings.checkpoint_seconds)
+        return Sealer(self.checkpointer, self.exports, interval_seconds=self._settings.checkpoint_seconds)
+
+    @cached_property
+    def exports(self) -> ExportSealer:
+        """Signs the headers of exports."""
+        exports = ExportStore(self._database)
+        return ExportSealer(exports, self.checkpointer, self._store, self.key_ring, self._clock)
+
+    @cached_property
+    def _store(self) -> CheckpointStore:
+        return CheckpointStore(self._database)
 
     @cached_property
     def _database(self) -> Database:

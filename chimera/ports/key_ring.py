@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from chimera.models.audit.checkpoint import Checkpoint, UnsignedCheckpoint
+from chimera.models.audit.export import ExportHeader
 from chimera.models.audit.trust import TrustedKey
 
 
@@ -23,5 +24,13 @@ class KeyRing(Protocol):
         Raises:
             AuditUnavailable: the private key is lost, unreadable, retired or not trusted; the message says which,
                 and what to do.
+        """
+        ...
+
+    def sign_header(self, draft: ExportHeader) -> ExportHeader:
+        """The draft of an export's header with time, all public keys and signature.
+
+        Raises:
+            AuditUnavailable: as `sign`.
         """
         ...

@@ -10,6 +10,7 @@ from chimera.errors import AuditContradicted, InvalidInput
 from chimera.models.audit.audit import NO_ENTRIES, ChainHead
 from chimera.models.audit.checkpoint import CLOCK_SKEW, Checkpoint, CheckpointChain
 from chimera.models.audit.entry_filter import EntryFilter
+from chimera.models.audit.export import ExportHeader, header_fault
 from chimera.models.audit.proof import ChainWalk, EntryRow, Fault, decision_fault
 from chimera.models.audit.trust import TrustedKey, trust_fault
 from chimera.models.record import Record
@@ -40,6 +41,10 @@ class Report(Record):
     first_bad: Fault | None
     # The first of each kind of check that found one.
     faults: tuple[Fault, ...]
+    # Of an export: the entry before its first, 0 for a whole one; when and by which key it was sealed.
+    after_seq: int = 0
+    sealed_at: datetime | None = None
+    sealed_by: str | None = None
 
 
 class SealedWalk:
@@ -190,8 +195,16 @@ def _decision_faults(view: AuditView, walk: ChainWalk, after_seq: int) -> list[F
         return [of_decision, next(strays, None)]
 
 
-def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: datetime) -> Report:
-    """Verifies an export by these keys, or with None by those that it brings along.
+def verify_export(
+    export: AuditExport, keys: Iterable[TrustedKey] | None, now: datetime, *, key: str | None = None
+) -> Report:
+    """Verifies an export, of which nothing is believed but what a key has signed that is known from elsewhere.
+
+    Args:
+        export: what is verified.
+        keys: the public keys to believe, with the times at which they were retired; or None.
+        now: the time.
+        key: id or public key (hex) of the one to believe; without `keys`, that key of the export which has it.
 
     Raises:
         InvalidInput: it is none, or a selection, which proves nothing.
@@ -202,18 +215,26 @@ def verify_export(export: AuditExport, keys: Iterable[TrustedKey] | None, now: d
             f"{export.name} is a selection of entries, not the chain: it proves nothing. Export without --until, "
             "--actor, --plan, --task, --kind and --rule, verify that, and compare entries by sequence and hash"
         )
+    # Keys that came with the export serve for its older checkpoints only, which the last one vouches for.
     believed = header.keys if keys is None else tuple(keys)
+    outside = {each.key_id: each for each in believed if key is None or key in (each.key_id, each.public_key)}
+    unsealed = header_fault(header, {} if keys is None and key is None else outside, now)
     walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash), until=now + CLOCK_SKEW)
     kept = KeptCheckpoints(place=export.name, checkpoints=export.checkpoints())
     sealed = SealedWalk(walk, [kept], believed, after_seq=header.after_seq)
     broken = next(filter(None, map(sealed.take, export.entries())), None)
-    found = [broken, sealed.fault]
+    found = [Fault(table="header", what=unsealed) if unsealed else None, broken, sealed.fault]
     if broken is None:
         untrusted = trust_fault(believed)
         end = ChainHead(seq=header.head_seq, hash=bytes.fromhex(header.head_hash))
         found += [sealed.end(now), walk.missing(), _head_fault(end, walk)]
         found.append(Fault(table="keys", what=untrusted) if untrusted else None)
-    return report(sealed, tuple(dict.fromkeys(filter(None, found))))
+        if sealed.sealed_seq != header.head_seq:
+            found.append(Fault(table="checkpoint", what="no checkpoint seals its last entry"))
+    seal = {} if header.seal is None else {"sealed_at": header.exported_at, "sealed_by": header.seal.key_id}
+    return report(sealed, tuple(dict.fromkeys(filter(None, found)))).model_copy(
+        update={"after_seq": header.after_seq} | seal
+    )
 
 
 def selected_items(view: AuditView, wanted: EntryFilter) -> Iterator[EntryRow]:
@@ -222,13 +243,16 @@ def selected_items(view: AuditView, wanted: EntryFilter) -> Iterator[EntryRow]:
         yield from (EntryRow(*row) for row in rows)
 
 
-def export_items(view: AuditView, after_seq: int) -> Iterator[EntryRow | Checkpoint]:
-    """The entries after a sequence, each followed by the checkpoints that seal it."""
-    coming = (checkpoint for checkpoint in view.checkpoints() if checkpoint.seq > after_seq)
+def export_items(view: AuditView, header: ExportHeader) -> Iterator[EntryRow | Checkpoint]:
+    """The entries that a header speaks of, each followed by the checkpoints that seal it."""
+    last = header.checkpoint or 0
+    coming = (each for each in view.checkpoints() if header.after_seq < each.seq and each.number <= last)
     checkpoint = next(coming, None)
-    for rows in view.entries(after_seq):
+    for rows in view.entries(header.after_seq):
         for row in rows:
             entry = EntryRow(*row)
+            if entry.seq > header.head_seq:
+                return
             yield entry
             while checkpoint is not None and checkpoint.seq <= entry.seq:
                 yield checkpoint

@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from chimera.errors import PlanNotFound
 from chimera.models.audit.audit import AuditEvent, chain
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, UnsignedCheckpoint, sign
+from chimera.models.audit.export import AskedExport
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import Sum
 from chimera.models.gate.deciding import WaveDecision
@@ -72,6 +73,7 @@ def live(scene: Scene) -> History:
     draft = UnsignedCheckpoint(
         origin="tests", tenant_id=scene.tenant_id, number=1, seq=head.seq, hash=head.hash.hex(), previous=NO_CHECKPOINT
     )
+    scene.world.exports.ask(AskedExport(tenant_id=scene.tenant_id, export_id=scene.world.clock.new_id(), after_seq=0))
     assert scene.world.checkpoints.add(sign(draft, Ed25519PrivateKey.generate(), head.at))
     scene.world.policy_changes.apply(scene.tenant_id, Policy(name="of-tests"), "tests")
     scene.world.budget_changes.allow(scene.tenant_id, None, Sum(tokens=1), "tests")

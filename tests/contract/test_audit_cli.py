@@ -30,7 +30,7 @@ def run(servers: dict[str, str], tmp_path: Path) -> Run:
     """Runs the command line with a folder of checkpoints and one of keys."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("CHIMERA_")} | servers
     env |= {"CHIMERA_CHECKPOINTS": str(tmp_path / "checkpoints"), "CHIMERA_AUDIT_KEYS": str(tmp_path / "keys")}
-    env |= {"CHIMERA_DATA": str(tmp_path / "data")}
+    env |= {"CHIMERA_DATA": str(tmp_path / "data"), "CHIMERA_CHECKPOINT_ORIGIN": "tests"}
 
     def run(*arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "chimera.cli.main", *arguments]
@@ -87,15 +87,18 @@ def test_verify_says_ok_and_names_the_first_bad_row(run: Run, sealed: str, serve
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_an_export_is_verified_offline(run: Run, sealed: str, tmp_path: Path, form: str) -> None:
     file = tmp_path / f"export.{form}"
-    written = run("audit", "export", "--tenant", sealed, "--format", form, str(file), "-o", "json")
+    written = run("audit", "export", "--tenant", sealed, "--format", form, "--seal-here", str(file), "-o", "json")
     assert json.loads(written.stdout)["entries"] == 6  # its own reading among them
     nowhere = {"CHIMERA_APP_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     keys = str(tmp_path / "keys" / "keys.json")
-    for more in ((), ("--keys", keys)):
+    [key] = json.loads((tmp_path / "keys" / "keys.json").read_text())
+    for more in ((), ("--keys", keys), ("--key", key["key_id"]), ("--key", key["public_key"])):
         verified = run("audit", "verify", "--offline", str(file), *more, "-o", "json", **nowhere)
         assert (verified.returncode, json.loads(verified.stdout)["rows"]) == (0, 6)
     file.write_text(file.read_text().replace(",app,", ",eve,").replace('"actor":"app"', '"actor":"eve"'))
     assert run("audit", "verify", "--offline", str(file), **nowhere).returncode == 1
+    nobody = run("audit", "verify", "--offline", str(file), CHIMERA_AUDIT_KEYS="", **nowhere)
+    assert (nobody.returncode, "--key ID" in nobody.stderr) == (2, True)
 
 
 def test_checkpoints_of_a_file_count_too(run: Run, sealed: str, tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_who_did_what_is_one_command_and_an_export_of_it_is_no_proof(run: Run, s
 
 def test_an_export_into_a_pipe_that_closes_ends_quietly(run: Run, sealed: str, servers: dict[str, str]) -> None:
     env = os.environ | servers
-    command = [sys.executable, "-m", "chimera.cli.main", "audit", "export", "-t", sealed, "-"]
+    command = [sys.executable, "-m", "chimera.cli.main", "audit", "export", "-t", sealed, "--kind", "plan", "-"]
     reader, writer = os.pipe()
     os.close(reader)
     ran = subprocess.run(command, env=env, stdout=writer, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
@@ -174,7 +177,7 @@ def test_wrong_options_are_refused(run: Run, tmp_path: Path) -> None:
     for arguments in (
         ("verify", "--offline", str(file), "--tenant", "acme"),
         ("verify", "--checkpoint", str(file)),
-        ("verify", "--offline", str(file)),
+        ("verify", "--offline", str(file), "--key", "0" * 16),
         ("export", "-t", "acme", "-", "-o", "json"),
     ):
         assert run("audit", *arguments).returncode == 2

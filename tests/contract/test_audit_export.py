@@ -27,10 +27,11 @@ from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.entry_filter import EntryFilter
-from chimera.models.audit.export import ExportHeader
+from chimera.models.audit.export import AskedExport, ExportHeader
 from chimera.models.audit.kinds import AuditKind
 from chimera.services.audit_proof import AuditProof, Report, export_items, kept_by, selected_items, verify_export
 from chimera.services.checkpointer import Checkpointer
+from chimera.services.export_sealer import ExportSealer
 from tests.contract.scene import Scene, approve
 from tests.contract.worlds import PostgresWorld
 
@@ -69,24 +70,25 @@ def lived(world: PostgresWorld, scene: Scene, ring: KeyRing, place: CheckpointPl
 def exported(
     lived: Scene, database: Database, ring: KeyRing, path: Path, *, after_seq: int = 0, as_csv: bool = False
 ) -> Path:
+    world = lived.world
+    place = CheckpointPlace(path.parent / "checkpoints")
+    sealer = Checkpointer(world.checkpoints, [place], ring, world.clock, origin="tests", interval_seconds=60.0)
+    asked = AskedExport(tenant_id=lived.tenant_id, export_id=world.clock.new_id(), after_seq=after_seq)
+    world.exports.ask(asked)
+    assert ExportSealer(world.exports_to_seal, sealer, world.checkpoints, ring, world.clock).answer(asked)
+    header = world.exports.header(lived.tenant_id, asked.export_id)
+    assert header is not None
     with AuditLog(database).view(lived.tenant_id) as view:
-        head = view.head()
-        before = {entry.seq: entry.hash for entry in lived.entries()} | {0: bytes(32)}
-        header = ExportHeader(
-            tenant_id=lived.tenant_id,
-            exported_at=datetime.now(UTC),
-            after_seq=after_seq,
-            after_hash=before[after_seq].hex(),
-            head_seq=head.seq,
-            head_hash=head.hash.hex(),
-            keys=ring.trusted(),
-        )
-        assert write_export(path, header, export_items(view, after_seq), as_csv=as_csv) == head.seq - after_seq
+        assert write_export(path, header, export_items(view, header), as_csv=as_csv) == header.entries
     return path
 
 
-def offline(path: Path) -> Report:
-    return verify_export(AuditExport(path), None, datetime.now(UTC))
+def offline(path: Path, ring: KeyRing | None = None) -> Report:
+    """By the keys, as who runs the deployment has them; or by the one that seals, as whoever noted its id."""
+    export = AuditExport(path)
+    seal = None if ring else export.header().seal
+    keys = ring.trusted() if ring else None
+    return verify_export(export, keys, datetime.now(UTC), key=seal.key_id if seal else None)
 
 
 def test_what_the_judge_and_people_decide_agrees_plainly_with_its_entries(lived: Scene, app_database: Database) -> None:
@@ -108,18 +110,22 @@ def test_an_export_is_verified_by_both(
     lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path, as_csv: bool, after_seq: int
 ) -> None:
     path = exported(lived, app_database, ring, tmp_path / "export", after_seq=after_seq, as_csv=as_csv)
-    report = offline(path)
-    assert report.faults == ()
-    assert report.rows == len(lived.entries()) - after_seq
-    assert report.sealed_seq == report.seq
+    key = ring.trusted()[-1]
+    for believed in (None, ring):
+        report = offline(path, believed)
+        assert report.faults == ()
+        assert report.rows == len(lived.entries()) - after_seq
+        assert (report.sealed_seq, report.after_seq, report.sealed_by) == (report.seq, after_seq, key.key_id)
     assert path.stat().st_mode & 0o077 == 0
-    first = ring.trusted()[0].key_id
-    said = script.verify(str(path), first)
-    assert said.startswith(
-        f"ok: {lived.tenant_id}, entries {after_seq + 1} to {report.seq}, sealed to entry {report.seq}"
-    )
-    with pytest.raises(script.Bad, match="first keys"):
+    for given in (key.key_id, key.public_key, str(tmp_path / "keys" / "keys.json")):
+        said = script.verify(str(path), given)
+        all_of_them = "" if after_seq else ", all of them"
+        assert said.startswith(f"ok: {lived.tenant_id}, entries {after_seq + 1} to {report.seq}{all_of_them}, as of ")
+        assert said.endswith(f", sealed by key {key.key_id}")
+    with pytest.raises(script.Bad, match="not the one that you named"):
         script.verify(str(path), "0" * 16)
+    with pytest.raises(script.Bad, match="name the key"):
+        script.verify(str(path))
 
 
 def test_the_script_runs_by_itself(lived: Scene, app_database: Database, ring: KeyRing, tmp_path: Path) -> None:
@@ -128,7 +134,7 @@ def test_the_script_runs_by_itself(lived: Scene, app_database: Database, ring: K
     text = Path(script.__file__).read_text()
     copy.write_text(text)
     assert len(text.splitlines()) < 200
-    command = [sys.executable, "-I", str(copy), str(path)]
+    command = [sys.executable, "-I", str(copy), str(path), ring.trusted()[-1].key_id]
     ok = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (ok.returncode, ok.stderr) == (0, "")
     path.write_text(path.read_text().replace('"kind":"task.decided"', '"kind":"task.denied"', 1))
@@ -160,7 +166,7 @@ def test_a_selection_says_so_and_proves_nothing(lived: Scene, app_database: Data
     with pytest.raises(InvalidInput, match="a selection of entries, not the chain"):
         offline(path)
     with pytest.raises(script.Bad, match="a selection of entries, not the chain"):
-        script.verify(str(path))
+        script.verify(str(path), "0" * 16)
 
 
 def changed(name: str, value: Any) -> Any:
@@ -202,10 +208,10 @@ def test_any_change_of_an_export_is_found_by_both(
     for position in range(20):
         for name, other in changes(records, random.Random(position)):
             path.write_text("".join(f"{json.dumps(record)}\n" for record in other))
-            if offline(path).ok:
+            if offline(path, ring).ok:
                 missed.append((name, "the command"))
             try:
-                script.verify(str(path))
+                script.verify(str(path), ring.trusted()[-1].key_id)
                 missed.append((name, "the script"))
             except script.Bad:
                 pass
@@ -257,10 +263,11 @@ def test_no_value_of_an_export_makes_either_fail_otherwise_than_by_saying_so(
     def tried(place: int, record: dict[str, Any]) -> None:
         lines = [json.dumps(each) for each in [*records[:place], record, *records[place + 1 :]]]
         path.write_text("\n".join(lines) + "\n")
-        for verify in (lambda: offline(path), lambda: script.verify(str(path))):
+        for verify in (lambda: offline(path, ring), lambda: script.verify(str(path), key_id)):
             with suppress(InvalidInput, script.Bad):
                 verify()
 
+    key_id = ring.trusted()[-1].key_id
     for place in kinds.values():
         record = records[place]
         for name, value in product(record, HOSTILE):
@@ -304,7 +311,7 @@ def test_an_erased_payload_stays_proved(
     assert verified().faults == ()
     path = exported(lived, app_database, ring, tmp_path / "export")
     assert offline(path).ok
-    assert script.verify(str(path)).startswith("ok:")
+    assert script.verify(str(path), ring.trusted()[-1].key_id).startswith("ok:")
     assert [entry.seq for entry in lived.entries() if entry.facts is None] == [seq]
 
 

@@ -36,6 +36,7 @@ TABLES = (
     "budget",
     "session",
     "lost_lease",
+    "audit_export",
 )
 # Those of no tenant.
 OF_ALL = ("skill", "planner")
@@ -48,7 +49,8 @@ ALL = "all"
 MAY: dict[str, dict[str, dict[str, str]]] = {
     "app": {
         "select": dict.fromkeys((*TABLES, *OF_ALL), ALL),
-        "insert": dict.fromkeys(("plan", "wave", "task", "replanned", "refusal", "session"), ALL),
+        "insert": dict.fromkeys(("plan", "wave", "task", "replanned", "refusal", "session"), ALL)
+        | {"audit_export": "after_seq export_id tenant_id"},
         "update": {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
@@ -91,7 +93,10 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "planner_attempt priority published_at state stop_state stopped_by submitted_at task_count "
             "tenant_id trace_id",
             "audit_checkpoint": "entry_at kept_at number seq tenant_id",
-            **dict.fromkeys({*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease", "audit_checkpoint"}, ALL),
+            **dict.fromkeys(
+                {*TABLES, *OF_ALL} - {"plan", "tenant", "session", "lost_lease", "audit_checkpoint", "audit_export"},
+                ALL,
+            ),
         },
         "insert": dict.fromkeys(
             ("decision", "commit", "state", "refusal"),
@@ -146,9 +151,12 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
         },
     },
     "seal": {
-        "select": {"audit": "at hash seq tenant_id", "audit_head": ALL, "audit_checkpoint": ALL},
+        "select": {
+            "audit": "at hash seq tenant_id",
+            **dict.fromkeys(("audit_head", "audit_checkpoint", "audit_export"), ALL),
+        },
         "insert": {"audit_checkpoint": "body entry_at key_id number seq tenant_id"},
-        "update": {"audit_checkpoint": "kept_at"},
+        "update": {"audit_checkpoint": "kept_at", "audit_export": "answered_at header"},
     },
 }
 
@@ -451,6 +459,7 @@ def test_only_these_see_more_than_one_tenant(session: Session) -> None:
         ).fetchall()
     assert sorted(rows) == [
         ("audit_checkpoint_for_sealing", "r", "{chimera_seal}"),
+        ("audit_export_for_sealing", "r", "{chimera_seal}"),
         ("audit_head_for_sealing", "r", "{chimera_seal}"),
         ("plan_for_sweep", "r", "{chimera_judge}"),
         # What a bound login declares is its tenant's all the same: a restrictive policy says so.
@@ -487,6 +496,7 @@ ACROSS = {
     ("judge", "refusal"),
     ("seal", "audit_head"),
     ("seal", "audit_checkpoint"),
+    ("seal", "audit_export"),
     ("owner", "tenant"),
 }
 

@@ -93,6 +93,28 @@ def test_it_goes_on_where_postgresql_is_away(start: Start) -> None:
     assert (code, "s3cret" in err) == (0, False)
 
 
+def test_who_exports_has_neither_key_nor_places(
+    start: Start, real_scene: Scene, servers: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "celeryconfig.py").unlink()
+    assert ended(start("audit", "key", "new"))[0] == 0
+    [key] = KeyRing(tmp_path / "keys", SystemClock()).trusted()
+    without = dict.fromkeys(("CHIMERA_SEAL_DATABASE_URL", "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"), "")
+    without |= {name: servers[name] for name in ("CHIMERA_REDIS_URL", "CHIMERA_APP_DATABASE_URL")}
+    file = str(tmp_path / "export")
+    export = ("audit", "export", "--tenant", real_scene.tenant_id, file)
+    code, _, err = ended(start(*export, "--timeout", "0", **without))
+    assert (code, "see that `chimera seal` runs" in err, Path(file).exists()) == (1, True, False)
+    sealing = start("seal")
+    code, _, err = ended(start(*export, **without))
+    assert (code, f"sealed by key {key.key_id}" in err) == (0, True), err
+    sealing.send_signal(signal.SIGTERM)
+    ended(sealing)
+    code, out, err = ended(start("audit", "verify", "--offline", file, "--key", key.key_id, **without))
+    assert (code, out.splitlines()[1].startswith("ok")) == (0, True), out
+    assert f"entries 1 to {len(real_scene.entries())}, all of them, as of " in err
+
+
 def test_without_places_it_says_so_and_waits(start: Start) -> None:
     process = start("seal", CHIMERA_CHECKPOINTS="")
     says(process, "CHIMERA_CHECKPOINTS names no place")
@@ -124,6 +146,10 @@ def test_several_at_once_do_no_harm(real_scene: Scene, seal_database: Database, 
     for thread in threads:
         thread.join()
     assert faults.empty(), faults.get()
+    # Who came second with the last one left it to the other, who had begun before the last entry.
+    Checkpointer(CheckpointStore(seal_database), [place], ring, clock, origin="tests", interval_seconds=1.0).seal(
+        real_scene.tenant_id
+    )
     kept = list(place.read(real_scene.tenant_id))
     assert [checkpoint.number for checkpoint in kept] == list(range(1, len(kept) + 1))
     assert kept[-1].hash == real_scene.entries()[-1].hash.hex()

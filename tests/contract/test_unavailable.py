@@ -9,6 +9,7 @@ from chimera.adapters.embedded.ports import free_port
 from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreUnavailable
 from chimera.models.audit.erasure import Erasure
+from chimera.models.audit.export import AskedExport
 from chimera.models.budget.budget import Sum
 from chimera.models.gate.policy import Policy
 from chimera.models.work.plan import PlanFailure, PlanState
@@ -39,6 +40,7 @@ EDIT = CardEdit(
 )
 SCOPE = Scope(tenant_id=TENANT)
 ERASURE = Erasure(tenant_id=TENANT, plan_id=ID, task_id=None, actor="ann", reason="asked")
+ASKED = AskedExport(tenant_id=TENANT, export_id=ID, after_seq=0)
 FAILURE = PlanFailure(code="a", message="b")
 REPLANNED = Replanned(skill="echo", input="{}", timeout_seconds=1.0)
 
@@ -90,6 +92,10 @@ ASK: dict[str, Callable[[World], object]] = {
     "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
     "verdicts.cards": lambda world: world.verdicts.cards(SCOPE, ID, 1),
     "verdicts.labelled": lambda world: world.verdicts.labelled(SCOPE, (ID, 1), 1),
+    "exports.ask": lambda world: world.exports.ask(ASKED),
+    "exports.header": lambda world: world.exports.header(TENANT, ID),
+    "exports.asked": lambda world: world.exports_to_seal.asked(),
+    "exports.answer": lambda world: world.exports_to_seal.answer(ASKED, None),
     "policies.apply": lambda world: world.policy_changes.apply(TENANT, Policy(), "ann"),
     "policies.in_force": lambda world: world.policies.in_force(TENANT),
     "policies.default": lambda world: world.policies.default(),
@@ -183,6 +189,7 @@ def test_nothing_that_is_asked_of_a_store_is_forgotten_here(away: World) -> None
         "budgets",
         "skills",
         "all_waits",
+        "exports",
     )
     assert _methods(away, *stores) == set(ASK)
 

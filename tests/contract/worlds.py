@@ -13,6 +13,7 @@ from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
+from chimera.adapters.postgres.stores.export_store import ExportStore
 from chimera.adapters.postgres.stores.id_store import IdStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
@@ -39,6 +40,7 @@ from chimera.ports import (
     clock,
     control_store,
     decision_store,
+    export_store,
     id_store,
     plan_store,
     policy_store,
@@ -62,6 +64,7 @@ from tests.fakes import (
     FakeDatabase,
     FakeDecisionStore,
     FakeErasures,
+    FakeExportStore,
     FakeIdStore,
     FakePlanStore,
     FakePolicyStore,
@@ -100,6 +103,8 @@ class World(ABC):
     sessions: session_store.SessionStore
     ids: id_store.IdStore
     checkpoints: checkpoint_store.CheckpointStore
+    exports: export_store.ExportStore
+    exports_to_seal: export_store.ExportStore
     budgets: budget_store.BudgetStore
     budget_changes: budget_store.BudgetStore
     declaring: skill_store.SkillStore
@@ -145,6 +150,7 @@ class FakeWorld(World):
         time = FakeClock()
         self.database = FakeDatabase(time)
         self.time = time
+        exports = FakeExportStore(self.database)
         super().__init__(
             clock=time,
             plans=FakePlanStore(self.database),
@@ -164,6 +170,8 @@ class FakeWorld(World):
             sessions=FakeSessionStore(self.database),
             ids=FakeIdStore(self.database),
             checkpoints=FakeCheckpointStore(self.database),
+            exports=exports,
+            exports_to_seal=exports,
             budgets=FakeBudgetStore(self.database),
             budget_changes=FakeBudgetStore(self.database),
             declaring=FakeSkillStore(self.database),
@@ -217,6 +225,7 @@ _OLDER = (
     "update task set lease_until = lease_until - %(by)s where lease_until is not null",
     "update review_card set claim_expires_at = claim_expires_at - %(by)s where claim_expires_at is not null",
     "update refusal set since = since - %(by)s",
+    "update audit_export set asked_at = asked_at - %(by)s",
 )
 
 
@@ -257,6 +266,8 @@ class PostgresWorld(World):
             sessions=SessionStore(app),
             ids=IdStore(app),
             checkpoints=CheckpointStore(seal),
+            exports=ExportStore(app),
+            exports_to_seal=ExportStore(seal),
             budgets=BudgetStore(app),
             budget_changes=BudgetStore(owner),
             declaring=SkillStore(worker),

@@ -9,6 +9,7 @@ from tests.fakes.control_store import FakeControlStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
 from tests.fakes.erasures import FakeErasures
+from tests.fakes.export_store import FakeExportStore
 from tests.fakes.id_store import FakeIdStore
 from tests.fakes.llm import FakeLlm
 from tests.fakes.plan_store import FakePlanStore
@@ -36,6 +37,7 @@ __all__ = [
     "FakeDatabase",
     "FakeDecisionStore",
     "FakeErasures",
+    "FakeExportStore",
     "FakeIdStore",
     "FakeLlm",
     "FakePlanStore",

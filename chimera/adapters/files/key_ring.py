@@ -1,6 +1,8 @@
 """Keys in a folder: the private one that signs (PEM), and a JSON list of the public ones; both mode 0600."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -10,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from chimera.adapters.files.durable import locked, replace
 from chimera.errors import AuditUnavailable, Conflict, InvalidInput
 from chimera.models.audit.checkpoint import Checkpoint, UnsignedCheckpoint, sign
+from chimera.models.audit.export import ExportHeader, sign_header
 from chimera.models.audit.trust import TrustedKey, key_id_of, new_key, trust_fault
 from chimera.ports import key_ring as port
 from chimera.ports.clock import Clock
@@ -40,10 +43,12 @@ class KeyRing(port.KeyRing):
             raise AuditUnavailable(f"{path} is not a list of public keys: bring the file back ({exc})") from None
 
     def sign(self, draft: UnsignedCheckpoint) -> Checkpoint:  # noqa: D102
-        self.trusted()  # says what is wrong with the file, if anything is
-        # Whoever rotates waits for what is being signed, and the time is read with the lock held.
-        with locked(self._path(PUBLIC_KEYS), os.O_RDONLY, shared=True):
-            return sign(draft, self._private(self.trusted()), self._clock.now())
+        with self._signing() as (private, _):
+            return sign(draft, private, self._clock.now())
+
+    def sign_header(self, draft: ExportHeader) -> ExportHeader:  # noqa: D102
+        with self._signing() as (private, keys):
+            return sign_header(draft.model_copy(update={"keys": keys}), private, self._clock.now())
 
     def check(self) -> TrustedKey:
         """The present key, if it could sign now; raises as `sign`."""
@@ -78,6 +83,15 @@ class KeyRing(port.KeyRing):
         with locked(self._path(PUBLIC_KEYS), os.O_RDONLY):
             keys = self.trusted()
             return self._make(keys, None if lost else self._private(keys))
+
+    @contextmanager
+    def _signing(self) -> Iterator[tuple[Ed25519PrivateKey, tuple[TrustedKey, ...]]]:
+        """The present key with all public ones: whoever rotates waits for what is being signed."""
+        self.trusted()  # says what is wrong with the file, if anything is
+        # What is signed is dated with the lock held.
+        with locked(self._path(PUBLIC_KEYS), os.O_RDONLY, shared=True):
+            keys = self.trusted()
+            yield self._private(keys), keys
 
     def _make(self, keys: tuple[TrustedKey, ...], before: Ed25519PrivateKey | None = None) -> TrustedKey:
         private, at = Ed25519PrivateKey.generate(), self._clock.now()

@@ -19,7 +19,7 @@ def new(output: Output = Format.TABLE) -> None:
     """Make the first key, in the folder that CHIMERA_AUDIT_KEYS names."""
     made = _ring().create()
     _show([made], output)
-    say(f"note its id, {made.key_id}, where whoever writes to this machine cannot: who verifies compares it")
+    say(f"note its id, {made.key_id}, where who writes to this machine cannot: who verifies an export has to know it")
 
 
 @app.command("list")
@@ -39,8 +39,8 @@ def rotate(
     """Replace the key: the present one announces the new one by its signature, and is retired at once."""
     made = _ring().rotate(lost=lost)
     _show([made], output)
-    if lost:
-        say(f"no key announces it: note its id, {made.key_id}, as of a first key")
+    alone = "no key announces it: " if lost else ""
+    say(f"{alone}note its id, {made.key_id}: who verifies an export from now on has to know it")
 
 
 def _ring() -> "KeyRing":

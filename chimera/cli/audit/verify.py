@@ -34,6 +34,10 @@ def verify(
         Path | None, typer.Option("--offline", metavar="EXPORT", help="Verify an export; no server is asked.")
     ] = None,
     keys: Keys = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="ID", help="Of an export: believe this key, by its id or public key, only."),
+    ] = None,
     output: Output = Format.TABLE,
 ) -> None:
     """Verify the audit: its chain, its checkpoints, and that every decision is what the audit says of it.
@@ -43,7 +47,9 @@ def verify(
     if offline is not None:
         if tenant or since or checkpoint:
             raise InvalidInput("--offline verifies an export as it is: leave out --tenant, --since and --checkpoint")
-        reports = [_offline(offline, keys)]
+        reports = [_offline(offline, keys, key)]
+    elif key:
+        raise InvalidInput("--key is for --offline")
     else:
         reports = list(_reports(tenant, since, checkpoint, keys))
     ok = all(report.ok for report in reports)
@@ -107,13 +113,19 @@ def _kept(tenant_id: str, checkpoint: Path | None) -> "list[KeptCheckpoints]":
     return kept
 
 
-def _offline(export: Path, keys: Path | None) -> "Report":
+def _offline(export: Path, keys: Path | None, key: str | None) -> "Report":
     from datetime import UTC, datetime
 
     from chimera.adapters.files.audit_export import AuditExport
     from chimera.services.audit_proof import verify_export
 
-    return verify_export(AuditExport(export), believed(keys) if keys else None, datetime.now(UTC))
+    # Where nobody says whose seal is believed, that of this deployment's own keys is.
+    known = believed(keys) if keys or not key else None
+    if not known and not key:
+        raise InvalidInput(
+            "say whose seal is believed, as known from elsewhere than the export: --key ID, or --keys FILE (keys.json)"
+        )
+    return verify_export(AuditExport(export), known, datetime.now(UTC), key=key)
 
 
 def _document(reports: "list[Report]", *, ok: bool) -> dict[str, Any]:
@@ -145,5 +157,9 @@ def _show(reports: "list[Report]") -> None:
         for report in reports
     ]
     table(["", "TENANT", "ENTRIES", "SEALED", "FOUND"], rows)
-    if not settings().checkpoints and any(report.ok and report.seq for report in reports):
+    for report in reports:
+        if report.ok and report.sealed_at:
+            part = f"entries {report.after_seq + 1} to {report.seq}" + ("" if report.after_seq else ", all of them")
+            say(f"{part}, as of {report.sealed_at.isoformat()}, sealed by key {report.sealed_by}; not what came later")
+    if not settings().checkpoints and any(report.ok and report.seq and not report.sealed_at for report in reports):
         say(f"without checkpoints a cut end and an older copy go unseen: `{command('doctor')}` says what to set")
