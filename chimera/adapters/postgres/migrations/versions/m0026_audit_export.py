@@ -1,9 +1,9 @@
-"""Exports that wait to be sealed: see m0025_audit_export.sql."""
+"""Exports that wait to be sealed: see m0026_audit_export.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:
