@@ -8,12 +8,15 @@ from chimera.adapters.celery.board import Board
 from chimera.adapters.celery.children import end_worker
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
+from chimera.ports import planner_runner, skill_runner
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.calls import Calls, LeftBehind
 from chimera.services.dispatcher import Dispatcher, SweepDispatches
 from chimera.services.lease_keeper import LeaseKeeper
 from chimera.services.planner import PlannerService
+from chimera.services.planners_here import PlannerRunner
 from chimera.services.replanner import ReplannerService
+from chimera.services.skills_here import SkillRunner
 from chimera.services.worker import WorkerService
 
 
@@ -29,10 +32,9 @@ class Working(Group):
             self._keeper,
             self._catalogue,
             self._clock,
+            self._planner_runner,
             timeout_seconds=self._settings.planner_timeout_seconds,
             wave_size=self._settings.wave_size,
-            max_tasks=self._settings.max_tasks_per_plan,
-            max_input_bytes=self._settings.max_inputs_bytes,
         )
 
     @cached_property
@@ -44,8 +46,8 @@ class Working(Group):
             self._keeper,
             self._catalogue,
             self._clock,
+            self._planner_runner,
             timeout_seconds=self._settings.planner_timeout_seconds,
-            max_input_bytes=self._settings.max_inputs_bytes,
         )
 
     @cached_property
@@ -58,9 +60,8 @@ class Working(Group):
             self._catalogue,
             self._clock,
             self.agent_slots,
-            Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker)),
+            self._skill_runner,
             self._adapters.skills_of_worker,
-            max_output_bytes=self._settings.max_output_bytes,
         )
 
     @cached_property
@@ -72,6 +73,20 @@ class Working(Group):
         """Has the batches of this process end after the tasks that run; the rest of them is handed over."""
         if "worker" in vars(self):
             self.worker.drain()
+
+    @cached_property
+    def _skill_runner(self) -> skill_runner.SkillRunner:
+        calls = Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker))
+        return SkillRunner(self._catalogue, calls, self._settings.max_output_bytes)
+
+    @cached_property
+    def _planner_runner(self) -> planner_runner.PlannerRunner:
+        return PlannerRunner(
+            self._catalogue,
+            timeout_seconds=self._settings.planner_timeout_seconds,
+            max_tasks=self._settings.max_tasks_per_plan,
+            max_input_bytes=self._settings.max_inputs_bytes,
+        )
 
     @cached_property
     def _keeper(self) -> LeaseKeeper:

@@ -12,12 +12,10 @@ from typing import Any
 
 import structlog
 
+from chimera.ports.skill_runner import EndingWith
 from chimera.services.time_limit import TimeIsUp, alarm
 
 log = structlog.get_logger(__name__)
-
-# What `Lease.ending_with` is: while inside, the callable given to it ends the call from another thread.
-EndingWith = Callable[[Callable[[], None]], AbstractContextManager[None]]
 
 # A thread that runs Python code hears within this that its time is up; one that waits for something does not.
 _ENDS_WITHIN_SECONDS = 0.1

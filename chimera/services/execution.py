@@ -6,7 +6,7 @@ from contextvars import Context
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from pydantic import ValidationError
@@ -20,31 +20,20 @@ from chimera.models.work.result import (
     SuccessOutcome,
     Usage,
     read_outcome,
+    readable,
     reported_confidence,
 )
 from chimera.models.work.signature import describe
 from chimera.models.work.skill import Skill, SkillFailed, Success
-from chimera.services.calls import AsyncCall, Calls, EndingWith, never
+from chimera.ports.skill_runner import EndingWith, Outcome
+from chimera.services.calls import AsyncCall, Calls, never
 from chimera.services.time_limit import TimeIsUp
 from chimera.services.traces import trace
 
 log = structlog.get_logger(__name__)
 
-# A message is for people; the whole of an exception that quotes its input is of no use to them.
-MAX_MESSAGE_CHARACTERS = 2000
-
-
 # A code is logged where it is a name, and not a text.
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-
-
-class Outcome(NamedTuple):
-    """What came of a call."""
-
-    # Canonical JSON.
-    text: str
-    usage: Usage
-    failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,8 +246,3 @@ def _log(code: str, exc: BaseException | None) -> None:
     """What failed where. Not what it says: that may quote what the task handles."""
     named = code if _CODE.fullmatch(code) else "(no name)"
     log.warning("skill_failed", code=named, **({} if exc is None else {"trace": trace(exc)}))
-
-
-def readable(message: str) -> str:
-    """A message that can be stored: not too long, without NUL and half characters."""
-    return message[:MAX_MESSAGE_CHARACTERS].replace("\0", "?").encode("utf-8", "replace").decode()

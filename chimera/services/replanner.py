@@ -1,6 +1,5 @@
 """Asking a plan's planner about tasks whose results the gate sent back."""
 
-import traceback
 from functools import partial
 from time import monotonic
 from uuid import UUID
@@ -11,16 +10,15 @@ from structlog.contextvars import bound_contextvars
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.ids import IdKind, format_id
 from chimera.models.work.catalogue import Catalogue
-from chimera.models.work.replan import MAX_REPLAN_TRIES, DeniedTask, ReplanHook
-from chimera.models.work.task import TaskSpec
+from chimera.models.work.replan import MAX_REPLAN_TRIES
 from chimera.models.work.timing import HOOK_AGAIN_SECONDS, PLANNING_LEASE_SECONDS
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
+from chimera.ports.planner_runner import PlannerRunner, PlanRejected
 from chimera.ports.replan_store import ReplanJob, Replanned, ReplanStore
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.lease_keeper import Lease, LeaseKeeper
-from chimera.services.planner import STORE_SECONDS, PlanRejected, checked_call, checked_spec, in_time
-from chimera.services.time_limit import TimeIsUp
+from chimera.services.planner import STORE_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -38,9 +36,9 @@ class ReplannerService:
         keeper: LeaseKeeper,
         catalogue: Catalogue,
         clock: Clock,
+        runner: PlannerRunner,
         *,
         timeout_seconds: float,
-        max_input_bytes: int,
         turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._store = store
@@ -48,8 +46,8 @@ class ReplannerService:
         self._keeper = keeper
         self._catalogue = catalogue
         self._clock = clock
+        self._runner = runner
         self._timeout_seconds = timeout_seconds
-        self._max_input_bytes = max_input_bytes
         self._turn_seconds = turn_seconds
 
     def replan_wave(self, wave: WaveRef) -> int:
@@ -89,7 +87,7 @@ class ReplannerService:
         renew = partial(self._store.renew, wave, task_id, token, PLANNING_LEASE_SECONDS)
         with self._keeper.keeping(renew, self._timeout_seconds + STORE_SECONDS) as lease:
             try:
-                replanned = self._replanned_in_time(job, lease)
+                replanned = self._replanned(wave.tenant_id, job, lease)
             except PlanRejected as exc:
                 log.warning("replan_failed", code=exc.failure.code, tries=job.tries)
                 failure = f"{exc.failure.code}: {exc.failure.message}"
@@ -105,41 +103,8 @@ class ReplannerService:
             failpoint(Failpoint.REPLAN_SAVED, wave.tenant_id)
         return False
 
-    def _replanned_in_time(self, job: ReplanJob, lease: Lease) -> Replanned | None:
+    def _replanned(self, tenant_id: str, job: ReplanJob, lease: Lease) -> Replanned | None:
         if job.tries > MAX_REPLAN_TRIES:
             message = f"the replan hook was started {MAX_REPLAN_TRIES} times and never finished: its process was ended"
             raise PlanRejected("planner_lost", message)
-        hook = self._catalogue.planner(job.planner).replan_hook or _as_it_is
-        answer = in_time(lambda: _answer(hook, job.denied), self._timeout_seconds, lease)
-        return None if answer is None else self._checked(job, checked_spec(answer))
-
-    def _checked(self, job: ReplanJob, spec: TaskSpec) -> Replanned:
-        """The task that the hook answered, as it is stored."""
-        denied = job.denied
-        kept = {"state_key": job.state_key, "max_attempts": denied.max_attempts}
-        changed = [name for name, value in kept.items() if getattr(spec, name) not in {None, value}]
-        changed += ["depends_on"] if spec.depends_on else []
-        if changed:
-            what = " and ".join(changed)
-            message = f"the task keeps its {what}: a replan hook changes skill, input and timeout_seconds"
-            raise PlanRejected("not_replannable", message)
-        skill, arguments = checked_call(self._catalogue, spec, self._max_input_bytes, "the replanned task")
-        known = job.timeout_seconds if spec.skill == denied.skill else skill.timeout_seconds
-        return Replanned(skill=spec.skill, input=arguments, timeout_seconds=spec.timeout_seconds or known)
-
-
-def _as_it_is(denied: DeniedTask) -> TaskSpec:
-    """What is done where the planner of this process has no hook any more."""
-    return denied.task()
-
-
-def _answer(hook: ReplanHook, denied: DeniedTask) -> object:
-    """What the hook answers, with anything it raises turned into the failure that says where."""
-    try:
-        return hook(denied)
-    except TimeIsUp:
-        raise
-    except BaseException as exc:
-        # Without its message: that may quote what the task handles, and reasons are on the record.
-        where = traceback.extract_tb(exc.__traceback__)[-1]
-        raise PlanRejected("hook_raised", f"{type(exc).__name__} ({where.name}, line {where.lineno})") from exc
+        return self._runner.replanned(tenant_id, job, lease.ending_with)

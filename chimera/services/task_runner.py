@@ -1,28 +1,18 @@
-"""Running the tasks of a batch: each with its own context, to results that can be staged."""
+"""Running the tasks of a batch, to results that can be staged."""
 
-import json
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from contextvars import Context, copy_context
 from datetime import datetime
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
-from structlog.contextvars import bind_contextvars
-
-from chimera.models.ids import IdKind, format_id
 from chimera.models.record import canonical_json, sha256
 from chimera.models.work.catalogue import Catalogue
-from chimera.models.work.context import REASONS, TaskContext
 from chimera.models.work.result import NO_USAGE, FailureOutcome, Result
 from chimera.models.work.skill import Skill
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.wave import WaveRef
 from chimera.ports.clock import Clock
-from chimera.services.calls import Calls, EndingWith
-from chimera.services.execution import Call, Execution, Outcome
-from chimera.services.printed import Printed, begin_printing
-from chimera.services.task_context import enter
+from chimera.ports.skill_runner import EndingWith, Outcome, SkillRunner
 
 
 class Ran(NamedTuple):
@@ -38,10 +28,10 @@ MayStart = Callable[[ClaimedTask], bool]
 class TaskRunner:
     """Runs tasks one after the other, and those whose skill is async at the same time."""
 
-    def __init__(self, catalogue: Catalogue, clock: Clock, calls: Calls, max_output_bytes: int) -> None:
+    def __init__(self, catalogue: Catalogue, clock: Clock, runner: SkillRunner) -> None:
         self._catalogue = catalogue
         self._clock = clock
-        self._execution = Execution(calls, max_output_bytes)
+        self._runner = runner
 
     def run(
         self, wave: WaveRef, tasks: Sequence[ClaimedTask], may_start: MayStart, ending_with: EndingWith
@@ -70,25 +60,14 @@ class TaskRunner:
 
     def _run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Ran:
         started_at = self._clock.now()
-        with _context_of(wave, task) as context:
-            skill = self._skill(task)
-            outcome = (
-                self._execution.run(Call(skill, task.input, task.timeout_seconds, context), ending_with)
-                if isinstance(skill, Skill)
-                else skill
-            )
+        skill = self._skill(task)
+        outcome = self._runner.run(wave, task, ending_with) if isinstance(skill, Skill) else skill
         return self._result(task, outcome, started_at)
 
     def _run_together(self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith) -> Iterator[Ran]:
         started_at = self._clock.now()
-        with ExitStack() as stack:
-            contexts = [stack.enter_context(_context_of(wave, task)) for task in tasks]
-            calls = [
-                Call(self._catalogue.skill(task.skill), task.input, task.timeout_seconds, context)
-                for task, context in zip(tasks, contexts, strict=True)
-            ]
-            for place, outcome in self._execution.run_together(calls, ending_with):
-                yield self._result(tasks[place], outcome, started_at)
+        for place, outcome in self._runner.run_together(wave, tasks, ending_with):
+            yield self._result(tasks[place], outcome, started_at)
 
     def _result(self, task: ClaimedTask, outcome: Outcome, started_at: datetime) -> Ran:
         result = Result(
@@ -113,38 +92,6 @@ class TaskRunner:
             count = len(task.unmet_dependencies)
             return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
         return self._catalogue.skill(task.skill)
-
-
-@contextmanager
-def _context_of(wave: WaveRef, task: ClaimedTask) -> Iterator[Context]:
-    """A context in which this task runs: for `current_task`, for the log, and for what the skill prints."""
-    context = copy_context()
-    printed = context.run(_enter, wave, task)
-    try:
-        yield context
-    finally:
-        context.run(printed.close)
-
-
-def _enter(wave: WaveRef, task: ClaimedTask) -> Printed:
-    # Nothing of it has to be taken back: the context ends with the task.
-    bind_contextvars(task_id=format_id(IdKind.TASK, task.task_id), attempt=task.attempt, skill=task.skill)
-    enter(_task_context(wave, task))
-    return begin_printing()
-
-
-def _task_context(wave: WaveRef, task: ClaimedTask) -> TaskContext:
-    return TaskContext(
-        tenant_id=wave.tenant_id,
-        plan_id=wave.plan_id,
-        task_id=task.task_id,
-        attempt=task.attempt,
-        max_attempts=task.max_attempts,
-        feedback=() if task.feedback is None else REASONS.validate_json(task.feedback, strict=False),
-        state_key=task.state_key,
-        state_value=None if task.state_value is None else json.loads(task.state_value),
-        state_version=task.state_version,
-    )
 
 
 def _refusal(code: str, message: str) -> Outcome:

@@ -23,10 +23,10 @@ from chimera.models.work.timing import GIVE_BACK_SECONDS, LEASE_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.clock import Clock
 from chimera.ports.queue import Queue
+from chimera.ports.skill_runner import SkillRunner
 from chimera.ports.skill_store import SkillStore
 from chimera.ports.work_store import WorkStore
 from chimera.services.agent_slots import AgentSlots, TakenSlot
-from chimera.services.calls import Calls
 from chimera.services.lease_keeper import Lease, LeaseKeeper
 from chimera.services.task_runner import TaskRunner
 
@@ -51,10 +51,9 @@ class WorkerService:
         catalogue: Catalogue,
         clock: Clock,
         slots: AgentSlots,
-        calls: Calls,
+        runner: SkillRunner,
         skills: SkillStore,
         *,
-        max_output_bytes: int,
         stage_for_seconds: float = STAGE_FOR_SECONDS,
     ) -> None:
         self._store = store
@@ -65,7 +64,7 @@ class WorkerService:
         self._slots = slots
         self._skills = skills
         self._is_declared = False
-        self._runner = TaskRunner(catalogue, clock, calls, max_output_bytes)
+        self._runner = TaskRunner(catalogue, clock, runner)
         self._draining = threading.Event()
         self._staging = Retrying(
             retry=retry_if_exception_type(StoreUnavailable),

@@ -30,6 +30,15 @@ def reported_confidence(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
+# A message is for people; the whole of an exception that quotes its input is of no use to them.
+MAX_MESSAGE_CHARACTERS = 2000
+
+
+def readable(message: str) -> str:
+    """A message that can be stored: not too long, without NUL and half characters."""
+    return message[:MAX_MESSAGE_CHARACTERS].replace("\0", "?").encode("utf-8", "replace").decode()
+
+
 class SuccessOutcome(Record):
     """The skill answered."""
 

@@ -25,8 +25,10 @@ from chimera.services.opinions import Opinions
 from chimera.services.orchestrator import Orchestrator
 from chimera.services.output_schemas import OutputSchemas
 from chimera.services.planner import PlannerService
+from chimera.services.planners_here import PlannerRunner
 from chimera.services.replanner import ReplannerService
 from chimera.services.review_service import ReviewService
+from chimera.services.skills_here import SkillRunner
 from chimera.services.sweep import Sweep
 from chimera.services.worker import WorkerService
 from tests.fakes import (
@@ -92,10 +94,11 @@ class House:
             self.keeper,
             self.catalogue,
             self.clock,
+            PlannerRunner(
+                self.catalogue, timeout_seconds=timeout_seconds, max_tasks=max_tasks, max_input_bytes=max_input_bytes
+            ),
             timeout_seconds=timeout_seconds,
             wave_size=wave_size,
-            max_tasks=max_tasks,
-            max_input_bytes=max_input_bytes,
         )
 
     def replanner(
@@ -112,8 +115,13 @@ class House:
             self.keeper,
             catalogue or self.catalogue,
             self.clock,
+            PlannerRunner(
+                catalogue or self.catalogue,
+                timeout_seconds=timeout_seconds,
+                max_tasks=1,
+                max_input_bytes=max_input_bytes,
+            ),
             timeout_seconds=timeout_seconds,
-            max_input_bytes=max_input_bytes,
             turn_seconds=turn_seconds,
         )
 
@@ -129,9 +137,8 @@ class House:
             self.catalogue,
             self.clock,
             slots,
-            self.calls,
+            SkillRunner(self.catalogue, self.calls, max_output_bytes),
             FakeSkillStore(self.database),
-            max_output_bytes=max_output_bytes,
             stage_for_seconds=0.5,
         )
 

@@ -19,10 +19,10 @@ from pydantic import BaseModel, field_validator
 from chimera.models.gate.gate import Staged, gate
 from chimera.models.gate.policy import Policy
 from chimera.models.record import canonical_json
-from chimera.models.work.result import NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
+from chimera.models.work.result import MAX_MESSAGE_CHARACTERS, NO_USAGE, OUTCOME, FailureOutcome, SuccessOutcome, Usage
 from chimera.models.work.skill import Skill, SkillFailed, Success
 from chimera.services.calls import Calls, LeftBehind
-from chimera.services.execution import MAX_MESSAGE_CHARACTERS, Call, Execution
+from chimera.services.execution import Call, Execution
 from tests.unit.declared import as_skill
 
 MAX_BYTES = 1_000_000

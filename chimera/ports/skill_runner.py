@@ -1,0 +1,38 @@
+"""Where users' functions run: in the worker's own process, or in one that has nothing of the worker's."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import NamedTuple, Protocol
+
+from chimera.models.work.result import Usage
+from chimera.models.work.task import ClaimedTask
+from chimera.models.work.wave import WaveRef
+
+# What `Lease.ending_with` is: while inside, the callable given to it ends the call from another thread.
+EndingWith = Callable[[Callable[[], None]], AbstractContextManager[None]]
+
+
+class Outcome(NamedTuple):
+    """What came of a call."""
+
+    # Canonical JSON.
+    text: str
+    usage: Usage
+    failed: bool
+
+
+class SkillRunner(Protocol):
+    """Runs the skills of claimed tasks, each with its own context. Never raises for what a skill does."""
+
+    def run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Outcome:
+        """Runs a task whose skill is no async function."""
+        ...
+
+    def run_together(
+        self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith
+    ) -> Iterator[tuple[int, Outcome]]:
+        """Runs tasks of async skills at the same time; yields place and outcome of each as they come.
+
+        Where all are ended from outside, those that are not over yet yield nothing.
+        """
+        ...
