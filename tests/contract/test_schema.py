@@ -55,9 +55,8 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
             "wave": "budget_waits epoch publish_count published_at replan_at skill_waits_since state touched_at",
-            "task": "degraded_from input lease_token lease_until over_budget replan replan_failure replan_tries "
-            "reserved_for reserved_on reserved_tokens reserved_usd skill timeout_seconds",
-            "budget": "limit_tokens limit_usd reserved_tokens reserved_usd",
+            "task": "degraded_from input lease_token lease_until replan replan_failure replan_tries skill "
+            "timeout_seconds",
             "refusal": ALL,
             "session": "changed_at changed_by state",
         },
@@ -111,10 +110,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
             "wave": ALL,
-            "task": "degraded_from feedback finished_at lease_token lease_until lost over_budget replan replan_tries "
-            "replans reserved_for reserved_on reserved_tokens reserved_usd skill spent_tokens spent_usd state",
-            "budget": "limit_tokens limit_usd overrun_tokens overrun_usd reserved_tokens reserved_usd spent_tokens "
-            "spent_usd",
+            "task": "feedback finished_at lease_token lease_until lost replan replan_tries replans state",
             "state": ALL,
             "refusal": ALL,
         },

@@ -32,7 +32,7 @@ def peak(swarm_owner: Database, tenant: str) -> Iterator[Callable[[], Decimal]]:
     """The most that was ever reserved and spent together of the tenant's day: noted by the database at each change."""
     with swarm_owner.transaction(tenant) as connection:
         connection.execute("create table budget_peak (tenant_id text, usd numeric)")
-        connection.execute("grant insert on budget_peak to chimera_app, chimera_judge")
+        connection.execute("grant insert on budget_peak to chimera_writer")
         connection.execute(
             """
             create function note_budget_peak() returns trigger language plpgsql as $$

@@ -2,6 +2,10 @@
 -- Whether there is such a plan.
 select plan_id from plan where tenant_id = %(tenant)s and plan_id = %(plan)s
 
+-- name: today
+-- The day in UTC.
+select (clock_timestamp() at time zone 'UTC')::date as today
+
 -- name: account
 -- An account.
 select account, plan_id, allowed_usd, allowed_tokens, reserved_usd, reserved_tokens, spent_usd, spent_tokens,

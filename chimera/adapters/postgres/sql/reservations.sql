@@ -29,74 +29,19 @@ select t.task_id, t.plan_id, t.wave_no, t.skill, coalesce(t.spent_usd, 0) as spe
  order by r.place, t.ordinal
    for update of t skip locked
 
--- name: idle
--- Reservations of paused plans' queued tasks: nothing of them starts, and others can use what they hold.
-select t.task_id, t.plan_id, t.reserved_on as day, t.reserved_usd, t.reserved_tokens
-  from plan p
-  join budget b on b.tenant_id = p.tenant_id and b.account = 'plan:' || replace(p.plan_id::text, '-', '')
-               and (b.reserved_usd > 0 or b.reserved_tokens > 0)
-  join wave w on w.tenant_id = p.tenant_id and w.plan_id = p.plan_id and w.state = 'in_flight'
-  join task t on t.tenant_id = w.tenant_id and t.plan_id = w.plan_id and t.wave_no = w.wave_no
- where p.tenant_id = %(tenant)s and p.state in ('running', 'in_review') and p.paused_at is not null
-   and t.state = 'queued' and t.reserved_for is not null
- order by t.task_id
-   for update of t skip locked
-
--- name: forget_idle
--- Nothing is set aside for these tasks any more.
-update task
-   set reserved_for = null, reserved_usd = null, reserved_tokens = null, reserved_on = null
- where tenant_id = %(tenant)s and task_id = any (%(task_ids)b::uuid[])
-
--- name: give_back
--- What was set aside of accounts and is not any more.
-update budget b
-   set reserved_usd = b.reserved_usd - r.usd, reserved_tokens = b.reserved_tokens - r.tokens
-  from unnest(%(accounts)b::text[], %(usd)b::numeric[], %(tokens)b::bigint[]) as r (account, usd, tokens)
- where b.tenant_id = %(tenant)s and b.account = r.account
-
--- name: today
--- The day in UTC.
-select (clock_timestamp() at time zone 'UTC')::date as today
-
--- name: open_accounts
--- The accounts of today and of plans, where there are none yet.
-select open_accounts(%(plans)b::uuid[])
-
--- name: lock_accounts
--- Accounts, always in this order.
+-- name: accounts_of
+-- The accounts of today and of plans, locked, and under the limits that the policy names now.
 select account, plan_id, allowed_usd, allowed_tokens, reserved_usd, reserved_tokens, spent_usd, spent_tokens,
        overrun_usd, overrun_tokens
-  from budget
- where tenant_id = %(tenant)s and account = any (%(accounts)b::text[])
- order by account
-   for update
-
--- name: reserve
--- What is set aside of an account now, under the limit that the policy names now.
-update budget b
-   set limit_usd = r.limit_usd, limit_tokens = r.limit_tokens, reserved_usd = r.reserved_usd,
-       reserved_tokens = r.reserved_tokens
-  from unnest(%(accounts)b::text[], %(limits_usd)b::numeric[], %(limits_tokens)b::bigint[], %(reserved_usd)b::numeric[],
-              %(reserved_tokens)b::bigint[]) as r (account, limit_usd, limit_tokens, reserved_usd, reserved_tokens)
- where b.tenant_id = %(tenant)s and b.account = r.account
+  from budget_accounts(%(plans)b::uuid[])
 
 -- name: grant
--- Tasks with what is set aside for their next attempt, and the skill that they run for it.
-update task t
-   set reserved_for = t.attempt + 1, reserved_usd = r.usd, reserved_tokens = r.tokens, reserved_on = %(today)s,
-       skill = r.skill,
-       degraded_from = case when r.skill <> t.skill then coalesce(t.degraded_from, t.skill) else t.degraded_from end
-  from unnest(%(task_ids)b::uuid[], %(skills)b::text[], %(usd)b::numeric[], %(tokens)b::bigint[])
-       as r (task_id, skill, usd, tokens)
- where t.tenant_id = %(tenant)s and t.task_id = r.task_id
+-- Tasks for whose next attempt something is set aside, and the skills that they run for it.
+select set_aside(%(task_ids)b::uuid[], %(skills)b::text[])
 
 -- name: refuse
 -- Tasks that do not fit under a limit: the Judge denies them.
-update task t
-   set over_budget = r.over
-  from unnest(%(task_ids)b::uuid[], %(limits)b::text[]) as r (task_id, over)
- where t.tenant_id = %(tenant)s and t.task_id = r.task_id
+select mark_over_budget(%(task_ids)b::uuid[], %(limits)b::text[])
 
 -- name: pause
 -- Plans wait for a person. What somebody is changing just now is left alone, and looked at again.
@@ -141,45 +86,8 @@ select t.plan_id, t.wave_no, t.task_id, t.skill, t.timeout_seconds,
 select exists (select from budget where tenant_id = %(tenant)s) as found
 
 -- name: settle
--- What was set aside for attempts that are over becomes what they cost: what the result reports; all of it, where
--- nobody knows; nothing, where they never began. Returns the sums by day.
-with over as (
-    select t.task_id, t.reserved_on, t.reserved_usd, t.reserved_tokens,
-           case g.known when 'reported' then least(coalesce(r.cost_usd, 0), 999999999.999999999)::numeric(18,9)
-                      when 'unknown' then t.reserved_usd else 0 end as spent_usd,
-           case g.known when 'reported' then coalesce(r.tokens, 0)
-                      when 'unknown' then t.reserved_tokens else 0 end as spent_tokens
-      from unnest(%(task_ids)b::uuid[], %(known)b::text[]) as g (task_id, known)
-      join task t on t.tenant_id = %(tenant)s and t.task_id = g.task_id and t.reserved_for is not null
-      left join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.reserved_for
-), settled as (
-    update task t
-       set reserved_for = null, reserved_usd = null, reserved_tokens = null, reserved_on = null,
-           spent_usd = least(coalesce(t.spent_usd, 0) + o.spent_usd, 999999999.999999999),
-           spent_tokens = least(coalesce(t.spent_tokens, 0) + o.spent_tokens::numeric, 9223372036854775807)::bigint
-      from over o
-     where t.tenant_id = %(tenant)s and t.task_id = o.task_id
-    returning o.reserved_on, o.reserved_usd, o.reserved_tokens, o.spent_usd, o.spent_tokens
-)
-select reserved_on as day, sum(reserved_usd) as reserved_usd, sum(reserved_tokens) as reserved_tokens,
-       least(sum(spent_usd), 999999999.999999999) as spent_usd,
-       least(sum(spent_tokens), 9223372036854775807) as spent_tokens,
-       least(sum(greatest(spent_usd - reserved_usd, 0)), 999999999.999999999) as overrun_usd,
-       least(sum(greatest(spent_tokens - reserved_tokens, 0)), 9223372036854775807) as overrun_tokens
-  from settled
- group by reserved_on
- order by reserved_on
-
--- name: spend
--- An account after that; whether it is limited.
-update budget
-   set reserved_usd = reserved_usd - %(reserved_usd)s, reserved_tokens = reserved_tokens - %(reserved_tokens)s,
-       spent_usd = least(spent_usd + %(spent_usd)s, 999999999.999999999),
-       spent_tokens = least(spent_tokens + %(spent_tokens)s::numeric, 9223372036854775807)::bigint,
-       overrun_usd = least(overrun_usd + %(overrun_usd)s, 999999999.999999999),
-       overrun_tokens = least(overrun_tokens + %(overrun_tokens)s::numeric, 9223372036854775807)::bigint
- where tenant_id = %(tenant)s and account = %(account)s
-returning limit_usd is not null as usd_limited, limit_tokens is not null as tokens_limited
+-- What was set aside for a plan's attempts that are over becomes what they cost; returns by how much more that is.
+select overrun_usd, overrun_tokens from settle_budget(%(plan)s, %(task_ids)b::uuid[])
 
 -- name: tenants_paused
 -- Tenants with plans that a budget has paused, of all.

@@ -18,7 +18,6 @@ from chimera.adapters.postgres.steps.wave_rows import lock_plan, lock_wave, scop
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
-from chimera.models.budget.cost import cost_knowledge
 from chimera.models.gate.deciding import (
     JUDGE,
     NOTHING_DECIDED,
@@ -231,9 +230,9 @@ class DecidingTransaction:
         """Puts what attempts cost in the place of what was set aside for them."""
         row = may_settle.fetchone()
         if row is not None and row["found"]:
-            known = [(item.decision.task_id, cost_knowledge(item.found)) for item in decisions]
-            over = [(task_id, how) for task_id, how in known if how is not None]
-            self._events += settle(self._connection, self._wave.tenant_id, self._wave.plan_id, over)
+            # Of one in review it is settled already.
+            over = [item.decision.task_id for item in decisions if item.found is not TaskState.IN_REVIEW]
+            self._events += settle(self._connection, self._wave.plan_id, over)
 
     def record(
         self,

@@ -6,8 +6,6 @@ audit's head. Plans that are paused here are not waited for.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -24,13 +22,10 @@ from chimera.models.budget.budget import (
     Asking,
     Sum,
     allot,
-    day_account,
     overrun,
-    plan_account,
     reached,
     with_allowed,
 )
-from chimera.models.budget.cost import CostKnowledge
 from chimera.models.gate.policy import Amount, Budget
 
 _SQL = statements("reservations")
@@ -80,40 +75,19 @@ def take(connection: Connection, tenant_id: str, taken: Sequence[DictRow]) -> Re
     return found
 
 
-def settle(
-    connection: Connection, tenant_id: str, plan_id: UUID, over: Sequence[tuple[UUID, CostKnowledge]]
-) -> list[AuditEvent]:
+def settle(connection: Connection, plan_id: UUID, over: Sequence[UUID]) -> list[AuditEvent]:
     """Ends the reservations of a plan's tasks whose attempt is over; returns what the audit is to say of it."""
     if not over:
         return []
-    scope = {"tenant": tenant_id}
-    sums = connection.execute(_SQL["settle"], scope | columns(list(over), "task_ids known")).fetchall()
-    # All days before the plan: the order in which accounts are locked.
-    names = [*((day_account(row["day"]), row) for row in sums), *((plan_account(plan_id), row) for row in sums)]
-    limited_usd = limited_tokens = False
-    for name, row in names:
-        account = connection.execute(_SQL["spend"], scope | row | {"account": name}).fetchone()
-        assert account is not None
-        limited_usd |= account["usd_limited"]
-        limited_tokens |= account["tokens_limited"]
-    beyond = Sum(
-        sum((row["overrun_usd"] for row in sums), Decimal(0)) if limited_usd else Decimal(0),
-        int(sum(row["overrun_tokens"] for row in sums)) if limited_tokens else 0,
-    )
+    row = connection.execute(_SQL["settle"], {"plan": plan_id, "task_ids": list(over)}).fetchone()
+    assert row is not None
+    beyond = Sum(row["overrun_usd"], row["overrun_tokens"])
     return [overrun(plan_id, beyond)] if beyond else []
 
 
 def accounts(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
     """Asks whether there can be anything to settle: one row with `found`."""
     return connection.execute(_SQL["accounts"], {"tenant": tenant_id})
-
-
-def today(connection: Connection) -> date:
-    """The day in UTC, by the database's clock."""
-    row = connection.execute(_SQL["today"]).fetchone()
-    assert row is not None
-    found: date = row["today"]
-    return found
 
 
 def look(connection: Connection, tenant_id: str) -> psycopg.Cursor[DictRow]:
@@ -144,7 +118,6 @@ class _Allotting:
         self._scope: dict[str, Any] = {"tenant": tenant_id}
         self._tenant_id = tenant_id
         self._policy = in_force(connection, tenant_id).policy
-        self._today = today(connection)
 
     def allot(self, rows: Sequence[DictRow]) -> Allotment:
         """Sets aside, refuses and pauses as the policy says."""
@@ -163,53 +136,17 @@ class _Allotting:
 
     def _accounts(self, plan_ids: set[UUID]) -> dict[UUID | None, Account]:
         """The accounts of today (None) and of these plans, locked; without what paused plans held."""
-        idle = self._connection.execute(_SQL["idle"], self._scope).fetchall()
-        names: dict[str, UUID | None] = {day_account(self._today): None}
-        names |= {plan_account(plan_id): plan_id for plan_id in plan_ids}
-        self._connection.execute(_SQL["open_accounts"], {"plans": list(plan_ids)})
-        others = {day_account(row["day"]) for row in idle} | {plan_account(row["plan_id"]) for row in idle}
-        locked = self._locked({*names, *others})
-        if idle:
-            self._release(idle)
-            locked = self._locked(set(names))
         budget = self._policy.budget or Budget()
-        return {
-            row["plan_id"]: account_of(row, budget.limit_of(row["plan_id"]))
-            for row in locked
-            if row["account"] in names
-        }
-
-    def _release(self, idle: Sequence[DictRow]) -> None:
-        held: dict[str, Sum] = {}
-        for row in idle:
-            for name in (day_account(row["day"]), plan_account(row["plan_id"])):
-                held[name] = held.get(name, Sum()) + Sum(row["reserved_usd"], row["reserved_tokens"])
-        ids = {"task_ids": [row["task_id"] for row in idle]}
-        self._connection.execute(_SQL["forget_idle"], self._scope | ids)
-        rows = [(name, each.cost_usd, each.tokens) for name, each in held.items()]
-        self._connection.execute(_SQL["give_back"], self._scope | columns(rows, "accounts usd tokens"))
-
-    def _locked(self, names: set[str]) -> list[DictRow]:
-        return self._connection.execute(_SQL["lock_accounts"], self._scope | {"accounts": sorted(names)}).fetchall()
+        rows = self._connection.execute(_SQL["accounts_of"], {"plans": list(plan_ids)})
+        return {row["plan_id"]: account_of(row, budget.limit_of(row["plan_id"])) for row in rows}
 
     def _write(self, done: Allotment) -> None:
-        budget = self._policy.budget or Budget()
-        rows = [
-            (name, limit and limit.cost_usd, limit and limit.tokens, account.reserved.cost_usd, account.reserved.tokens)
-            for name, limit, account in (
-                (day_account(self._today), budget.day, done.day),
-                *((plan_account(plan_id), budget.plan, account) for plan_id, account in done.plans.items()),
-            )
-        ]
-        arrays = columns(rows, "accounts limits_usd limits_tokens reserved_usd reserved_tokens")
-        self._connection.execute(_SQL["reserve"], self._scope | arrays)
         if done.granted:
-            grants = [(each.task_id, each.skill, each.amount.cost_usd, each.amount.tokens) for each in done.granted]
-            arrays = columns(grants, "task_ids skills usd tokens")
-            self._connection.execute(_SQL["grant"], self._scope | arrays | {"today": self._today})
+            arrays = columns([(each.task_id, each.skill) for each in done.granted], "task_ids skills")
+            self._connection.execute(_SQL["grant"], arrays)
         if done.refused:
             refusals = [(refusal.task_id, refusal.limit) for refusal in done.refused]
-            self._connection.execute(_SQL["refuse"], self._scope | columns(refusals, "task_ids limits"))
+            self._connection.execute(_SQL["refuse"], columns(refusals, "task_ids limits"))
         if done.paused:
             arrays = columns(list(done.paused.items()), "plans limits")
             paused = {row["plan_id"] for row in self._connection.execute(_SQL["pause"], self._scope | arrays)}

@@ -40,7 +40,7 @@ class BudgetStore(port.BudgetStore):
         with self._asked(tenant_id, plan_id, "read", "app") as connection:
             policy = in_force(connection, tenant_id)
             budget = policy.policy.budget or Budget()
-            today = reservations.today(connection)
+            today = _today(connection)
             if plan_id is None:
                 rows = connection.execute(_SQL["plans"], scope | {"limit": limit}).fetchall()
                 plans = [_standing(row, budget, today) for row in rows]
@@ -60,7 +60,7 @@ class BudgetStore(port.BudgetStore):
     def allow(self, tenant_id: str, plan_id: UUID | None, amount: Sum, actor: str) -> AccountStanding:  # noqa: D102
         with self._asked(tenant_id, plan_id, "allow", actor) as connection:
             budget = in_force(connection, tenant_id).policy.budget or Budget()
-            today = reservations.today(connection)
+            today = _today(connection)
             if plan_id is not None:
                 _check_plan(connection, tenant_id, plan_id)
             account = account_name(today, plan_id)
@@ -87,6 +87,14 @@ class BudgetStore(port.BudgetStore):
 def _check_plan(connection: Connection, tenant_id: str, plan_id: UUID) -> None:
     if connection.execute(_SQL["plan"], {"tenant": tenant_id, "plan": plan_id}).fetchone() is None:
         raise not_found(tenant_id, plan_id)
+
+
+def _today(connection: Connection) -> date:
+    """The day in UTC, by the database's clock."""
+    row = connection.execute(_SQL["today"]).fetchone()
+    assert row is not None
+    found: date = row["today"]
+    return found
 
 
 def _read(

@@ -13,7 +13,6 @@ from chimera.adapters.postgres.steps.wave_rows import scope_of
 from chimera.errors import PlanAlreadyEnded
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import ACTOR
-from chimera.models.budget.cost import CostKnowledge
 from chimera.models.work.bound import BoundTenant
 from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
@@ -168,8 +167,8 @@ class SweepStore(port.SweepStore):
             rows = connection.execute(_SQL["take_back_leases"], scope)
             taken_back = tuple(LostLease.model_validate(row) for row in rows)
             failpoint(Failpoint.SWEEP_LEASES_TAKEN_BACK, wave.tenant_id)
-            over = [(lost.task_id, CostKnowledge.UNKNOWN) for lost in taken_back]
-            events = settle(connection, wave.tenant_id, wave.plan_id, over)
+            over = [lost.task_id for lost in taken_back]
+            events = settle(connection, wave.plan_id, over)
             assert not events  # what counts as spent is what was set aside
             known = {
                 "waits": taken["budget_waits"],
