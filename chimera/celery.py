@@ -11,11 +11,13 @@ atexit.register(gc.freeze)
 from traceback import print_exception
 
 from celery.signals import setup_logging
+from pydantic import ValidationError
 
 from chimera import logs
 from chimera.adapters.celery import children, flower, keyed, waking
 from chimera.bootstrap import celery_app, services
 from chimera.errors import ChimeraError
+from chimera.models.text.quoted_inputs import hide_inputs
 from chimera.settings import settings
 
 try:
@@ -31,6 +33,9 @@ except ImportError as exc:
     # Celery would say that there is no app, and not why.
     print_exception(exc)
     raise SystemExit(f"chimera: what celeryconfig imports cannot be imported: {exc}") from exc
+except ValidationError as exc:
+    # Without its traceback, which quotes the value: as a rule a setting's, and so perhaps a secret.
+    raise SystemExit(f"chimera: celeryconfig cannot be imported: {hide_inputs(str(exc))}") from None
 
 import chimera.tasks  # noqa: F401  its tasks register with the app
 

@@ -9,10 +9,11 @@ import io
 import logging
 import sys
 from contextlib import suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 import structlog
 
+from chimera.models.text.quoted_inputs import hide_inputs
 from chimera.services import printed
 
 _SHARED: list[structlog.types.Processor] = [
@@ -48,9 +49,11 @@ class _LineWriter:
 def configure(level: str = "INFO") -> None:
     """Sets up structlog and the standard library's logging alike, to standard error."""
     stream = sys.stderr
-    renderer: list[structlog.types.Processor] = [structlog.dev.ConsoleRenderer()]
+    # Frames without their variables, which hold what no log may.
+    console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    renderer: list[structlog.types.Processor] = [console, _without_inputs]
     if not stream.isatty():
-        renderer = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderer = [structlog.processors.format_exc_info, _without_inputs, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[*_SHARED, *renderer],
         logger_factory=lambda *names: _LineWriter(stream, *names),
@@ -75,6 +78,13 @@ def configure(level: str = "INFO") -> None:
     for each in (sys.stdout, sys.stderr):
         if isinstance(each, io.TextIOWrapper):
             each.reconfigure(line_buffering=True)
+
+
+def _without_inputs(_logger: object, _name: str, event: Any) -> Any:
+    """What did not fit a type is content, and pydantic quotes it: in whatever exception, of whatever library."""
+    if isinstance(event, str):
+        return hide_inputs(event)
+    return {name: hide_inputs(value) if isinstance(value, str) else value for name, value in event.items()}
 
 
 def _is_admitted(record: logging.LogRecord) -> bool:

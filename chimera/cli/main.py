@@ -27,6 +27,7 @@ from chimera.cli.skill import planner, skill
 from chimera.cli.stack import stack
 from chimera.cli.task import task
 from chimera.errors import ChimeraError, QueueUnavailable, StoreUnavailable
+from chimera.models.text.quoted_inputs import hide_inputs
 
 # A command that ends need not look for garbage in all that it has loaded: it takes a fifth of a second.
 atexit.register(gc.freeze)
@@ -114,8 +115,9 @@ def failed(exc: Exception, arguments: Sequence[str]) -> int:
         say(str(exc))
         return 2
     if os.environ.get("CHIMERA_DEBUG"):
-        traceback.print_exception(exc)
+        say(hide_inputs("".join(traceback.format_exception(exc)).rstrip("\n")))
     message, code = _explained(exc, arguments)
+    message = hide_inputs(message)
     say(f"error: {message}")
     if wants_json(arguments):
         say(json.dumps({"error": message, "code": type(exc).__name__}))

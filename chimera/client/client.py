@@ -194,4 +194,4 @@ def plan_request(**fields: Any) -> PlanRequest:
     try:
         return PlanRequest(**fields)
     except ValidationError as exc:
-        raise InvalidInput(f"the request is not valid: {describe(exc)}") from exc
+        raise InvalidInput(f"the request is not valid: {describe(exc)}") from None

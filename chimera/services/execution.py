@@ -12,6 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
+from chimera.models.text.quoted_inputs import hide_inputs
 from chimera.models.work.result import (
     INVALID_RESULT,
     MAX_CODE_CHARACTERS,
@@ -147,9 +148,9 @@ def _arguments(call: Call) -> dict[str, Any] | Outcome:
 
 
 def describe_exception(exc: BaseException) -> str:
-    """`ValueError: its message`, also where asking for the message raises."""
+    """`ValueError: its message`, without values that pydantic quotes, also where asking for the message raises."""
     try:
-        message = str(exc)
+        message = hide_inputs(str(exc))
     except Exception:  # noqa: BLE001  an exception's __str__ is user code as well
         message = "(its message cannot be read)"
     return f"{type(exc).__name__}: {message}"

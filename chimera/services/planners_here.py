@@ -147,7 +147,7 @@ def _checked_call(catalogue: Catalogue, spec: TaskSpec, max_input_bytes: int, wh
     except UnknownSkill as exc:
         raise PlanRejected("unknown_skill", f"{what}: {exc}") from exc
     except ValidationError as exc:
-        raise PlanRejected("invalid_task", f"{what} ({spec.skill}): {describe(exc)}") from exc
+        raise PlanRejected("invalid_task", f"{what} ({spec.skill}): {describe(exc)}") from None
     except (TypeError, ValueError) as exc:
         raise PlanRejected("invalid_task", f"{what} ({spec.skill}): {exc}") from exc
     if len(arguments) > max_input_bytes:

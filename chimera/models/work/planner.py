@@ -89,7 +89,7 @@ class Planner(Generic[P]):
         try:
             self._inputs.validate_json(canonical_json(inputs))
         except ValidationError as exc:
-            raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from exc
+            raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from None
 
     def specs(self, goal: str, inputs: str) -> Iterable[TaskSpec]:
         """Runs the planner on a plan's goal and the JSON text of its inputs.
@@ -101,7 +101,7 @@ class Planner(Generic[P]):
         try:
             arguments = self._inputs.validate_json(inputs)
         except ValidationError as exc:
-            raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from exc
+            raise InvalidInput(f"planner {self.name!r}: inputs do not fit: {describe(exc)}") from None
         if self._wants_goal:
             arguments["goal"] = goal
         return self.function(**arguments)  # type: ignore[call-arg]

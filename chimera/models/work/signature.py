@@ -67,7 +67,7 @@ def checked_examples(
         )
     except (ValidationError, TypeError, ValueError) as exc:
         why = describe(exc) if isinstance(exc, ValidationError) else str(exc)
-        raise InvalidInput(f"{owner}: an example does not fit its parameters: {why}") from exc
+        raise InvalidInput(f"{owner}: an example does not fit its parameters: {why}") from None
 
 
 def json_adapter(what: str, hint: Any) -> TypeAdapter[Any]:
