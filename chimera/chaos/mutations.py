@@ -36,24 +36,6 @@ def take_away(guard: Guard) -> None:
     _IN_PROCESS[guard]()
 
 
-def _fence() -> None:
-    work = statements("work_store")
-    _replace(work, "claim", "and t.state = 'queued'", "and t.state in ('queued', 'running')")
-    _replace(work, "renew", "and t.lease_token = %(token)s and t.state = 'running'", "and t.state = 'running'")
-    _replace(work, "stage", "and lease_token = %(token)s and state = 'running'", "")
-    # Whatever attempt it was: it is taken for the present one.
-    _replace(work, "stage", "and (task_id, attempt) in (select task_id, attempt from given)", "")
-    _replace(
-        work, "stage", "r.task_id, r.attempt, %(agent)s, r.outcome", "r.task_id, mine.attempt, %(agent)s, r.outcome"
-    )
-    _replace(
-        work,
-        "stage",
-        "join mine using (task_id, attempt)\n",
-        "join mine on mine.task_id = r.task_id on conflict do nothing\n",
-    )
-
-
 def _decision() -> None:
     deciding = statements("deciding")
     _replace(deciding, "move_tasks", "and attempt = %(attempt)s and state = %(found)s", "")
@@ -86,8 +68,25 @@ def _replace(known: dict[str, str], name: str, old: str, new: str) -> None:
     known[name] = known[name].replace(old, new)
 
 
+def _rewritten(function: LiteralString, old: LiteralString, new: LiteralString) -> LiteralString:
+    """The statement that makes a function of the schema anew with `new` in the place of `old`, which must be there."""
+    old, new = old.replace("'", "''"), new.replace("'", "''")
+    return f"""
+        do $do$
+        declare
+            body constant text := pg_get_functiondef('{function}'::regproc);
+        begin
+            if position('{old}' in body) = 0 then
+                raise exception 'the mutation of {function} is to be written anew';
+            end if;
+            execute replace(body, '{old}', '{new}');
+        end
+        $do$
+        """
+
+
 _IN_PROCESS: dict[Guard, Callable[[], None]] = {
-    Guard.FENCE: _fence,
+    Guard.FENCE: lambda: None,
     Guard.DECISION: _decision,
     Guard.SWEEP: _sweep,
     Guard.EPOCH: _epoch,
@@ -98,7 +97,21 @@ IN_DATABASE: dict[Guard, tuple[LiteralString, ...]] = {
     Guard.FENCE: (
         "drop trigger result_needs_task on result",
         "drop trigger task_transition on task",
-        "drop policy task_by_worker on task",
+        _rewritten("claim_tasks", "and t.state = 'queued'", "and t.state in ('queued', 'running')"),
+        _rewritten("renew_leases", "and t.lease_token = token and t.state = 'running'", "and t.state = 'running'"),
+        _rewritten("stage_results", "and t.lease_token = token and t.agent_id = by_agent and t.state = 'running'", ""),
+        # Whatever attempt it was: it is taken for the present one.
+        _rewritten("stage_results", "and (t.task_id, t.attempt) in (select g.task_id, g.attempt from given g)", ""),
+        _rewritten(
+            "stage_results",
+            "select tenant, r.task_id, r.attempt, by_agent",
+            "select tenant, r.task_id, m.attempt, by_agent",
+        ),
+        _rewritten(
+            "stage_results",
+            "join mine m on m.task_id = r.task_id and m.attempt = r.attempt",
+            "join mine m on m.task_id = r.task_id on conflict do nothing",
+        ),
     ),
     Guard.DECISION: (
         "drop trigger task_transition on task",

@@ -184,14 +184,14 @@ def test_nothing_is_sent_back_more_often_than_five_times(session: Session, histo
 
 def test_a_result_is_stored_under_the_hash_of_its_bytes(session: Session, history: History) -> None:
     outcome = '{"kind": "success",  "output": "ü"}'
-    with session("worker", history.tenant_id) as connection:
+    with session("owner", history.tenant_id) as connection:
         stage(connection, history, outcome, outcome)
-    with session("worker", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.CheckViolation):
         stage(connection, history, outcome, outcome.replace("  ", " "))
 
 
 def test_a_result_is_of_a_task_and_its_present_attempt(session: Session, history: History) -> None:
-    with session("worker", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.ForeignKeyViolation):
         stage(connection, history, "{}", "{}", attempt=2)
 
 

@@ -81,8 +81,9 @@ class FakeWorkStore(port.WorkStore):
             if earlier is not None and earlier.sha256 == result.sha256:
                 staged += 1  # sent again
                 continue
-            if row is None or not self._is_mine(row, result.attempt, lease_token):
-                self._refuse(wave.tenant_id, agent_id, lease_token, result)
+            if row is None or row.agent_id != agent_id or not self._is_mine(row, result.attempt, lease_token):
+                if database.taken.get((wave.tenant_id, result.task_id, result.attempt), (None,))[0] == agent_id:
+                    self._refuse(wave.tenant_id, agent_id, lease_token, result)
                 continue
             row.state = TaskState.STAGED
             row.lease = None

@@ -111,7 +111,8 @@ def test_it_says_it_is_b_and_reads_b_s_tasks(logins: Logins, role: str, guise: s
         if connection.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
             connection.rollback()
             connection.execute(b"select set_config('chimera.tenant', %s, true)", [logins.victim.tenant_id])
-        assert seen(connection, "task", logins.victim) == 0
+        with suppress(psycopg.errors.InsufficientPrivilege):  # a worker's login reads no tasks at all
+            assert seen(connection, "task", logins.victim) == 0
         connection.rollback()
 
 

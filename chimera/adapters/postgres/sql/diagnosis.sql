@@ -8,7 +8,7 @@ select current_user::text as role,
                case when pg_has_role(current_user, (select relowner from pg_class where oid = to_regclass('plan')), 'usage')
                    then 'owner' end,
                case when has_table_privilege(to_regclass('plan'), 'insert') then 'app' end,
-               case when has_table_privilege(to_regclass('result'), 'insert') then 'worker' end,
+               case when has_column_privilege(to_regclass('skill'), 'name', 'insert') then 'worker' end,
                case when has_column_privilege(to_regclass('review_card'), 'approvals_needed', 'insert') then 'judge' end,
                case when has_function_privilege(to_regprocedure('lock_card(uuid)'), 'execute') then 'review' end,
                case when has_column_privilege(to_regclass('audit_checkpoint'), 'kept_at', 'update') then 'seal' end

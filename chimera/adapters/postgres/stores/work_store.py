@@ -61,10 +61,7 @@ class WorkStore(port.WorkStore):
     def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:  # noqa: D102
         values = scope_of(wave) | {"task_ids": list(task_ids), "skills": list(skills)}
         with self._database.transaction(wave.tenant_id) as connection:
-            lacking = sorted(row["skill"] for row in connection.execute(_SQL["lacking"], values))
-            if lacking:
-                connection.execute(_SQL["wait_for_skill"], values)
-        return lacking
+            return sorted(row["skill"] for row in connection.execute(_SQL["give_back"], values))
 
     def renew(self, wave: WaveRef, lease_token: UUID, lease_seconds: float) -> Renewal:  # noqa: D102
         values = {"token": lease_token, "seconds": lease_seconds}
