@@ -30,6 +30,10 @@ class SettingsMissing(ChimeraError):
     exit_code = 2
 
 
+class IsolationImpossible(SettingsMissing):
+    """This machine cannot keep what the level of isolation promises."""
+
+
 class DeadlinePassed(InvalidInput):
     """The deadline has passed."""
 

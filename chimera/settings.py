@@ -126,6 +126,15 @@ class Settings(BaseSettings):
     max_tasks_per_plan: int = Field(default=1_000_000, ge=1)
     # Memory for the data of each child of a prefork pool, in bytes: a skill that needs more gets a MemoryError.
     max_child_memory_bytes: int | None = Field(default=None, ge=128 * 1024 * 1024)
+    # Where a worker runs skills and planners (docs/architecture.md, "Levels of isolation"): in its own processes, which
+    # is for the operator's own code, or in hosts, which have no credentials.
+    isolation: Literal["trusted", "host"] = "trusted"
+    # The user ids, from-to, of which each host of a worker gets one that may change its user.
+    host_users: str = Field(default="64200-64455", pattern=r"^[1-9][0-9]{0,8}-[1-9][0-9]{0,8}$")
+    # Names of variables that hosts get of the worker's environment, and paths that they may read besides Python, the
+    # system and the project; with commas between.
+    host_variables: str = ""
+    host_paths: str = ""
     # Calls of skills that overran and that nothing can end, in a worker of the threads pool: with one more the worker
     # hands over what it has not started, and ends, for its supervisor to start it again.
     max_calls_left_behind: int = Field(default=32, ge=1)
@@ -134,6 +143,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     # Connections that one process keeps to PostgreSQL, for each role that it uses.
     database_pool_size: int = Field(default=4, ge=1)
+
+    @field_validator("host_variables")
+    @classmethod
+    def _are_no_credentials(cls, names: str) -> str:
+        if own := [name for name in names.split(",") if name.strip().startswith("CHIMERA_")]:
+            raise ValueError(f"{', '.join(own)}: no host gets a variable of Chimera's")
+        return names
 
     @field_validator(
         "owner_database_url",

@@ -20,6 +20,7 @@ from chimera.bootstrap.adapters import Adapters
 from chimera.bootstrap.auditing import Auditing
 from chimera.bootstrap.declaring import declare
 from chimera.bootstrap.governing import Governing
+from chimera.bootstrap.isolating import ask_for_project
 from chimera.bootstrap.judging import Judging
 from chimera.bootstrap.reviewing import Reviewing
 from chimera.bootstrap.submitting import Submitting
@@ -115,7 +116,9 @@ def celery_app() -> Celery:
         app.steps["worker"].add(own_queue_step(tenant))
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
-    register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names)
+    if settings().isolation == "host":
+        app.ask_for_project = partial(ask_for_project, settings=settings(), catalogue=CATALOGUE)
+    register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names, settings().isolation)
     process_id()
     board()
     return app

@@ -6,8 +6,10 @@ from uuid import UUID
 
 from chimera.adapters.celery.board import Board
 from chimera.adapters.celery.children import end_worker
+from chimera.adapters.host import hosts
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
+from chimera.bootstrap.isolating import host_plan
 from chimera.ports import planner_runner, skill_runner
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.calls import Calls, LeftBehind
@@ -76,17 +78,28 @@ class Working(Group):
 
     @cached_property
     def _skill_runner(self) -> skill_runner.SkillRunner:
+        if self._hosts is not None:
+            return hosts.SkillRunner(self._hosts, self._settings.max_output_bytes)
         calls = Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker))
         return SkillRunner(self._catalogue, calls, self._settings.max_output_bytes)
 
     @cached_property
     def _planner_runner(self) -> planner_runner.PlannerRunner:
+        if self._hosts is not None:
+            limits = (self._settings.planner_timeout_seconds, self._settings.max_tasks_per_plan)
+            return hosts.PlannerRunner(self._hosts, *limits)
         return PlannerRunner(
             self._catalogue,
             timeout_seconds=self._settings.planner_timeout_seconds,
             max_tasks=self._settings.max_tasks_per_plan,
             max_input_bytes=self._settings.max_inputs_bytes,
         )
+
+    @cached_property
+    def _hosts(self) -> hosts.Hosts | None:
+        """Those of this slot, in a worker that runs users' code in hosts."""
+        plan = host_plan()
+        return None if plan is None else hosts.Hosts(plan)
 
     @cached_property
     def _keeper(self) -> LeaseKeeper:

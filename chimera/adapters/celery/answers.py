@@ -13,13 +13,15 @@ HAS = "chimera_has"
 NOW = "chimera_now"
 
 
-def register_answers(skills: Callable[[], tuple[str, ...]], planners: Callable[[], tuple[str, ...]]) -> None:
+def register_answers(
+    skills: Callable[[], tuple[str, ...]], planners: Callable[[], tuple[str, ...]], isolation: str
+) -> None:
     """Lets the workers of this process answer HAS and NOW, whatever their queues; asked as by `celery inspect`."""
 
     @inspect_command(name=HAS)
     def has(_state: Any) -> dict[str, list[str]]:
-        """The names of the skills and planners that this worker has."""
-        return {"skills": list(skills()), "planners": list(planners())}
+        """The names of the skills and planners that this worker has, and its level of isolation."""
+        return {"skills": list(skills()), "planners": list(planners()), "isolation": [isolation]}
 
     @inspect_command(name=NOW)
     def now(_state: Any) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Connections to the broker that come back soon after it does, and know the seal of their deployment."""
 
+from collections.abc import Callable
 from typing import Any
 
 from celery import Celery
@@ -27,6 +28,8 @@ class App(Celery):
     """Celery's app, of a deployment that has a key for its messages."""
 
     seal = Seal()
+    # How a worker comes by the project's skills and planners where it does not import their modules itself.
+    ask_for_project: Callable[[Celery], None] | None = None
 
 
 class SteadyAMQP(AMQP):

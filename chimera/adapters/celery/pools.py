@@ -10,6 +10,8 @@ _WHY = (
     "for 3 s has its worker taken for dead, and no timeout ends it. Use -P prefork, or -P threads; async skills of a "
     "batch run at the same time in both"
 )
+_THREADS = "celery.concurrency.thread"
+_ONE_HOST = "each pool child has one host at a time, of the tenant whose batch it runs. Use -P prefork"
 
 
 class Pools(bootsteps.Step):
@@ -20,3 +22,5 @@ class Pools(bootsteps.Step):
         for kind in worker.pool_cls.__mro__:
             if name := _GREENLETS.get(kind.__module__):
                 raise SystemExit(f"chimera: the pool {name} is not supported: {_WHY}")
+            if kind.__module__ == _THREADS and worker.app.ask_for_project:
+                raise SystemExit(f"chimera: the pool threads is not supported with CHIMERA_ISOLATION=host: {_ONE_HOST}")

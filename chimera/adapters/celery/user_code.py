@@ -46,5 +46,5 @@ class UserCode(bootsteps.StartStopStep):
         return runs_user_code(worker)
 
     def create(self, worker: Any) -> None:
-        """Imports them: steps are made before any of them starts."""
-        import_project(worker.app)
+        """Imports them, or asks a host what they have: steps are made before any of them starts."""
+        (worker.app.ask_for_project or import_project)(worker.app)

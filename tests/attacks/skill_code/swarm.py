@@ -31,6 +31,7 @@ from tests.integration.processes import LocalProcess
 from tests.integration.waiting import eventually
 
 WORKER = ["worker", "-X", "judge", "-c", "1", "-n", "attacked@%h", "--without-mingle", "--without-gossip"]
+_OF_A_WORKER = ("CHIMERA_APP_DATABASE_URL", "CHIMERA_WORKER_DATABASE_URL", "CHIMERA_MESSAGE_KEY")
 MOST_SECONDS = 60.0
 _RESULTS = """
 select t.label ->> 'attack', r.outcome from task as t join result as r using (tenant_id, task_id) where t.plan_id = %s
@@ -56,7 +57,7 @@ class Swarm:
     def variables(self) -> dict[str, str]:
         """What the worker's environment holds of Chimera's."""
         roles = {f"CHIMERA_{role}_DATABASE_URL": "" for role in ("OWNER", "JUDGE", "SEAL", "REVIEW")}
-        own = {name: self.servers[name] for name in ("CHIMERA_APP_DATABASE_URL", "CHIMERA_WORKER_DATABASE_URL")}
+        own = {name: self.servers[name] for name in _OF_A_WORKER if name in self.servers}
         return {
             **roles,
             **own,
@@ -68,7 +69,8 @@ class Swarm:
     @property
     def secrets(self) -> set[str]:
         """What nobody's skill may get hold of: the other tenant's canary, and every password."""
-        return {self.canary} | {urlsplit(url).password or self.canary for url in self.servers.values() if "://" in url}
+        passwords = {urlsplit(url).password or self.canary for url in self.servers.values() if "://" in url}
+        return {self.canary, self.servers.get("CHIMERA_MESSAGE_KEY", self.canary)} | passwords
 
     def worker(self, level: str, **variables: str) -> LocalProcess:
         """The worker at this level of isolation, not started yet."""

@@ -1,0 +1,1 @@
+"""Processes without credentials, in which a worker has users' code run."""
