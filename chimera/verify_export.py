@@ -8,6 +8,7 @@ the public key (hex) of the key that seals, or a file keys.json. Exit code 1 if 
 import csv
 import hashlib
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
@@ -19,6 +20,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 SKEW = timedelta(minutes=5)  # that the clocks of those who sign and of the database may differ by
+FORMULA = re.compile("'+[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 # What a record of another form than an export's leads to.
 BROKEN = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError, StopIteration, csv.Error)
@@ -43,7 +45,8 @@ def records(path: str) -> Iterator[Row]:
 
 
 def filled(row: Row) -> Row:
-    return {name: value or None for name, value in row.items()}
+    # An apostrophe before what a spreadsheet would take for a formula is not part of the text.
+    return {name: (value[1:] if FORMULA.match(value) else value) if value else None for name, value in row.items()}
 
 
 def signed(key: Row, text: bytes, signature: str) -> bool:

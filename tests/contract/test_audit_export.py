@@ -61,6 +61,7 @@ def lived(world: PostgresWorld, scene: Scene, ring: KeyRing, place: CheckpointPl
         scene.judge(scene.work_off(scene.plan(5)), approve)
         _, cards = scene.in_review()
         scene.decide(cards[0], approve=True, by="Zoë", note='so, "said" \u2028')
+        world.access.note_read(scene.tenant_id, "=1+1", {"command": "audit list"})
         sealer.seal(scene.tenant_id)
         if len(ring.trusted()) == 1:
             ring.rotate()
@@ -224,7 +225,7 @@ def test_a_csv_export_has_a_column_for_each_part(
     path = exported(lived, app_database, ring, tmp_path / "export", as_csv=True)
     rows = list(csv.DictReader(io.StringIO(path.read_text())))
     assert {row["record"] for row in rows} == {"header", "entry", "checkpoint"}
-    assert {row["actor"] for row in rows} >= {"Zoë", "app"}
+    assert {row["actor"] for row in rows} >= {"Zoë", "app", "'=1+1"}
 
 
 @pytest.mark.parametrize("text", ["", "so\n", '{"record":"entry"}\n', "{}\n", '{"record":"header","payload":"{}"}\n'])

@@ -17,6 +17,7 @@ from chimera.models.audit.checkpoint import Checkpoint, parse_checkpoint
 from chimera.models.audit.export import CheckpointRecord, EntryRecord, ExportHeader, ExportRecord, HeaderRecord
 from chimera.models.audit.proof import EntryRow
 from chimera.models.record import canonical_json
+from chimera.models.text.csv_cells import cell_text, safe_cell
 from chimera.models.work.signature import describe
 from chimera.ports import audit_export as port
 
@@ -103,7 +104,7 @@ class AuditExport(port.AuditExport):
         table = csv.DictReader(file, strict=True)
         for row in table:
             try:
-                record = _RECORD.validate_strings({str(name): value for name, value in row.items() if value})
+                record = _RECORD.validate_strings({str(name): cell_text(value) for name, value in row.items() if value})
             except ValidationError as exc:
                 raise self._no_record(table.line_num, exc) from None
             yield record
@@ -134,7 +135,8 @@ def _write(file: TextIO, header: ExportHeader, items: Iterable[EntryRow | Checkp
 
     def put(record: dict[str, Any]) -> None:
         if table:
-            table.writerow(record)
+            cells = {name: safe_cell(value) if isinstance(value, str) else value for name, value in record.items()}
+            table.writerow(cells)
         else:
             file.write(canonical_json(record) + "\n")
 
