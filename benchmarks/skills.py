@@ -27,3 +27,15 @@ async def waits(number: int, seconds: float) -> Success[int]:
 def all_wait(count: int, seconds: float) -> Iterator[TaskSpec]:
     for number in range(count):
         yield waits.task(number, seconds)
+
+
+@skill(name="bench.nearly_cards")
+def nearly_cards(number: int) -> Success[str]:
+    """1 MB of what is nearly card numbers, with which a gate may be kept busy."""
+    return Success(f"{number} " + "4111-" * 200_000, confidence=1.0)
+
+
+@planner(name="bench.flood")
+def flood(count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield nearly_cards.task(number)

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     # Upper limits of one request and of one result, in bytes of JSON.
     max_inputs_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
     max_output_bytes: int = Field(default=1024 * 1024, ge=1024)
+    # What the gate looks at of one result's text, in bytes, and for how long, in seconds; more goes to a person.
+    max_gate_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    max_gate_seconds: float = Field(default=1.0, gt=0, le=60)
     max_tasks_per_plan: int = Field(default=1_000_000, ge=1)
     # Memory for the data of each child of a prefork pool, in bytes: a skill that needs more gets a MemoryError.
     max_child_memory_bytes: int | None = Field(default=None, ge=128 * 1024 * 1024)

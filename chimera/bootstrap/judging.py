@@ -18,7 +18,15 @@ class Judging(Group):
         """Gates waves."""
         opinions = Opinions(self._adapters.llm, self._clock)
         schemas = OutputSchemas(self._adapters.skills_of_judge)
-        return Judge(self._adapters.decisions, self.dispatcher, schemas, self._clock, opinions)
+        return Judge(
+            self._adapters.decisions,
+            self.dispatcher,
+            schemas,
+            self._clock,
+            opinions,
+            max_gate_bytes=self._settings.max_gate_bytes,
+            max_gate_seconds=self._settings.max_gate_seconds,
+        )
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

@@ -45,6 +45,9 @@ class OpenWave(Record):
     given_up: tuple[GivenUpTask, ...] = ()
     # Whether the planner is asked about what the gate sends back.
     has_replan: bool = False
+    # How many of the staged results are large, and whether there are more of these than were asked for.
+    large: int = 0
+    large_left: bool = False
     # Of the plan's request; None where there is no such plan.
     trace_id: str | None = None
 
@@ -56,15 +59,16 @@ class PolicyChanged(Exception):
 class DecisionStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
-    def open_wave(self, wave: WaveRef) -> OpenWave:
+    def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:
         """What the wave has staged, and which of its tasks end without a result.
 
+        Of large results, those of which input and outcome may be more than 2 kB, only so many; None: all.
         Those whose last lease ran out, that their planner gave up, or that a budget has nothing left for.
         """
         ...
 
     def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
-        """Reserves the asking of a model about this wave for `seconds`; False where another token has it."""
+        """Reserves large results, and asking a model about any, for `seconds`; False where another token has them."""
         ...
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:

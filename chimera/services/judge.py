@@ -1,6 +1,7 @@
 """The Judge: gates what a wave has staged, and is the only way into shared state."""
 
 from collections.abc import Sequence
+from time import monotonic
 from uuid import UUID
 
 import structlog
@@ -13,6 +14,7 @@ from chimera.models.gate.gate import Staged, gate, invalid, lease_lost, state_co
 from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, Policy, PolicyInForce
 from chimera.models.ids import IdKind, format_id
+from chimera.models.text.allowance import MOST_BYTES, MOST_SECONDS, Allowance
 from chimera.models.work.decision import Decision, Ruling, Verdict
 from chimera.models.work.lease import LostLease
 from chimera.models.work.replan import planner_gave_up
@@ -31,6 +33,7 @@ from chimera.services.decision_log import log_decisions
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
 from chimera.services.output_schemas import OutputSchemas
+from chimera.services.turn import Turn
 
 log = structlog.get_logger(__name__)
 
@@ -43,13 +46,23 @@ class Judge:
     """Decides by the tenant's policy; what it may not decide becomes a review card."""
 
     def __init__(
-        self, store: DecisionStore, dispatcher: Dispatcher, schemas: OutputSchemas, clock: Clock, opinions: Opinions
+        self,
+        store: DecisionStore,
+        dispatcher: Dispatcher,
+        schemas: OutputSchemas,
+        clock: Clock,
+        opinions: Opinions,
+        *,
+        max_gate_bytes: int = MOST_BYTES,
+        max_gate_seconds: float = MOST_SECONDS,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
         self._schemas = schemas
         self._clock = clock
         self._opinions = opinions
+        self._max_gate_bytes = max_gate_bytes
+        self._max_gate_seconds = max_gate_seconds
 
     def judge_wave(self, wave: WaveRef) -> int:
         """Gates whatever the wave has staged, sends the tenant's next waves, and returns how many were gated.
@@ -60,15 +73,16 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
-        waiting = self._store.open_wave(wave)
-        with bound_contextvars(trace_id=waiting.trace_id):
-            return self._judge(wave, waiting)
-
-    def _judge(self, wave: WaveRef, waiting: OpenWave) -> int:
         asking = _Asking(self._clock.new_id())
+        turn = Turn(self._store, wave, asking.token)
+        waiting = self._store.open_wave(wave, turn.large)
+        with bound_contextvars(trace_id=waiting.trace_id):
+            return self._judge(wave, waiting, asking, turn)
+
+    def _judge(self, wave: WaveRef, waiting: OpenWave, asking: "_Asking", turn: Turn) -> int:
         decided = requeued = 0
-        asks_planner = False
-        while True:
+        asks_planner = is_left = False
+        while turn.may_gate(waiting):
             decisions = self._decisions(wave, waiting, asking)
             failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
             if not decisions:
@@ -77,22 +91,31 @@ class Judge:
                 written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
                 asking = _Asking(asking.token)  # gated again, by the one that is in force now
-                waiting = self._store.open_wave(wave)
+                waiting = self._store.open_wave(wave, turn.large)
                 continue
             log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
             decided += len(decisions)
             requeued += written.requeued
             asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
-            if not asking.unfinished:
+            is_left = waiting.large_left and bool(written.decisions)
+            if not (asking.unfinished or (is_left and turn.goes_on())):
                 break
-            waiting = self._store.open_wave(wave)
+            waiting = self._store.open_wave(wave, turn.large)
         log.info("wave_judged", decided=decided, requeued=requeued)
+        if turn.is_reserved:
+            self._end(turn, wave, waiting, is_left=is_left, decided=decided)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave, waiting.trace_id)
         self._dispatcher.dispatch(wave.tenant_id)
         failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
         return decided
+
+    def _end(self, turn: Turn, wave: WaveRef, waiting: OpenWave, *, is_left: bool, decided: int) -> None:
+        """Ends a turn; what is left, or came while others were sent away, is for a message of its own."""
+        turn.end()
+        if is_left or (decided and self._store.open_wave(wave, turn.large).staged):
+            self._dispatcher.ask_judge(wave, waiting.trace_id)
 
     def stop_plan(self, tenant_id: str, plan_id: UUID) -> None:
         """Ends every open task and card of a plan that was cancelled or has expired.
@@ -139,10 +162,14 @@ class Judge:
         """The gate's ruling; what is raised over a result is this one's failure, and keeps no other from its ruling."""
         draw = self._clock.draw()
         try:
-            return gate(staged, policy, self._schemas.fault(staged), draw)
+            return gate(staged, policy, self._schemas.fault(staged), draw, self._allowance())
         except Exception as exc:  # noqa: BLE001  the result is somebody else's text
             log.warning("result_invalid", task_id=format_id(IdKind.TASK, staged.task_id), error=type(exc).__name__)
             return gate(invalid(staged), policy, None, draw)
+
+    def _allowance(self) -> Allowance:
+        until = monotonic() + self._max_gate_seconds
+        return Allowance(self._max_gate_bytes, lambda: monotonic() > until)
 
     def _may_ask(self, wave: WaveRef, model: LlmJudge, token: UUID) -> bool:
         return self._store.begin_asking(wave, token, model.timeout_seconds + ASKING_MARGIN_SECONDS)

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from chimera.models.gate.deciding import NOTHING_DECIDED, Decided, OpenTask, WaveDecision, stop_decision
 from chimera.models.gate.review import CardStatus
+from chimera.models.record import canonical_json
 from chimera.models.work.context import REASONS
 from chimera.models.work.lease import LostLease
 from chimera.models.work.plan import PlanState
@@ -28,11 +29,16 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         super().__init__(database)
         self._asking: dict[WaveRef, tuple[UUID, datetime]] = {}
 
-    def open_wave(self, wave: WaveRef) -> OpenWave:
+    def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:
         tasks = self._database.opened().wave_tasks(wave)
         plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
+        staged = [self._staged(row) for row in tasks if row.state is TaskState.STAGED]
+        large = [each for each in staged if each.size + len(canonical_json(each.input)) > 2000]
+        left = [] if most_large is None else large[most_large:]
         return OpenWave(
-            staged=tuple(self._staged(row) for row in tasks if row.state is TaskState.STAGED),
+            staged=tuple(each for each in staged if each not in left),
+            large=len(large) - len(left),
+            large_left=bool(left),
             lost=tuple(
                 LostLease(task_id=row.task.task_id, attempt=row.attempt, agent_id=row.agent_id)
                 for row in tasks

@@ -7,6 +7,8 @@ Thing = TypeVar("Thing")
 
 # Bytes of folded text of one result that are looked at.
 MOST_BYTES = 4 << 20
+# What a Judge takes for one result at the most, where neither bytes nor looks were too many.
+MOST_SECONDS = 1.0
 # A look is what one candidate takes that only looks like something: some 3 µs. So many are free, and one more for each
 # so many bytes of text. A text with more near misses has a hit as a rule, since one in ten of them is one by chance.
 FREE_LOOKS = 4000

@@ -24,6 +24,7 @@ _NUMERO = "\u2116"
 _NO_CHARACTER = {"Cn", "Co", "Cs"}
 # Of those the ones that no table could hold: private use, and planes that have no characters yet.
 _NOWHERE_USED = re.compile("[\ue000-\uf8ff\U00040000-\U000dffff\U000f0000-\U0010ffff]")
+_BLOCK = 1024  # characters
 # One character that becomes a sentence (U+FDFA) would make a text many times as long.
 _LONGEST = 8
 # Default_Ignorable_Code_Point of Unicode 15 beyond the category Cf, which is ignored as a whole.
@@ -61,35 +62,59 @@ class Folded:
 
     def __init__(self, original: str, data: bytes | None = None) -> None:
         self.original = original
-        self.data = self._written() if data is None else data
+        self.data = self._form(original) if data is None else data
+        self._ends: dict[int, array[int]] = {}
 
     def place(self, start: int, end: int) -> tuple[int, int]:
         """The characters of the text that the bytes `start` to `end`, at least one, came from."""
         if len(self.data) == len(self.original) and self.original.isascii():
             return start, end
-        return bisect_right(self._ends, start), bisect_right(self._ends, end - 1) + 1
+        return self._character(start), self._character(end - 1) + 1
 
-    def _written(self) -> bytes:
-        return fold(self.original).encode()
+    def _character(self, place: int) -> int:
+        """The character of the text that a byte came from."""
+        if not self._blocks:
+            return bisect_right(self._ends_within(0), place)
+        block = bisect_right(self._blocks, place)
+        return block * _BLOCK + bisect_right(
+            self._ends_within(block), place - (self._blocks[block - 1] if block else 0)
+        )
 
-    def _sizes(self) -> Iterator[int]:
-        """By character of the text, the bytes that it became."""
-        return (len(piece) if piece.isascii() else len(piece.encode()) for piece in _pieces(self.original))
+    def _form(self, text: str) -> bytes:
+        return fold(text).encode()
+
+    def _sizes(self, text: str) -> Iterator[int]:
+        """By character of a text, the bytes that it became."""
+        return (len(piece) if piece.isascii() else len(piece.encode()) for piece in _pieces(text))
 
     @cached_property
-    def _ends(self) -> "array[int]":
-        """By character of the text, where the bytes of what became of it end."""
-        return array("Q", accumulate(self._sizes()))
+    def _blocks(self) -> "array[int]":
+        """By block of a long text, where the bytes of what became of it end: one character at a time takes much longer.
+
+        None where marks are folded by what stands before them, maybe in another block.
+        """
+        size = len(self.original)
+        if size <= _BLOCK or not _TABLE.marks.isdisjoint(self.original):
+            return array("Q")
+        blocks = (self.original[start : start + _BLOCK] for start in range(0, size, _BLOCK))
+        return array("Q", accumulate(len(self._form(block)) for block in blocks))
+
+    def _ends_within(self, block: int) -> "array[int]":
+        """By character of a block, or where there are none of the text, where the bytes of what became of it end."""
+        if block not in self._ends:
+            text = self.original[block * _BLOCK : (block + 1) * _BLOCK] if self._blocks else self.original
+            self._ends[block] = array("Q", accumulate(self._sizes(text)))
+        return self._ends[block]
 
 
 class AsItIs(Folded):
     """A text that is not folded; half a character (a lone surrogate) is a `?`."""
 
-    def _written(self) -> bytes:
-        return self.original.encode(errors="replace")
+    def _form(self, text: str) -> bytes:
+        return text.encode(errors="replace")
 
-    def _sizes(self) -> Iterator[int]:
-        return (len(char.encode(errors="replace")) for char in self.original)
+    def _sizes(self, text: str) -> Iterator[int]:
+        return (len(char.encode(errors="replace")) for char in text)
 
 
 def is_of_a_word(char: str) -> bool:

@@ -17,13 +17,15 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str, bool]]:
     left: list[tuple[str, object]] = [(path, value)]
     while left:
         path, item = left.pop()
-        if isinstance(item, dict):
+        if isinstance(item, str):
+            yield path, item, False
+        elif isinstance(item, dict):
             for number, (key, below) in reversed([*enumerate(item.items())]):
                 name = key if isinstance(key, str) and _PLAIN_NAME.fullmatch(key) else f"#{number}"
                 left.append((_below(path, name), below))
             yield from ((path, str(key), True) for key in item)
         elif isinstance(item, list | tuple):
-            left.extend((_below(path, str(number)), item[number]) for number in range(len(item) - 1, -1, -1))
+            left += [(_below(path, str(number)), item[number]) for number in range(len(item) - 1, -1, -1)]
         elif (text := _text(item)) is not None:
             yield path, text, False
 

@@ -1,0 +1,47 @@
+"""A Judge's turn at a wave: large results are gated by one process at a time, and a few in a go."""
+
+from time import monotonic
+from uuid import UUID
+
+from chimera.models.work.wave import WaveRef
+from chimera.ports.decision_store import DecisionStore, OpenWave
+
+# After so long a turn ends, and what is left is another message's: meanwhile other waves have theirs.
+TURN_SECONDS = 0.05
+# What a turn is reserved for: where its process dies, the wave is another's after this.
+RESERVED_SECONDS = 5.0
+# Large results that are read in the first go; each go that was quick is followed by one of so many times as many.
+_FIRST, _MORE = 1, 4
+
+
+class Turn:
+    """How many large results are read at a time, and whether they are this process's to gate."""
+
+    def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID) -> None:
+        self._store = store
+        self._wave = wave
+        self._token = token
+        self._began = self._go_began = monotonic()
+        self.large = _FIRST
+        # Whether the wave is reserved, so that others leave it.
+        self.is_reserved = False
+
+    def may_gate(self, waiting: OpenWave) -> bool:
+        """Whether what was read is this process's to gate: with large results among it, only after a reservation."""
+        if waiting.large and not self.is_reserved:
+            self.is_reserved = self._store.begin_asking(self._wave, self._token, RESERVED_SECONDS)
+            return self.is_reserved
+        return True
+
+    def goes_on(self) -> bool:
+        """Whether there is time for another go, which then is larger where this one was quick."""
+        now = monotonic()
+        if now - self._go_began < TURN_SECONDS / 4:
+            self.large *= _MORE
+        self._go_began = now
+        return now - self._began < TURN_SECONDS
+
+    def end(self) -> None:
+        """Lets others have the wave."""
+        if self.is_reserved:
+            self._store.begin_asking(self._wave, self._token, 0.0)
