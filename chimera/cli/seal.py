@@ -15,6 +15,7 @@ def seal(
     once: Annotated[bool, typer.Option("--once", help="Seal what is due, and end; exit code 1 where that fails.")] = (
         False
     ),
+    make_key: Annotated[bool, typer.Option("--make-key", help="Make the first key where there is none yet.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
     """Seal every tenant's audit by signed checkpoints, until SIGTERM or Ctrl-C.
@@ -31,6 +32,9 @@ def seal(
         say("CHIMERA_CHECKPOINTS names no place to keep checkpoints: nothing is sealed")
         ended(None)
         return
+    ring = bootstrap.auditing().key_ring
+    if make_key and not ring.exists():
+        say(f"made the key {ring.create().key_id}: note its id, who verifies an export has to know it")
     if not once:
         bootstrap.auditing().sealer.run(ended)
         return

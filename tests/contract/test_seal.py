@@ -64,26 +64,29 @@ def ended(process: "subprocess.Popen[str]") -> tuple[int, str, str]:
 
 
 def test_once_seals_what_is_due(start: Start, real_scene: Scene, tmp_path: Path) -> None:
-    assert ended(start("audit", "key", "new"))[0] == 0
-    code, out, err = ended(start("seal", "--once"))
+    code, out, err = ended(start("seal", "--once", "--make-key"))
     assert (code, out.endswith(" checkpoints made\n")) == (0, True), err
+    [key] = KeyRing(tmp_path / "keys", SystemClock()).trusted()
+    assert f"made the key {key.key_id}" in err
+    assert "made the key" not in ended(start("seal", "--once", "--make-key"))[2]
     last = CheckpointPlace(tmp_path / "checkpoints").last(real_scene.tenant_id)
     assert last is not None
     assert last.hash == real_scene.entries()[-1].hash.hex()
 
 
-def test_it_goes_on_where_the_key_was_missing_and_ends_when_told(start: Start, real_scene: Scene) -> None:
-    assert "keys.json" in ended(start("seal", "--once"))[2]
+def test_it_goes_on_where_the_key_was_missing_and_ends_when_told(
+    start: Start, real_scene: Scene, tmp_path: Path
+) -> None:
     process = start("seal")
     says(process, "sealing_failed")
-    assert ended(start("audit", "key", "new"))[0] == 0
+    KeyRing(tmp_path / "keys", SystemClock()).create()
     says(process, "audit_sealed")
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 0
 
 
-def test_it_goes_on_where_postgresql_is_away(start: Start) -> None:
-    assert ended(start("audit", "key", "new"))[0] == 0
+def test_it_goes_on_where_postgresql_is_away(start: Start, tmp_path: Path) -> None:
+    KeyRing(tmp_path / "keys", SystemClock()).create()
     away = f"postgresql://chimera_seal:s3cret@127.0.0.1:{free_port()}/chimera"
     process = start("seal", CHIMERA_SEAL_DATABASE_URL=away)
     for _ in range(2):
@@ -97,8 +100,7 @@ def test_who_exports_has_neither_key_nor_places(
     start: Start, real_scene: Scene, servers: dict[str, str], tmp_path: Path
 ) -> None:
     (tmp_path / "celeryconfig.py").unlink()
-    assert ended(start("audit", "key", "new"))[0] == 0
-    [key] = KeyRing(tmp_path / "keys", SystemClock()).trusted()
+    key = KeyRing(tmp_path / "keys", SystemClock()).create()
     without = dict.fromkeys(("CHIMERA_SEAL_DATABASE_URL", "CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"), "")
     without |= {name: servers[name] for name in ("CHIMERA_REDIS_URL", "CHIMERA_APP_DATABASE_URL")}
     file = str(tmp_path / "export")
@@ -121,7 +123,6 @@ def test_without_places_it_says_so_and_waits(start: Start) -> None:
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
     assert ended(process)[0] == 0
-    assert ended(start("seal", "--once", CHIMERA_CHECKPOINTS=""))[0] == 0
 
 
 def test_several_at_once_do_no_harm(real_scene: Scene, seal_database: Database, tmp_path: Path) -> None:

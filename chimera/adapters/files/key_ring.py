@@ -56,6 +56,10 @@ class KeyRing(port.KeyRing):
         key_id = key_id_of(self._private(keys).public_key().public_bytes_raw().hex())
         return next(key for key in keys if key.key_id == key_id)
 
+    def exists(self) -> bool:
+        """Whether there is a key, or a file in the place of one."""
+        return any(self._path(name).exists() for name in (SIGNING_KEY, PUBLIC_KEYS))
+
     def create(self) -> TrustedKey:
         """Makes the first key.
 

@@ -19,14 +19,29 @@ ROOT = Path(chimera.errors.__file__).parents[1]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 
 
-@pytest.mark.parametrize("name", ["worker", "judge", "beat", "flower"])
+@pytest.mark.parametrize("name", ["worker", "judge", "beat", "seal", "flower"])
 def test_each_service_has_the_logins_and_keys_of_its_kind(name: str) -> None:
     service = COMPOSE["services"][name]
     [kind] = kinds(service["command"], {})
     assert kind == name
-    given = {variable for variable in service["environment"] if variable != "CHIMERA_FLOWER_ADDRESS"}
-    assert given <= OWN[kind]
-    assert given >= OWN[kind] - {"CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS"}
+    given = set(service["environment"]) - {"CHIMERA_FLOWER_ADDRESS", "CHIMERA_SEALED_WITHIN_SECONDS"}
+    assert given == OWN[kind]
+
+
+def test_the_audit_is_sealed_by_one_service_and_who_decides_asks_for_it() -> None:
+    services = COMPOSE["services"]
+    seal, where = services["seal"], ("CHIMERA_CHECKPOINTS", "CHIMERA_AUDIT_KEYS")
+    kept = dict(reversed(volume.split(":")) for volume in seal["volumes"])
+    assert kept.keys() == {seal["environment"][name] for name in where}
+    assert set(kept.values()) <= COMPOSE["volumes"].keys()
+    for name, service in services.items():
+        if name != "seal":
+            assert not {volume.split(":")[0] for volume in service.get("volumes", [])} & set(kept.values())
+            assert not set(service["environment"]) & set(where)
+    for name in ("judge", "migrate"):
+        assert float(services[name]["environment"]["CHIMERA_SEALED_WITHIN_SECONDS"]) == 180
+    made = (ROOT / "deploy" / "Dockerfile").read_text()
+    assert all(path in made for path in kept), "who runs in the image could not write there"
 
 
 def test_the_script_makes_an_owner_who_may_make_roles_and_is_no_superuser(servers: dict[str, str]) -> None:
