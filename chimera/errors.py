@@ -123,6 +123,10 @@ class EditRefused(InvalidInput):
     """The policy in force denies the edited output."""
 
 
+class BelowFloor(InvalidInput):
+    """The policy asks less than the operator's does of every tenant's."""
+
+
 class PlanAlreadyEnded(Conflict):
     """The plan has ended already."""
 

@@ -1,7 +1,6 @@
 """`chimera policy`: what the gate asks of results."""
 
 import difflib
-import json
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ import typer
 from chimera.cli.context import Actor, actor, find_id, load_user_code, services, valid_tenant
 from chimera.cli.output import Format, Output, document, moment, say, table, tell
 from chimera.cli.since import Since, moment_of
-from chimera.errors import ChimeraError, InvalidInput, SettingsMissing
+from chimera.errors import BelowFloor, ChimeraError, InvalidInput, SettingsMissing
 from chimera.models.ids import IdKind, format_id
 
 if TYPE_CHECKING:
@@ -35,9 +34,19 @@ class CasesFailed(ChimeraError):
 
 
 @app.command()
-def check(file: PolicyFile, output: Output = Format.TABLE) -> None:
+def check(
+    file: PolicyFile,
+    floor: Annotated[
+        Path | None, typer.Option("--floor", metavar="FILE", help="The operator's policy, whose floor it has to keep.")
+    ] = None,
+    tenant: Annotated[
+        str | None, typer.Option("--tenant", "-t", callback=valid_tenant, help="Whose policy it is, for the floor.")
+    ] = None,
+    output: Output = Format.TABLE,
+) -> None:
     """Check a policy's form; each fault is named by file and line."""
-    policy = read(file)
+    text, policy = load(file)
+    _require_above(text, file, policy, read(floor) if floor else policy, tenant)
     notes = _notes(policy)
     if output is Format.JSON:
         document({"ok": True, "name": policy.name, "sha256": policy.sha256.hex(), "notes": notes})
@@ -71,19 +80,27 @@ def show(
         return
     now = services().governing.policies.in_force(whom)
     if output is Format.JSON:
-        document({"version": now.version, "own": now.own, "policy": json.loads(now.policy.body)})
+        policy = now.policy.model_dump(mode="json")
+        document({"version": now.version, "own": now.own, "floor": now.floor, "policy": policy})
         return
     tell(f"# {now.version}: {_origin(now)}")
+    if now.applied is not None:
+        tell(f"# raised to the floor of {now.floor or 'the default itself'}")
     tell(write_policy(now.policy).rstrip())
 
 
 @app.command()
 def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output: Output = Format.TABLE) -> None:
-    """Show what a file would change of the policy in force."""
-    from chimera.models.gate.policy_file import write_policy
+    """Show what a file would change of the policy in force, what it asks less of, and where it is below the floor."""
+    from chimera.models.gate.floor import below
+    from chimera.models.gate.policy_file import located, write_policy
+    from chimera.models.gate.weakening import weakened
 
-    new = read(file)
-    now = services().governing.policies.in_force(_whom(tenant, default=default))
+    (text, new), whom = load(file), _whom(tenant, default=default)
+    policies = services().governing.policies
+    now = policies.in_force(whom)
+    faults = located(text, str(file), below(new, new if default else policies.in_force(None).policy, whom))
+    given_up = weakened(now.policy, new)
     lines = [
         line.rstrip("\n")
         for line in difflib.unified_diff(
@@ -91,11 +108,17 @@ def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output
         )
     ]
     if output is Format.JSON:
-        document({"before": now.version, "changes": bool(lines), "diff": lines})
-    elif lines:
+        found = {"weakened": given_up, "below_floor": faults}
+        document({"before": now.version, "changes": bool(lines), "diff": lines} | found)
+        return
+    if lines:
         tell("\n".join(lines))
     else:
         say(f"no difference to {now.version}")
+    for line in given_up:
+        say(f"asks less: {line}")
+    for fault in faults:
+        say(f"below the floor: {fault}")
 
 
 @app.command("test")
@@ -124,24 +147,30 @@ def apply(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and test it, and change nothing.")] = False,
     output: Output = Format.TABLE,
 ) -> None:
-    """Put a policy in force from the next decision on; one that fails its own cases is refused."""
+    """Put a policy in force from the next decision on; one that fails its own cases, or is below the floor, is not."""
     from chimera.models.gate.policy_case import case_outcomes
+    from chimera.models.gate.weakening import weakened
 
-    new, whom = read(file), _whom(tenant, default=default)
+    (text, new), whom = load(file), _whom(tenant, default=default)
     failed = [outcome for outcome in case_outcomes(new) if not outcome.passed]
     if failed:
         names = ", ".join(outcome.case.name for outcome in failed)
         raise CasesFailed(f"not applied: these cases are not ruled as they expect: {names}; see `chimera policy test`")
     for note in _notes(new):
         say(f"note: {note}")
+    policies = services().governing.policies
+    _require_above(text, file, new, policies.in_force(None).policy if whom else new, whom)
+    before = policies.in_force(whom)
+    given_up = weakened(before.policy, new)
+    for line in given_up:
+        say(f"asks less: {line}")
     if dry_run:
         say("it could be applied; nothing was changed")
         return
-    before = services().governing.policies.in_force(whom)
     now = services().adapters.policy_changes.apply(whom, new, actor(by))
     changed = now.version != before.version or now.own != before.own
     if output is Format.JSON:
-        document({"version": now.version, "before": before.version, "changed": changed})
+        document({"version": now.version, "before": before.version, "changed": changed, "weakened": given_up})
     elif changed:
         follows = whom or "all tenants without a policy of their own"
         tell(f"{now.version} is in force for {follows}; before: {before.version}")
@@ -174,7 +203,12 @@ def simulate(
 
 
 def read(file: Path) -> "Policy":
-    """The policy in a file.
+    """The policy in a file, as `load`."""
+    return load(file)[1]
+
+
+def load(file: Path) -> "tuple[str, Policy]":
+    """The text of a file, and the policy in it.
 
     Raises:
         InvalidInput: it cannot be read, or is none; the message names each line.
@@ -186,7 +220,20 @@ def read(file: Path) -> "Policy":
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
         raise InvalidInput(f"{file} cannot be read: {reason}") from exc
-    return read_policy(text, str(file))
+    return text, read_policy(text, str(file))
+
+
+def _require_above(text: str, file: Path, policy: "Policy", operators: "Policy", tenant: str | None) -> None:
+    """Sees that the policy in a file is not below the floor of the operator's.
+
+    Raises:
+        BelowFloor: it is; the message names each line.
+    """
+    from chimera.models.gate.floor import below
+    from chimera.models.gate.policy_file import located
+
+    if faults := below(policy, operators, tenant):
+        raise BelowFloor("\n".join(located(text, str(file), faults)))
 
 
 def _whom(tenant: str | None, *, default: bool) -> str | None:

@@ -36,15 +36,18 @@ class PolicyStore(Protocol):
     """Each method is one transaction; all raise StoreUnavailable. A tenant of None is the default of all."""
 
     def apply(self, tenant_id: str | None, policy: Policy, actor: str) -> PolicyInForce:
-        """Puts a policy in force, and on the record of whom it applies to; the one in force again is no new version.
+        """Puts a policy in force, and on the record of whom it changes something for, with what it asks less of.
+
+        The one in force again is no new version. A default with a floor raises all tenants' policies to it.
 
         Raises:
             UnknownTenant: there is no such tenant.
+            BelowFloor: it asks less than the floor of the default, or of its own where it is one; nothing was written.
         """
         ...
 
     def in_force(self, tenant_id: str) -> PolicyInForce:
-        """The tenant's own policy, else the default that was applied, else the one built in."""
+        """The tenant's own policy, else the default that was applied, else the one built in; raised to the floor."""
         ...
 
     def default(self) -> PolicyInForce:

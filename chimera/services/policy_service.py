@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from chimera.models.gate.floor import raised_policy
 from chimera.models.gate.gate import gate
 from chimera.models.gate.policy import Expected, Policy, PolicyInForce
 from chimera.models.gate.policy_case import expected, expected_of
@@ -59,7 +60,11 @@ class PolicyService:
     def simulate(
         self, tenant_id: str, policy: Policy, *, since: datetime | None, plan_id: UUID | None, show: int
     ) -> Simulation:
-        """Judges again, by this policy, what the tenant's policies have judged; sampling and models are left out."""
+        """Judges again, by this policy, what the tenant's policies have judged; sampling and models are left out.
+
+        Where it is below the floor of the default it is raised to it, as it would be in force.
+        """
+        policy = raised_policy(policy, self._store.default().policy, tenant_id)
         before: Counter[Expected] = Counter()
         after: Counter[Expected] = Counter()
         by_rule: Counter[str] = Counter()

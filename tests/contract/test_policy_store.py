@@ -2,8 +2,8 @@
 
 import pytest
 
-from chimera.errors import UnknownTenant
-from chimera.models.gate.policy import Bands, Policy, SkillPolicy
+from chimera.errors import BelowFloor, UnknownTenant
+from chimera.models.gate.policy import Bands, Floor, Policy, SkillPolicy
 from chimera.models.record import canonical_json
 from chimera.models.work.decision import Verdict
 from chimera.models.work.plan import PlanState
@@ -33,7 +33,13 @@ def test_an_applied_policy_is_in_force_and_on_record(scene: Scene) -> None:
     assert (now.policy, now.number, now.own) == (STRICT, 1, True)
     assert now.version == f"strict@v1+{STRICT.sha256.hex()[:8]}"
     assert applied(scene) == [
-        {"before": before.version, "version": now.version, "own": True, "sha256": STRICT.sha256.hex()}
+        {
+            "before": before.version,
+            "version": now.version,
+            "own": True,
+            "sha256": STRICT.sha256.hex(),
+            "weakened": [],
+        }
     ]
 
 
@@ -73,6 +79,67 @@ def test_a_default_applies_to_those_without_their_own_and_is_on_their_record(sce
         assert [facts["version"] for facts in applied(stranger)] == [now.version]
         assert len(applied(scene)) == 1
         assert scene.world.policies.versions(None)[0].version == now.version
+    finally:
+        scene.world.forget_default_policy()
+
+
+def test_a_floor_raises_what_is_in_force_and_is_on_the_record_of_all(scene: Scene, stranger: Scene) -> None:
+    if scene.world is not stranger.world:
+        stranger.world.add_tenant(scene.tenant_id)
+    world, name = scene.world, f"floor-{stranger.tenant_id}"
+    own = world.policy_changes.apply(scene.tenant_id, MILD, "ann")
+    asked = SkillPolicy(confidence=Bands(approve=0.99))
+    default = world.policy_changes.apply(None, Policy(name=name, defaults=asked, floor=Floor(approve=0.99)), "bob")
+    try:
+        now = world.policies.in_force(scene.tenant_id)
+        assert now.version == f"{own.version}^{default.version}"
+        assert (now.applied, now.floor, now.own) == (MILD, default.version, True)
+        assert now.policy.of_skill("any").confidence == Bands(approve=0.99)
+        assert [facts["version"] for facts in applied(scene)] == [own.version, now.version]
+        assert [facts["version"] for facts in applied(stranger)] == [default.version]
+        assert world.policy_changes.apply(scene.tenant_id, MILD, "ann") == now, "it is in force, and no new version"
+        with pytest.raises(BelowFloor, match=r"defaults\.confidence\.approve"):
+            world.policy_changes.apply(scene.tenant_id, MILD.model_copy(update={"name": "milder"}), "ann")
+        assert world.policies.in_force(scene.tenant_id) == now
+        world.policy_changes.apply(None, Policy(name=name), "bob")
+        assert world.policies.in_force(scene.tenant_id) == own
+        assert applied(scene)[-1]["weakened"], "without the floor less is asked again"
+        assert applied(stranger)[-1]["weakened"] == [
+            "defaults.confidence.approve: 0.7, was 0.99",
+            "floor.approve: none, was 0.99",
+        ]
+    finally:
+        world.forget_default_policy()
+
+
+def test_those_whom_people_see_are_asked_about_by_the_default_too(scene: Scene) -> None:
+    people = Policy(name=f"people-{scene.tenant_id}", floor=Floor(people=(scene.tenant_id,)))
+    default = scene.world.policy_changes.apply(None, people, "bob")
+    try:
+        now = scene.world.policies.in_force(scene.tenant_id)
+        assert (now.version, now.policy.of_skill("any").sample) == (default.version, 1.0)
+        assert scene.world.policies.default().policy.of_skill("any").sample is None
+    finally:
+        scene.world.forget_default_policy()
+
+
+def test_what_was_gated_before_a_floor_is_not_written(scene: Scene) -> None:
+    scene.world.policy_changes.apply(scene.tenant_id, MILD, "ann")
+    planned = scene.plan(1)
+    wave = scene.work_off(planned)
+    waiting = scene.world.decisions.open_wave(wave)
+    decision = approve(waiting.staged[0])
+    named = decision.decision.model_copy(update={"policy_version": waiting.policy.version})
+    gated = decision.model_copy(update={"decision": named})
+    asked = SkillPolicy(confidence=Bands(approve=0.99))
+    floor = Policy(name=f"later-{scene.tenant_id}", defaults=asked, floor=Floor(approve=0.99))
+    scene.world.policy_changes.apply(None, floor, "bob")
+    try:
+        with pytest.raises(PolicyChanged):
+            scene.world.decisions.decide_wave(wave, [gated])
+        assert scene.world.committed(scene.tenant_id) == set()
+        now = scene.world.decisions.open_wave(wave).policy
+        assert now.policy.of_skill("any").confidence == Bands(approve=0.99)
     finally:
         scene.world.forget_default_policy()
 

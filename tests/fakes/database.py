@@ -12,6 +12,7 @@ from chimera.models.audit.audit import AuditEntry, AuditEvent, chain
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.budget.budget import NOTHING, Account, Sum
 from chimera.models.gate.deciding import ERASED_RULE
+from chimera.models.gate.floor import raised
 from chimera.models.gate.policy import BUILT_IN, PolicyInForce
 from chimera.models.gate.review import CardStatus, ReviewCard, Revision
 from chimera.models.ids import IdKind, format_id
@@ -226,8 +227,9 @@ class FakeDatabase:
 
     def policy(self, tenant_id: str) -> PolicyInForce:
         """What applies to the tenant."""
-        applied = self.policies[tenant_id] or self.policies["*"]
-        return applied[-1].policy if applied else BUILT_IN
+        default = self.policies["*"][-1].policy if self.policies["*"] else BUILT_IN
+        own = self.policies[tenant_id] if tenant_id != "*" else []
+        return raised(own[-1].policy if own else default, default, tenant_id)
 
     def enter(self, tenant_id: str, session_id: str | None, actor: str) -> SessionEntered | None:
         """The session that a plan is about to be stored in, made where there is none."""

@@ -4,8 +4,7 @@ from datetime import datetime
 from uuid import UUID
 
 from chimera.errors import UnknownTenant
-from chimera.models.audit.audit import AuditEvent
-from chimera.models.audit.kinds import AuditKind
+from chimera.models.gate.floor import applied_event, require_above
 from chimera.models.gate.policy import Policy, PolicyInForce
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import JudgedResult, PolicyVersion
@@ -23,16 +22,18 @@ class FakePolicyStore(port.PolicyStore):
             raise UnknownTenant
         key = tenant_id or "*"
         now = database.policy(key)
-        if now.own == (tenant_id is not None) and now.policy == policy and now.number:
+        if now.own == (tenant_id is not None) and (now.applied or now.policy) == policy and now.number:
             return now
+        require_above(policy, database.policy("*").policy if tenant_id else policy, tenant_id)
         number = len(database.policies[key]) + 1
         applied = PolicyInForce(policy=policy, number=number, own=tenant_id is not None)
-        facts = {"before": now.version, "version": applied.version, "own": applied.own, "sha256": policy.sha256.hex()}
-        follow = [other for other in database.tenants if not database.policies[other]]
+        before = {whom: database.policy(whom) for whom in ([tenant_id] if tenant_id else database.tenants)}
         database.policies[key].append(AppliedPolicy(applied, database.now(), actor))
-        for whom in [tenant_id] if tenant_id else follow:
-            database.record(whom, [AuditEvent(kind=AuditKind.POLICY_APPLIED, actor=actor, facts=facts)])
-        return applied
+        for whom, was in before.items():
+            after = database.policy(whom)
+            if tenant_id or after.version != was.version:
+                database.record(whom, [applied_event(was, after, policy, actor)])
+        return database.policy(key)
 
     def in_force(self, tenant_id: str) -> PolicyInForce:
         return self._database.opened().policy(tenant_id)

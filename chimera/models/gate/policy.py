@@ -10,7 +10,7 @@ import jsonschema_rs
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from chimera.models.gate.rules import DEFAULT_RULES, Rule, TextRules
-from chimera.models.record import Record, Text, canonical_json, sha256
+from chimera.models.record import Record, TenantId, Text, canonical_json, sha256
 
 PolicyName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -113,6 +113,20 @@ class LlmJudge(Record):
     timeout_seconds: float = Field(default=20.0, gt=0, le=120)
 
 
+class Floor(Record):
+    """What the policies of all tenants must ask at least; the operator's policy, the default of all, says it."""
+
+    # The lowest confidence from which a policy may approve.
+    approve: Share | None = None
+    # Rules of the operator's policy, by name, that no policy may drop or weaken.
+    rules: tuple[Text, ...] = ()
+    # The smallest share that goes to a person all the same, and the fewest people who must approve a card.
+    sample: Share | None = None
+    quorum: int | None = Field(default=None, ge=1, le=9)
+    # Tenants of whose results nothing is approved without a person.
+    people: tuple[TenantId, ...] = ()
+
+
 class Expected(StrEnum):
     """How a case of a policy is to be ruled."""
 
@@ -154,7 +168,16 @@ class Policy(Record):
     max_replans: int = Field(default=MAX_REPLANS, ge=0, le=MAX_REPLANS)
     llm_judge: LlmJudge | None = None
     budget: Budget | None = None
+    # Of the operator's policy alone: what tenants' policies must ask at least.
+    floor: Floor | None = None
     cases: tuple[Case, ...] = ()
+
+    @model_validator(mode="after")
+    def _floor_is_of_its_rules(self) -> "Policy":
+        known = {rule.name for rule in self.rules}
+        if self.floor is not None and (unknown := sorted(set(self.floor.rules) - known)):
+            raise ValueError(f"floor: rules {', '.join(unknown)} are none of this policy's own")
+        return self
 
     @model_validator(mode="after")
     def _name_once(self) -> "Policy":
@@ -224,16 +247,19 @@ class Policy(Record):
 
 
 class PolicyInForce(Record):
-    """A policy as it applies to a tenant."""
+    """A policy as it applies to a tenant: where the default has a floor, raised to it."""
 
     policy: Policy
     number: int = Field(ge=0)  # 0: the one built in
     own: bool  # the tenant's, else the default for all that have none
+    # Where a floor applies: the policy as it was applied, and the version of the default whose floor it is.
+    applied: Policy | None = None
+    floor: str | None = None
 
     @cached_property
     def version(self) -> str:
-        """What decisions name: `acme@v3+3f9a0c12`."""
-        return self.policy.version(self.number)
+        """What decisions name: `acme@v3+3f9a0c12`, and with a floor `acme@v3+3f9a0c12^default@v2+8bd1c0aa`."""
+        return with_floor(self.policy.version(self.number), self.floor)
 
 
 def _validator(schema: dict[str, Any]) -> jsonschema_rs.Draft202012Validator:
@@ -249,6 +275,11 @@ def _nothing_elsewhere(uri: str) -> Any:
 def version_name(name: str, number: int, sha256: bytes) -> str:
     """How decisions name a policy: `acme@v3+3f9a0c12`."""
     return f"{name}@v{number}+{sha256.hex()[:8]}"
+
+
+def with_floor(version: str, floor: str | None) -> str:
+    """How decisions name a policy under the floor of another version."""
+    return version if floor is None else f"{version}^{floor}"
 
 
 def parse_policy(body: str) -> Policy:

@@ -1,7 +1,7 @@
 """A policy as people write it: YAML, with every fault named by file and line."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -59,6 +59,13 @@ def read_policy(text: str, source: str) -> Policy:
     except ValidationError as exc:
         faults = [f"{source}:{_line(lines, path)}: {_named(path)}{message}" for path, message in _faults(exc)]
         raise InvalidPolicy("\n".join(faults)) from None
+
+
+def located(text: str, source: str, places: Iterable[tuple[Path, str]]) -> list[str]:
+    """Messages about places in a policy's text that `read_policy` has read, each with file, line and key."""
+    lines: dict[Path, int] = {}
+    _value(text, lines)
+    return [f"{source}:{_line(lines, path)}: {_named(path)}{message}" for path, message in places]
 
 
 def write_policy(policy: Policy) -> str:

@@ -212,6 +212,119 @@ class TestShowAndDiff:
         assert found["before"].startswith("default@v0+")
 
 
+FLOORED = """\
+name: everybody
+defaults:
+  confidence: {approve: 0.8}
+rules:
+  - {name: keyword.tulip, keywords: [tulip], then: deny}
+floor:
+  approve: 0.8
+  rules: [keyword.tulip]
+"""
+BELOW = """\
+name: mild
+defaults:
+  confidence:
+    approve: 0.0
+rules:
+  - name: keyword.rose
+    keywords: [rose]
+"""
+
+
+class TestFloor:
+    """What the operator's policy asks of all others at least."""
+
+    @pytest.fixture
+    def floored(self, tmp_path: Path) -> str:
+        file = tmp_path / "floored.yaml"
+        file.write_text(FLOORED)
+        return str(file)
+
+    @pytest.fixture
+    def low(self, tmp_path: Path) -> str:
+        file = tmp_path / "low.yaml"
+        file.write_text(BELOW)
+        return str(file)
+
+    def faults(self, low: str) -> list[str]:
+        return [
+            f"{low}:4: defaults.confidence.approve: 0.0 is below the floor, 0.8",
+            f"{low}:5: rules: keyword.tulip is missing, which the floor asks of everybody",
+        ]
+
+    def test_what_is_below_it_is_refused_with_each_line(self, run: Run, floored: str, low: str) -> None:
+        assert run("policy", "apply", floored, "--default").code == 0
+        for words in ((), ("--dry-run",)):
+            ran = run("policy", "apply", low, *TENANT, *words)
+            assert (ran.code, ran.out) == (2, "")
+            assert ran.err.removeprefix("error: ").splitlines() == self.faults(low)
+        assert run("policy", "show", *TENANT, "--versions").out == ""
+
+    def test_a_file_is_checked_against_it_without_a_server(self, run: Run, floored: str, low: str) -> None:
+        assert run("policy", "check", low).code == 0
+        ran = run("policy", "check", low, "--floor", floored)
+        assert (ran.code, ran.err.removeprefix("error: ").splitlines()) == (2, self.faults(low))
+        assert run("policy", "check", floored, "--floor", floored).code == 0
+
+    def test_a_default_below_its_own_floor_is_refused(self, run: Run, tmp_path: Path) -> None:
+        file = tmp_path / "odd.yaml"
+        file.write_text(FLOORED.replace("confidence: {approve: 0.8}", "confidence: {approve: 0.7}"))
+        for words in (("check",), ("apply", "--default")):
+            ran = run("policy", words[0], str(file), *words[1:])
+            assert (ran.code, ran.out) == (2, "")
+            assert f"{file}:3: defaults.confidence.approve: 0.7 is below the floor, 0.8" in ran.err
+        file.write_text(FLOORED.replace("rules: [keyword.tulip]", "rules: [keyword.rose]"))
+        assert "rules keyword.rose are none of this policy's own" in run("policy", "check", str(file)).err
+
+    def test_what_is_in_force_is_raised_to_it_and_shown_so(self, run: Run, floored: str, low: str) -> None:
+        assert run("policy", "apply", low, *TENANT).code == 0
+        default = run("policy", "apply", floored, "--default", *JSON).json["version"]
+        shown = run("policy", "show", *TENANT, *JSON).json
+        assert shown["floor"] == default
+        assert shown["version"].startswith("mild@v1+")
+        assert shown["version"].endswith(f"^{default}")
+        assert shown["policy"]["defaults"]["confidence"]["approve"] == 0.8
+        assert [rule["name"] for rule in shown["policy"]["rules"]] == ["keyword.tulip", "keyword.rose"]
+        ran = run("policy", "show", *TENANT)
+        assert f"# raised to the floor of {default}\n" in ran.out
+        submitted(run, 0.75, 0.95)
+        [card] = run("review", "list", *TENANT, *JSON).json
+        assert card["policy_version"] == shown["version"]
+
+    def test_a_diff_says_what_is_given_up_and_what_is_below(self, run: Run, floored: str, low: str) -> None:
+        run("policy", "apply", floored, "--default")
+        ran = run("policy", "diff", low, *TENANT)
+        assert ran.err.splitlines() == [
+            "asks less: defaults.confidence.approve: 0.0, was 0.8",
+            "asks less: rules.keyword.tulip: dropped",
+            "asks less: floor.approve: none, was 0.8",
+            "asks less: floor.rules: without keyword.tulip",
+            *(f"below the floor: {fault}" for fault in self.faults(low)),
+        ]
+        found = run("policy", "diff", low, *TENANT, *JSON).json
+        assert found["below_floor"] == self.faults(low)
+        assert len(found["weakened"]) == 4
+
+    def test_what_is_given_up_is_told_and_on_record(
+        self, run: Run, services: FakeServices, strict: str, low: str
+    ) -> None:
+        run("policy", "apply", strict, *TENANT)
+        ran = run("policy", "apply", low, *TENANT, *JSON)
+        assert "asks less: defaults.confidence.approve: 0.0, was 0.9" in ran.err
+        assert "defaults.confidence.approve: 0.0, was 0.9" in ran.json["weakened"]
+        [*_, entry] = services.adapters.plans.entries("acme", None, 0, 1000)
+        assert entry.facts is not None
+        assert entry.facts["weakened"] == ran.json["weakened"]
+
+    def test_a_simulation_is_of_what_would_be_in_force(self, run: Run, floored: str, low: str) -> None:
+        submitted(run, 0.75)
+        assert run("policy", "simulate", low, *TENANT, *JSON).json["changed"] == 0
+        run("policy", "apply", floored, "--default")
+        assert run("policy", "simulate", low, *TENANT, *JSON).json["after"] == {"hitl": 1}
+
+
 class TestSimulate:
     def test_what_would_change(self, run: Run, strict: str) -> None:
         plan = submitted(run, 0.95, 0.8, 0.5)

@@ -1,7 +1,7 @@
 -- name: append
 -- The next version.
-insert into policy (tenant_id, number, name, body, sha256, applied_by)
-select %(tenant)s, coalesce(max(number), 0) + 1, %(name)s, %(body)s, %(sha256)s, %(actor)s from policy where tenant_id = %(tenant)s
+insert into policy (tenant_id, number, name, body, sha256, applied_by, has_floor)
+select %(tenant)s, coalesce(max(number), 0) + 1, %(name)s, %(body)s, %(sha256)s, %(actor)s, %(has_floor)s from policy where tenant_id = %(tenant)s
 returning number
 
 -- name: versions
@@ -15,10 +15,6 @@ select pg_advisory_xact_lock(hashtextextended('chimera.policy', 0))
 -- name: tenants
 -- All tenants.
 select tenant_id from tenant order by tenant_id
-
--- name: follows_default
--- Whether the default applies to the tenant that is spoken for.
-select not exists (select from policy where tenant_id = %(tenant)s) as follows
 
 -- name: speak_for
 -- The rest of the transaction speaks for this tenant.

@@ -3,14 +3,14 @@
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import ChainAppender, append
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
-from chimera.models.audit.audit import AuditEvent
-from chimera.models.audit.kinds import AuditKind
+from chimera.models.gate.floor import applied_event, require_above
 from chimera.models.gate.policy import Policy, PolicyInForce, version_name
 from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
@@ -32,31 +32,27 @@ class PolicyStore(port.PolicyStore):
             # The heads first: a decision made meanwhile has its entry before this one's, or sees this policy.
             heads = [ChainAppender(connection, tenant_id)] if tenant_id else []
             now = in_force(connection, tenant_id or _EVERYBODY)
-            if now.own == (tenant_id is not None) and now.policy == policy and now.number:
+            if now.own == (tenant_id is not None) and (now.applied or now.policy) == policy and now.number:
                 return now
-            values = {"tenant": tenant_id or _EVERYBODY, "name": policy.name, "actor": actor}
-            row = connection.execute(_SQL["append"], values | {"body": policy.body, "sha256": policy.sha256}).fetchone()
-            assert row is not None
-            applied = PolicyInForce(policy=policy, number=row["number"], own=tenant_id is not None)
-            event = AuditEvent(
-                kind=AuditKind.POLICY_APPLIED,
-                actor=actor,
-                facts={
-                    "before": now.version,
-                    "version": applied.version,
-                    "own": applied.own,
-                    "sha256": policy.sha256.hex(),
-                },
-            )
-            for head in heads:
-                head.append([event])
+            require_above(policy, in_force(connection, _EVERYBODY).policy if tenant_id else policy, tenant_id)
             if tenant_id is None:
-                for tenant in [row["tenant_id"] for row in connection.execute(_SQL["tenants"])]:
-                    connection.execute(_SQL["speak_for"], {"tenant": tenant})
-                    follows = connection.execute(_SQL["follows_default"], {"tenant": tenant}).fetchone()
-                    if follows and follows["follows"]:
-                        ChainAppender(connection, tenant).append([event])
+                return self._apply_default(connection, policy, actor)
+            _append(connection, tenant_id, policy, actor)
+            applied = in_force(connection, tenant_id)
+            for head in heads:
+                head.append([applied_event(now, applied, policy, actor)])
         return applied
+
+    def _apply_default(self, connection: psycopg.Connection[DictRow], policy: Policy, actor: str) -> PolicyInForce:
+        """Puts a default in force, and on the record of all for whom something changes: by its floor, all tenants."""
+        tenants = [row["tenant_id"] for row in connection.execute(_SQL["tenants"])]
+        before = {tenant: _spoken_for(connection, tenant) for tenant in tenants}
+        _append(connection, _EVERYBODY, policy, actor)
+        for tenant, was in before.items():
+            now = _spoken_for(connection, tenant)
+            if now.version != was.version:
+                append(connection, tenant, [applied_event(was, now, policy, actor)])
+        return _spoken_for(connection, _EVERYBODY)
 
     def in_force(self, tenant_id: str) -> PolicyInForce:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
@@ -86,6 +82,18 @@ class PolicyStore(port.PolicyStore):
         values |= {"task": after[0], "attempt": after[1]}
         with self._database.transaction(tenant_id) as connection:
             return [_judged(row) for row in connection.execute(_SQL["judged"], values)]
+
+
+def _append(connection: psycopg.Connection[DictRow], tenant_id: str, policy: Policy, actor: str) -> None:
+    connection.execute(_SQL["speak_for"], {"tenant": tenant_id})
+    values = {"tenant": tenant_id, "name": policy.name, "actor": actor, "has_floor": policy.floor is not None}
+    connection.execute(_SQL["append"], values | {"body": policy.body, "sha256": policy.sha256})
+
+
+def _spoken_for(connection: psycopg.Connection[DictRow], tenant_id: str) -> PolicyInForce:
+    """What applies to a tenant, for which the transaction speaks from then on."""
+    connection.execute(_SQL["speak_for"], {"tenant": tenant_id})
+    return in_force(connection, tenant_id)
 
 
 def _judged(row: DictRow) -> JudgedResult:
