@@ -81,6 +81,7 @@ def credentials(
     roles = adapters.credentials.make(
         tenant, {"app": passwords["app"], "worker": passwords["worker"]}, broker_sha256, who
     )
+    adapters.agents.let_in()
     adapters.queue.keep_bound(adapters.credentials.bound_tenants())
     variables = {
         "CHIMERA_BOUND_TENANT": tenant,

@@ -65,8 +65,9 @@ class Sweep:
         """Has the broker know the tenants that have logins of their own: it forgets them where it starts anew."""
         told = (epoch, self._store.bound_tenants())
         if told != self._let_in:
-            self._queue.keep_bound(told[1])
+            # In this order: who is let in finds what it needs.
             self._agents.let_in()
+            self._queue.keep_bound(told[1])
             self._let_in = told
 
     def _plans(self, epoch: str) -> int:

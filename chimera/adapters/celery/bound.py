@@ -1,5 +1,6 @@
 """A worker whose logins are one tenant's: it takes that tenant's list, and keeps its books under keys of its own."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,13 +31,15 @@ def transport_of(tenant_id: str) -> Mapping[str, Any]:
 
 
 def own_queue_step(tenant_id: str) -> type[bootsteps.Step]:
-    """The bootstep that ends a worker which is told to take what its login does not reach."""
+    """The bootstep of such a worker: it ends one that is told to take what its login does not reach."""
 
     class OwnQueue(bootsteps.Step):
         """Says which -Q it must be started with."""
 
         def __init__(self, worker: Any, **options: Any) -> None:
             super().__init__(worker, **options)
+            # What skills write, in /tmp and elsewhere, is for the user of this worker alone.
+            os.umask(0o077)
             named = worker.app.amqp.queues._consume_from
             if set(named or ()) != {tenant_queue(tenant_id)}:
                 raise SystemExit(

@@ -138,8 +138,8 @@ class EmbeddedServer(ABC):
 
     def _make_folder(self) -> None:
         if not self.folder.exists():
-            self.folder.mkdir()
-            self.folder.chmod(0o755 if self.account.switched else 0o700)
+            self.folder.mkdir(mode=0o700)
+        self.account.let_through(self.folder)
         owner = self.data.stat().st_uid if self.data.exists() else self.account.uid
         if owner != self.account.uid:
             raise EmbeddedServerError(

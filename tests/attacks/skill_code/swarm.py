@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -62,6 +62,7 @@ class Swarm:
             **roles,
             **own,
             "CHIMERA_REDIS_URL": self.broker,
+            "CHIMERA_MESSAGE_KEY": self.servers.get("CHIMERA_MESSAGE_KEY", ""),
             "CHIMERA_DATA": str(self.folder / "data"),
             "CELERY_CONFIG_MODULE": "celeryconfig",
         }
@@ -139,13 +140,23 @@ class Swarm:
             secret.write_text(self.canary)
 
 
+S = TypeVar("S", bound=Swarm)
+
+
 @contextmanager
 def a_swarm(servers: Mapping[str, str], number: int) -> Iterator[Swarm]:
     """A project in a folder that every user can enter; `number` is its database of the broker's."""
+    with a_swarm_of(Swarm, servers, number) as swarm:
+        yield swarm
+
+
+@contextmanager
+def a_swarm_of(kind: type[S], servers: Mapping[str, str], number: int) -> Iterator[S]:
+    """The same, of another kind."""
     folder = Path(tempfile.mkdtemp(prefix="chimera-attacked-")).resolve()
     folder.chmod(0o755)
     try:
-        yield Swarm(servers, folder, number)
+        yield kind(servers, folder, number)
     finally:
         shutil.rmtree(folder)
 
