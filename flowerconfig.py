@@ -9,7 +9,8 @@ port = int(os.environ.get("CHIMERA_FLOWER_PORT", "5555"))
 basic_auth = [os.environ.get("CHIMERA_FLOWER_BASIC_AUTH", "")]
 # Plans are cancelled and workers stopped where it is decided who may: not here.
 read_only = True
-enable_events = True
+# Workers take no commands (docs/architecture.md): they send events where they are started with -E.
+enable_events = False
 
 
 def format_task(task: Any) -> Any:

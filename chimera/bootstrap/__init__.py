@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from celery import Celery
 
 from chimera.adapters.celery.agents import WorkerProcess, agents_step
-from chimera.adapters.celery.answers import register_answers
 from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.bound import own_queue_step
 from chimera.adapters.celery.declaring import declaring_step
 from chimera.adapters.celery.keyed import Keyed
 from chimera.adapters.celery.pools import Pools
+from chimera.adapters.celery.presence import presence_step
+from chimera.adapters.celery.remote import Remote
 from chimera.adapters.celery.tenants import TenantQueues
 from chimera.adapters.celery.user_code import UserCode, import_project
 from chimera.adapters.system_clock import SystemClock
@@ -112,13 +113,15 @@ def celery_app() -> Celery:
     app.steps["worker"].add(UserCode)
     app.steps["worker"].add(Pools)
     app.steps["worker"].add(Keyed)
+    app.steps["worker"].add(Remote)
     if tenant := settings().bound_tenant:
         app.steps["worker"].add(own_queue_step(tenant))
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     if settings().isolation == "host":
         app.ask_for_project = partial(ask_for_project, settings=settings(), catalogue=CATALOGUE)
-    register_answers(CATALOGUE.skill_names, CATALOGUE.planner_names, settings().isolation)
+    has = presence_step(CATALOGUE.skill_names, CATALOGUE.planner_names, settings().isolation)
+    app.steps["consumer"].add(has)
     process_id()
     board()
     return app

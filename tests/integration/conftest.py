@@ -27,8 +27,8 @@ CONFIG = {
     "CHIMERA_MAX_CHILD_MEMORY_BYTES": str(768 * 1024 * 1024),
 }
 QUIET = ["--without-mingle", "--without-gossip"]
-WORKER = ["worker", "-X", "judge", "-c", "2", "-n", "worker@%h", *QUIET]
-JUDGE = ["worker", "-Q", "judge", "-c", "2", "-n", "judge@%h", *QUIET]
+WORKER = ["worker", "-E", "-X", "judge", "-c", "2", "-n", "worker@%h", *QUIET]
+JUDGE = ["worker", "-E", "-Q", "judge", "-c", "2", "-n", "judge@%h", *QUIET]
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from celery import Celery
 from celery.contrib.testing.worker import start_worker
 
 from chimera import Chimera, bootstrap
+from chimera.adapters.celery import presence
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.bootstrap import Services
 from chimera.models.work.agent import BEAT_SECONDS, OFFLINE_AFTER_SECONDS, Agent, AgentStatus
@@ -190,8 +191,10 @@ def test_a_worker_that_only_judges_has_no_agents(
 ) -> None:
     arguments = ["worker", "-Q", "judge", "-c", "1", "-n", "judge@test", *QUIET]
     with LocalProcess("judge", arguments, variables, tmp_path / "judge.log"):
-        # It beats before it consumes, if it does: now it answers.
-        eventually(lambda: here._app.control.ping(timeout=0.2))
+        # It beats before it consumes, if it does: now it is there.
+        with here._app.connection_for_write() as connection:
+            client = connection.default_channel.client  # type: ignore[attr-defined]
+            eventually(lambda: presence.workers(client))
         assert agents.list_agents() == []
 
 

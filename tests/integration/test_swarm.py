@@ -18,6 +18,7 @@ from celery.contrib.testing.worker import start_worker
 from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera, PlanState
+from chimera.adapters.celery import presence
 from chimera.adapters.celery.messages import MESSAGES, Message
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.bootstrap import Services
@@ -59,10 +60,9 @@ def test_a_task_takes_what_its_message_carries(this_process: Celery, message: Me
 def test_a_judge_consumes_its_queue_only_and_a_worker_all_tenants(run: Run, services: Services, tenant: str) -> None:
     run(planner="test.numbers", count=1)
 
-    queues = {
-        node.split("@")[0]: {queue["name"] for queue in active}
-        for node, active in (services._app.control.inspect(timeout=2).active_queues() or {}).items()
-    }
+    with services._app.connection_for_write() as connection:
+        found = presence.workers(connection.default_channel.client)  # type: ignore[attr-defined]
+    queues = {node.split("@")[0]: worker.queues for node, worker in found.items()}
     assert queues["judge"] == {"judge"}
     assert {"plan", tenant_queue(tenant)} <= queues["worker"]
     assert "judge" not in queues["worker"]
@@ -179,7 +179,7 @@ def test_no_content_is_in_logs_or_flower(
 
     flower = ["flower", "--conf=flowerconfig.py"]
     with LocalProcess("flower", flower, project, tmp_path / "flower.log", "Visit me at") as process:
-        eventually(seen_one_more)  # Flower has told the workers to send events
+        eventually(seen_one_more)  # Flower listens
         steps = [{"do": do, "text": CANARY} for do in ("say", "raises", "wrong_type", "async", "nothing", "nan")]
         run(*steps, {"do": "say", "text": CANARY, "confidence": 0.1})
         run(planner="test.raises", count=1)

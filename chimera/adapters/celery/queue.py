@@ -8,8 +8,9 @@ from uuid import UUID
 from celery import Celery, chord
 from celery.canvas import Signature
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from chimera.adapters.celery.mending import mend
 from chimera.adapters.celery.messages import (
     DISPATCH,
     JUDGE,
@@ -134,7 +135,12 @@ class Queue(port.Queue):
         try:
             pool: Any = self._app.pool  # celery-types takes it for a pool of producers
             with pool.acquire(block=True) as connection:
-                yield Roster(connection.default_channel.client)
+                client = connection.default_channel.client
+                try:
+                    yield Roster(client)
+                except ResponseError:
+                    mend(client)
+                    raise
         except (KombuError, RedisError, OSError) as exc:
             address = self._app.connection_for_write().as_uri()  # as_uri hides the password
             raise QueueUnavailable(f"the broker at {address} does not answer ({type(exc).__name__})") from exc

@@ -5,8 +5,9 @@ from typing import Any
 import structlog
 from celery import bootsteps
 from kombu.exceptions import KombuError
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
+from chimera.adapters.celery.mending import mend
 from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX, tenant_queue
 from chimera.adapters.celery.roster import Roster
 
@@ -56,6 +57,10 @@ class TenantQueues(bootsteps.StartStopStep):
         try:
             with consumer.app.pool.acquire(block=True) as connection:
                 self._listen(consumer, Roster(connection.default_channel.client).tenants())
+        except ResponseError as exc:
+            log.warning("tenants_not_read", error=type(exc).__name__)
+            with consumer.app.pool.acquire(block=True) as connection:
+                mend(connection.default_channel.client)
         except (KombuError, RedisError, OSError) as exc:
             # The consumer notices a lost broker by itself and reconnects.
             log.warning("tenants_not_read", error=type(exc).__name__)

@@ -3,20 +3,24 @@
 And with a seal: what is put into a guarded queue is signed.
 """
 
+import json
 from collections.abc import Callable
 from functools import partial
+from queue import Empty
 from typing import Any
 
 import structlog
 from celery import current_app
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from chimera.adapters.celery.connection import SEAL
 from chimera.adapters.celery.door import Refused, is_guarded, let_in
 from chimera.adapters.celery.envelope import count_redelivery, sign
+from chimera.adapters.celery.mending import mend
 from chimera.adapters.celery.quarantine import Quarantine
+from chimera.adapters.celery.remote import command_anew, is_command
 from chimera.adapters.celery.roster import Roster
 from chimera.adapters.celery.seal import Seal
 from chimera.errors import InvalidInput
@@ -24,14 +28,45 @@ from chimera.errors import InvalidInput
 log = structlog.get_logger(__name__)
 
 
+class QoS(kombu_redis.QoS):
+    """What is delivered and not acknowledged, whatever somebody has written beside it."""
+
+    def append(self, message: Any, delivery_tag: str) -> None:
+        """As kombu's, which notes that a message is under way."""
+        try:
+            super().append(message, delivery_tag)
+        except ResponseError:
+            channel: Any = self.channel
+            mend(channel._create_client())
+            super().append(message, delivery_tag)
+
+    def restore_by_tag(self, tag: Any, client: Any = None, leftmost: bool = False) -> None:
+        """As kombu's, which puts a message back into its queue; what is no message is dropped, and not in the way."""
+        try:
+            super().restore_by_tag(tag, client=client, leftmost=leftmost)
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            channel: Any = self.channel
+            channel.refuse(str(tag).encode(), self.unacked_key, "not_a_message")
+            pipe = channel._create_client().pipeline()
+            pipe.zrem(self.unacked_index_key, tag).hdel(self.unacked_key, tag).execute()
+
+
 class _Door:
     """A channel whose BRPOP gives out only what may come in; a refused message is counted, logged and quarantined."""
 
     sep: str
     connection: Any
+    client: Any
+    keyprefix_queue: str
+    keyprefix_binding_permanent: str
+    _active_queues: list[str]
     _queue_cycle: Any
     # The delivery tag of the message that was let in last; None where the last one was not looked at.
     admitted: str | None = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        mend(self.client)
 
     @property
     def _seal(self) -> Seal | None:
@@ -61,7 +96,13 @@ class _Door:
 
     def _let_in(self, parse_response: Callable[..., Any], connection: Any, command: str, **options: Any) -> Any:
         """As redis-py's `parse_response`; None, which is what empty queues answer, in place of a refused message."""
-        answer = parse_response(connection, command, **options)
+        try:
+            answer = parse_response(connection, command, **options)
+        except ResponseError:
+            if command != "BRPOP":
+                raise
+            mend(self._create_client(), dict.fromkeys(self._active_queues, "list"))
+            return None
         if command != "BRPOP" or not answer:
             return answer
         queue, raw = answer[0].decode(errors="replace").rsplit(self.sep, 1)[0], answer[1]
@@ -77,6 +118,33 @@ class _Door:
             return None
         self.admitted = built.tag
         return [answer[0], built.raw]
+
+    def _queue_bind(self, exchange: str, *place: Any) -> None:
+        """As kombu's, which notes the way to a queue."""
+        try:
+            super()._queue_bind(exchange, *place)  # type: ignore[misc]
+        except ResponseError:
+            keys = (self.keyprefix_queue, self.keyprefix_binding_permanent)
+            mend(self.client, {key % (exchange,): "set" for key in keys})
+            super()._queue_bind(exchange, *place)  # type: ignore[misc]
+
+    def _receive_one(self, pubsub: Any) -> Any:
+        """As kombu's: what was published, to one who listens; nothing of it ends who does."""
+        try:
+            return super()._receive_one(pubsub)  # type: ignore[misc]
+        except (Empty, RecursionError):  # no JSON
+            return False
+
+    def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
+        """As kombu's, with what goes round the queues' door looked at: remote control."""
+        self.admitted = None
+        if is_command(exchange) and self._seal is not None:
+            try:
+                message = command_anew(message)
+            except ValueError:
+                self.refuse(json.dumps(message).encode(), exchange, "not_a_question")
+                return False
+        return super()._deliver_fanout_message(message, exchange)  # type: ignore[misc]
 
     def _do_restore_message(self, payload: Any, *place: Any, **options: Any) -> None:
         """As kombu's, which puts a message back into its queue; counts how often."""
@@ -102,22 +170,32 @@ class Channel(_Door, kombu_redis.Channel):
     """A channel with a door."""
 
     from_transport_options = (*kombu_redis.Channel.from_transport_options, *_PREFIXES)
+    QoS = QoS
 
 
 class SentinelChannel(_Door, kombu_redis.SentinelChannel):
     """The same behind Redis Sentinel."""
 
     from_transport_options = (*kombu_redis.SentinelChannel.from_transport_options, *_PREFIXES)
+    QoS = QoS
+
+
+# After a refusal of the server's a worker connects again, as after a lost connection, and does not end.
+_ERRORS = (*kombu_redis.Transport.connection_errors, ResponseError)
 
 
 class Transport(kombu_redis.Transport):
     """kombu's for redis:// and rediss://."""
+
+    connection_errors = _ERRORS
 
     Channel = Channel
 
 
 class SentinelTransport(kombu_redis.SentinelTransport):
     """kombu's for sentinel://."""
+
+    connection_errors = _ERRORS
 
     Channel = SentinelChannel
 

@@ -6,33 +6,31 @@ from collections.abc import Iterator
 from chimera.cli.doctor.finding import Finding, Status
 from chimera.cli.doctor.settings import ROLES
 
-WORKERS_ANSWER_WITHIN_SECONDS = 1.0
 # Messages of beat expire after 5 s, and times of attempts and decisions stand beside each other in the record.
 TOLERATED_SECONDS = 2.0
 
 
 def clocks(name: str) -> Iterator[Finding]:
-    """How far each worker's clock is from the database's, as far as that can be told from when they answered."""
-    from chimera.cli.stack.workers import asking_now
+    """How far each worker's clock is from the database's, as far as that can be told from the broker's."""
+    from chimera.cli.stack.workers import workers_and_clock
 
     database = _database_offset()
     if database is None:
         yield Finding(name, Status.WARN, "no database has an address", "set CHIMERA_APP_DATABASE_URL")
         return
-    with asking_now() as ask:
-        sent = time.time()
-        heard = ask(WORKERS_ANSWER_WITHIN_SECONDS)
-        received = time.time()
+    heard, here = workers_and_clock()
     off = 0
-    for node, now in sorted(heard.items()):
-        seconds = _apart((now.time - received, now.time - sent), database)
+    for node, worker in sorted(heard.items()):
+        # Of both clocks it is known by how much they are ahead of the broker's.
+        least, most = worker.ahead_seconds
+        seconds = _apart((least - here[1], most - here[0]), database)
         if abs(seconds) > TOLERATED_SECONDS:
             off += 1
             way = "ahead of" if seconds > 0 else "behind"
             found = f"the clock of {node} is at least {abs(seconds):.0f} s {way} the database's"
             yield Finding(name, Status.WARN, found, "have the machines keep the time (NTP)")
     if not off:
-        found = "no worker answers" if not heard else f"those of {len(heard)} workers and of the database agree"
+        found = "no worker is there" if not heard else f"those of {len(heard)} workers and of the database agree"
         yield Finding(name, Status.OK, found)
 
 

@@ -9,25 +9,21 @@ from chimera.cli.doctor.workers import JUDGE, Asked
 def skills(name: str, asked: Asked) -> Iterator[Finding]:
     """Which worker lacks a skill or planner that another one has."""
     # A Judge needs none: it imports nothing of the project's.
-    workers = {node: worker for node, worker in asked.workers.items() if worker.queues != {JUDGE}}
-    told = {node: worker for node, worker in workers.items() if worker.skills is not None}
-    if untold := sorted(workers.keys() - told.keys()):
-        fix = "start them with this version of Chimera"
-        yield Finding(name, Status.WARN, f"{', '.join(untold)} did not say what they have", fix)
+    told = {node: worker for node, worker in asked.workers.items() if worker.queues != {JUDGE}}
     if not told:
         yield Finding(name, Status.WARN, "no worker says what it has", "see the findings on workers")
         return
     well = True
     for kind, has in (
-        ("skill", {node: worker.skills or frozenset() for node, worker in told.items()}),
+        ("skill", {node: worker.skills for node, worker in told.items()}),
         # Others than those that plan never need a planner.
-        ("planner", {n: worker.planners or frozenset() for n, worker in told.items() if "plan" in worker.queues}),
+        ("planner", {n: worker.planners for n, worker in told.items() if "plan" in worker.queues}),
     ):
         for finding in _lacking(name, kind, has):
             well = False
             yield finding
     if well:
-        names = sorted(frozenset[str]().union(*(worker.skills or () for worker in told.values())))
+        names = sorted(frozenset[str]().union(*(worker.skills for worker in told.values())))
         yield Finding(name, Status.OK, f"all workers that answer have the same: {', '.join(names) or 'none'}")
 
 

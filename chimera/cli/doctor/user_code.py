@@ -17,12 +17,12 @@ def user_code(name: str, asked: Asked) -> Iterator[Finding]:
         return
     here = {"planner": frozenset(catalogue.planners), "skill": frozenset(catalogue.skills)}
     try:
-        told = [worker for worker in asked.workers.values() if worker.skills is not None]
+        told = list(asked.workers.values())
     except ChimeraError:
         told = []  # the check of the workers says why
     there = {
-        "planner": frozenset[str]().union(*(worker.planners or () for worker in told)),
-        "skill": frozenset[str]().union(*(worker.skills or () for worker in told)),
+        "planner": frozenset[str]().union(*(worker.planners for worker in told)),
+        "skill": frozenset[str]().union(*(worker.skills for worker in told)),
     }
     if not here["planner"] and not there["planner"]:
         fix = "run this in the project's folder, and name its modules in `imports` of celeryconfig.py"

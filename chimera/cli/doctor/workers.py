@@ -1,4 +1,4 @@
-"""Which workers answer."""
+"""Which workers are there."""
 
 from collections.abc import Iterator
 from functools import cached_property
@@ -8,30 +8,29 @@ from chimera.cli.context import command
 from chimera.cli.doctor.finding import Finding, Status
 
 if TYPE_CHECKING:
-    from chimera.cli.stack.workers import Worker
+    from chimera.models.work.presence import WorkerNote
 
-WORKERS_ANSWER_WITHIN_SECONDS = 1.0
 JUDGE = "judge"
 NEEDED_QUEUES = ("plan", JUDGE)
 
 
 class Asked:
-    """What the workers answer, who are asked once for all checks."""
+    """What the workers say of themselves, read once for all checks."""
 
     @cached_property
-    def workers(self) -> "dict[str, Worker]":
-        """Each worker that answers, by name.
+    def workers(self) -> "dict[str, WorkerNote]":
+        """Each worker that is there, by name.
 
         Raises:
             QueueUnavailable: the broker does not answer.
         """
-        from chimera.cli.stack.workers import ask_workers
+        from chimera.cli.stack.workers import present_workers
 
-        return ask_workers(WORKERS_ANSWER_WITHIN_SECONDS)
+        return present_workers()
 
 
 def workers(name: str, asked: Asked) -> Iterator[Finding]:
-    """Which queues the workers that answer consume."""
+    """Which queues the workers that are there consume."""
     heard = asked.workers
     for node, worker in sorted(heard.items()):
         consumes = f"{node} consumes {', '.join(sorted(worker.queues))}"

@@ -12,13 +12,12 @@ from chimera.errors import QueueUnavailable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from chimera.cli.stack.workers import Worker
     from chimera.models.work.plan import Plan
+    from chimera.models.work.presence import WorkerNote
     from chimera.ports.skill_waits import SkillWait
 
 # A planner's message is taken within this, where a worker is free.
 _PLANNED_WITHIN_SECONDS = 3.0
-_WORKERS_ANSWER_WITHIN_SECONDS = 1.0
 
 Waits = list[tuple["SkillWait", Workers]]
 
@@ -48,12 +47,12 @@ def with_workers(waits: "Iterable[SkillWait]") -> Waits:
     ]
 
 
-def _answering() -> "dict[str, Worker] | None":
-    """The workers that answer, by name; None where the broker does not."""
-    from chimera.cli.stack.workers import ask_workers
+def _answering() -> "dict[str, WorkerNote] | None":
+    """The workers that are there, by name; None where the broker does not answer."""
+    from chimera.cli.stack.workers import present_workers
 
     try:
-        return ask_workers(_WORKERS_ANSWER_WITHIN_SECONDS)
+        return present_workers()
     except QueueUnavailable:
         return None
 
@@ -72,7 +71,7 @@ def wait_told(wait: "SkillWait", workers: Workers) -> str:
 def lacks_planner(plan: "Plan") -> bool:
     """Whether a plan is not planned because no worker has its planner.
 
-    Asks the workers, where none that beats has it: those that only plan do not beat.
+    Looks at all workers, where none that beats has it: those that only plan do not beat.
     """
     waited = (datetime.now(UTC) - plan.submitted_at).total_seconds()
     if plan.state != "submitted" or plan.paused or waited < _PLANNED_WITHIN_SECONDS:
@@ -80,7 +79,7 @@ def lacks_planner(plan: "Plan") -> bool:
     if Holders().of_planner(plan.planner) != []:
         return False
     told = _answering()
-    return told is not None and not any(plan.planner in (worker.planners or ()) for worker in told.values())
+    return told is not None and not any(plan.planner in (worker.planners) for worker in told.values())
 
 
 def wait_json(wait: "SkillWait", workers: Workers) -> dict[str, Any]:

@@ -18,7 +18,6 @@ RESTART_DELAY_SECONDS = 0.5
 AWAY_SECONDS = 2 * RESTART_DELAY_SECONDS
 
 _CELERY_WORKER = re.compile(r"\bcelery\b.*\bworker\b")
-_WORKERS_ANSWER_SECONDS = 0.1
 # What Flower logs once it listens: the address, and its port.
 _FLOWER_PLACE = re.compile(r"Visit me at (https?://[^\s/\"]*:(\d+))")
 # All load for two seconds of computing at once, and nothing waits for these. Later on they need next to
@@ -111,13 +110,16 @@ class Readiness:
                     raise self._silent(names, processes.pids())
 
         if self._workers:
-            from chimera.cli.stack.workers import asking_pids
+            from chimera.cli.stack.workers import looking_at_workers
 
             answered: dict[str, int] = {}
-            with asking_pids() as ask:
+            with looking_at_workers() as look:
+                # Of a stack that was killed just now.
+                earlier = {(name, note.pid) for name, note in look().items()}
 
                 def silent_workers() -> list[str]:
-                    answered.update(ask(_WORKERS_ANSWER_SECONDS, len(self._workers)))
+                    found = {name: note.pid for name, note in look().items()}
+                    answered.update(dict(found.items() - earlier))
                     # Not all can be told apart: a command may start its worker elsewhere.
                     return self._unheard(answered, processes.pids()) if len(answered) < len(self._workers) else []
 

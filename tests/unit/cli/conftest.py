@@ -100,7 +100,7 @@ def run(
     monkeypatch.setattr(bootstrap, "services", lambda: services)
     monkeypatch.setattr(bootstrap, "load_user_code", lambda: catalogue)
     monkeypatch.setattr(logs, "configure", lambda _level: None)
-    monkeypatch.setattr(workers, "ask_workers", lambda _seconds: {})  # there is no broker, and so nobody who answers
+    monkeypatch.setattr(workers, "present_workers", dict)  # there is no broker, and so nobody who answers
 
     def command(*arguments: str) -> Ran:
         code = main(arguments)

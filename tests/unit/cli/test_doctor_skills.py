@@ -9,26 +9,23 @@ from chimera.cli.doctor.finding import Finding
 from chimera.cli.doctor.skills import skills
 from chimera.cli.doctor.user_code import user_code
 from chimera.cli.doctor.workers import Asked, workers
-from chimera.cli.stack.workers import Worker
 from chimera.errors import QueueUnavailable
 from chimera.models.work.catalogue import Catalogue
+from chimera.models.work.presence import WorkerNote
 from tests.unit.declared import as_planner, as_skill
+from tests.unit.present import note
 
 
-def worker(*queues: str, skills: str | None = "", planners: str | None = "") -> Worker:
-    return Worker(
-        frozenset(queues),
-        None if skills is None else frozenset(skills.split()),
-        None if planners is None else frozenset(planners.split()),
-    )
+def worker(*queues: str, skills: str = "", planners: str = "") -> WorkerNote:
+    return note(*queues, skills=frozenset(skills.split()), planners=frozenset(planners.split()))
 
 
 class Answers(Asked):
-    def __init__(self, **workers: Worker) -> None:
+    def __init__(self, **workers: WorkerNote) -> None:
         self._answers = workers
 
     @property
-    def workers(self) -> dict[str, Worker]:
+    def workers(self) -> dict[str, WorkerNote]:
         if not self._answers:
             raise QueueUnavailable
         return self._answers
@@ -62,11 +59,6 @@ def test_a_worker_that_lacks_what_others_have_is_named() -> None:
 def test_a_worker_that_does_not_plan_needs_no_planner() -> None:
     asked = Answers(a=worker("plan", skills="x", planners="p"), b=worker("tenant.acme", skills="x"))
     assert [status for status, _ in found(skills, asked)] == ["ok"]
-
-
-def test_a_worker_that_does_not_know_the_question_is_named() -> None:
-    asked = Answers(a=worker("plan", skills="x", planners="p"), older=worker("tenant.acme", skills=None, planners=None))
-    assert found(skills, asked)[0] == ("WARN", "older did not say what they have")
 
 
 def test_a_judge_has_no_skills_and_lacks_none() -> None:
