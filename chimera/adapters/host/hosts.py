@@ -7,7 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence, Set
+from collections.abc import Generator, Iterator, Mapping, Sequence, Set
+from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
@@ -49,12 +50,14 @@ log = structlog.get_logger(__name__)
 GRACE_SECONDS = 1.0
 # To import the project's modules, before the first answer.
 START_SECONDS = 120.0
-# Of one question, in characters of its lines for the log; what is beyond is dropped.
+# Of one call, in characters of its lines for the log: hosts themselves let through half of it (services/printed.py).
 MOST_LOGGED = 128 * 1024
 # A failure's message and code may have this where outputs may have less.
 _MOST_OF_A_FAILURE = 1 << 16
 # What a line of a host says of itself, and never of whose it is.
 _RESERVED = frozenset({"event", "level", "logger", "timestamp", "exc_info", "stack_info"})
+_IDS = frozenset({"task_id", "attempt", "skill", "stream"})
+_PRINTED = "skill_printed"
 _KEEPER = (sys.executable, "-I", "-m", "chimera.hosting")
 
 
@@ -184,7 +187,7 @@ class Hosts:
 
     def _answers(self, host: socket.socket, seconds: float, named: Set[str]) -> Iterator[Record]:
         until = time.monotonic() + seconds
-        room = MOST_LOGGED
+        room = MOST_LOGGED * max(1, len(named))
         ready = select.poll()
         ready.register(host, select.POLLIN)
         ready.register(self._wake[0], select.POLLIN)
@@ -193,8 +196,10 @@ class Hosts:
                 answer = ANSWER.validate_json(frame)
                 if not isinstance(answer, Logged):
                     yield answer
-                elif (room := room - len(frame)) >= 0:
+                elif (room := room - _size(answer)) >= 0:
                     _write(answer, named)
+                else:
+                    raise HostLost("host_broke", "the process that ran it logged more than a host does")
             told = dict(ready.poll(max(0.0, until - time.monotonic()) * 1000))
             if not told:
                 raise HostLost("timeout", "ran longer than it may, and did not end when it was told to")
@@ -213,6 +218,12 @@ def _told_as_lost() -> Iterator[None]:
         raise HostLost("host_lost", "the process that ran it has ended") from exc
     except (BadFrame, ValidationError) as exc:
         raise HostLost("host_broke", "the process that ran it answered what it must not") from exc
+
+
+def _size(line: Logged) -> int:
+    """The characters of a line that are the host's own: each line of what a skill prints has name and ids besides."""
+    own = sum(len(str(value)) for name, value in line.fields.items() if name not in _IDS)
+    return own + 1 if line.event == _PRINTED else own + len(line.event) + 1
 
 
 def _write(line: Logged, named: Set[str]) -> None:
@@ -252,16 +263,18 @@ class SkillRunner(skill_runner.SkillRunner):
         try:
             with contextlib.closing(self._hosts.ask(wave.tenant_id, question, seconds, ending_with, named)) as answers:
                 for answer in answers:
-                    place = places.pop(answer.task_id, None) if isinstance(answer, Ran) else None
-                    yield self._checked(answer, tasks, place)
+                    place, outcome = self._checked(answer, tasks, places)
+                    del places[tasks[place].task_id]
+                    yield place, outcome
         except HostLost as exc:
             log.warning("host_ended", code=exc.code)
             failure = _failure(exc.code, str(exc))
         for place in places.values():
             yield place, failure
 
-    def _checked(self, answer: Record, tasks: Sequence[ClaimedTask], place: int | None) -> tuple[int, Outcome]:
-        """An outcome that can be staged, in the form that is hashed."""
+    def _checked(self, answer: Record, tasks: Sequence[ClaimedTask], places: Mapping[UUID, int]) -> tuple[int, Outcome]:
+        """An outcome that can be staged, in the form that is hashed, of a task that waits for one."""
+        place = places.get(answer.task_id) if isinstance(answer, Ran) else None
         if not isinstance(answer, Ran) or place is None or answer.attempt != tasks[place].attempt:
             raise HostLost("host_broke", "the process that ran it answered for another task")
         try:
