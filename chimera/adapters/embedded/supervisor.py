@@ -8,12 +8,14 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import structlog
 
+from chimera.adapters.embedded.deaths import Death, write_deaths
 from chimera.adapters.embedded.launch import launch
 from chimera.adapters.embedded.log_file import last_lines, size
 from chimera.adapters.embedded.own_variables import own_variables
@@ -24,6 +26,8 @@ from chimera.errors import EmbeddedServerError
 # What takes in work is told to stop first, and has little to finish.
 STOPPED_FIRST = ("beat", "web", "flower")
 FIRST_GRACE_SECONDS = 10.0
+# Of the log of a process that has died.
+_LINES_KEPT = 5
 
 
 @dataclass(kw_only=True)
@@ -37,6 +41,8 @@ class _Process:
     child: subprocess.Popen[bytes] | None = None
     # Of the last child that has ended by itself.
     exit_code: int | None = None
+    # Since the start of the stack.
+    death: Death | None = None
     # On the monotonic clock: when the child was started, and when the next one is due, if it is.
     started_at: float = 0.0
     due_at: float | None = None
@@ -69,7 +75,6 @@ class Supervisor:
         cwd: Path,
         log_dir: Path,
         grace_seconds: float = 75.0,
-        restart_limit: int = 5,
         restart_delay_seconds: float = 0.5,
     ) -> None:
         """Read the Procfile; nothing runs yet.
@@ -81,8 +86,8 @@ class Supervisor:
             cwd: the folder they run in.
             log_dir: where each one's output is appended to <name>.log (mode 0600).
             grace_seconds: how long `stop()` lets a worker finish its tasks.
-            restart_limit: how many deaths in a row are made good.
-            restart_delay_seconds: how long the first restart waits; each one after it twice as long.
+            restart_delay_seconds: how long the first restart waits; each one after it twice as long, up to a minute.
+                There is no last one: what keeps a worker from its work must not end the servers that keep the work.
 
         Raises:
             EmbeddedServerError: the Procfile cannot be read.
@@ -98,7 +103,7 @@ class Supervisor:
                 name=name,
                 command=command,
                 log=log_dir / f"{name}.log",
-                restarts=Restarts(limit=restart_limit, first_delay_seconds=restart_delay_seconds),
+                restarts=Restarts(limit=None, first_delay_seconds=restart_delay_seconds),
             )
             for name, command in read_procfile(procfile).items()
         ]
@@ -110,6 +115,7 @@ class Supervisor:
             EmbeddedServerError: one cannot be started; those before it are stopped again.
         """
         self._log_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_deaths(self._log_dir, [])
         try:
             for process in self._processes:
                 self._launch(process)
@@ -118,16 +124,17 @@ class Supervisor:
             raise
 
     def poll(self) -> None:
-        """Start again what has died, once its delay has passed; returns at once.
-
-        Raises:
-            EmbeddedServerError: a process died too often in a row; the message has the last lines of its log.
-        """
+        """Start again what has died, once its delay has passed; returns at once."""
         for process in self._processes:
             if (code := process.ended()) is not None:
                 self._note_death(process, code)
             if process.due_at is not None and time.monotonic() >= process.due_at:
-                self._launch(process)
+                try:
+                    self._launch(process)
+                except (EmbeddedServerError, OSError) as exc:  # the machine has no room for one more
+                    self._log.warning("process_not_started", process=process.name, error=str(exc))
+                    process.child = None
+                    self._await_restart(process)
 
     def stop(self) -> None:
         """End all processes: all are told at once, what takes in work first; workers get time to finish their tasks.
@@ -186,16 +193,21 @@ class Supervisor:
     def _note_death(self, process: _Process, code: int) -> None:
         process.kill_group()
         process.child, process.exit_code = None, code
+        said = last_lines(process.log, count=_LINES_KEPT, since=process.logged)
+        times = process.death.times + 1 if process.death else 1
+        process.death = Death(process=process.name, times=times, exit_code=code, at=datetime.now(UTC), said=said)
+        write_deaths(self._log_dir, [each.death for each in self._processes if each.death])
+        delay = self._await_restart(process)
+        facts = {"exit_code": code, "times": times, "restart_in_seconds": delay, "log": str(process.log)}
+        self._log.warning("process_died", process=process.name, **facts, says=said)
+
+    def _await_restart(self, process: _Process) -> float:
+        """Sets when it is started again; returns the seconds until then."""
         now = time.monotonic()
         delay = process.restarts.next_delay_seconds(now - process.started_at)
-        if delay is None:
-            raise EmbeddedServerError(
-                f"{process.name} ended {process.restarts.in_a_row + 1} times in a row, the last time with "
-                f"code {code}: `{process.command}`. Fix what its log ({process.log}) says, and start "
-                f"again:\n{last_lines(process.log)}"
-            )
+        assert delay is not None, "there is no limit"
         process.due_at = now + delay
-        self._log.warning("process_died", process=process.name, exit_code=code, restart_in_seconds=delay)
+        return delay
 
     def _await_end(self, processes: Iterable[_Process], deadline: float) -> None:
         for process in processes:

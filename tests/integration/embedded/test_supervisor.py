@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chimera.adapters.embedded import Supervisor
+from chimera.adapters.embedded import Supervisor, read_deaths
+from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
 
 Eventually = Callable[[Callable[[], object]], None]
@@ -24,7 +25,7 @@ def supervise(folder: Path, procfile: str, **options: float) -> Supervisor:
         cwd=folder,
         log_dir=folder / "logs",
         restart_delay_seconds=0.01,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 
@@ -83,24 +84,42 @@ def test_what_a_dead_process_left_running_is_ended(tmp_path: Path, eventually: E
         eventually(swept)
 
 
-def test_a_process_that_always_dies_is_given_up_with_its_last_words(tmp_path: Path, eventually: Eventually) -> None:
-    with supervise(tmp_path, f"good: {FOREVER}\nbad: sh -c 'echo I am broken; exit 3'\n") as supervisor:
-        with pytest.raises(EmbeddedServerError) as error:
-            eventually(supervisor.poll)
-        assert "bad ended 6 times in a row, the last time with code 3" in str(error.value)
-        assert str(error.value).endswith("I am broken")
-        assert str(tmp_path / "logs" / "bad.log") in str(error.value)
-        assert list(supervisor.pids()) == ["good"]
-        supervisor.poll()
-        assert list(supervisor.pids()) == ["good"]
+def test_a_process_that_always_dies_is_started_for_ever_and_its_last_words_are_told(
+    tmp_path: Path, eventually: Eventually
+) -> None:
+    broken = "bad: sh -c 'echo I am broken; exit 3'"
+    with supervise(tmp_path, f"good: {FOREVER}\n{broken}\n") as supervisor:
+        good = supervisor.pids()["good"]
+
+        def died_often() -> bool:
+            supervisor.poll()
+            return any(death.times >= 8 for death in read_deaths(tmp_path / "logs"))
+
+        eventually(died_often)
+        [death] = read_deaths(tmp_path / "logs")
+        assert (death.process, death.exit_code, death.said) == ("bad", 3, "I am broken")
+        assert supervisor.pids()["good"] == good
 
 
-def test_a_program_that_is_not_there_is_given_up_too(tmp_path: Path, eventually: Eventually) -> None:
-    with (
-        supervise(tmp_path, "bad: no-such-program --loud\n", restart_limit=1) as supervisor,
-        pytest.raises(EmbeddedServerError, match=r"(?s)with code 127.*no-such-program"),
-    ):
-        eventually(supervisor.poll)
+def test_a_program_that_is_not_there_is_told_too(tmp_path: Path, eventually: Eventually) -> None:
+    with supervise(tmp_path, "bad: no-such-program --loud\n") as supervisor:
+
+        def died() -> bool:
+            supervisor.poll()
+            return bool(read_deaths(tmp_path / "logs"))
+
+        eventually(died)
+        [death] = read_deaths(tmp_path / "logs")
+        assert death.exit_code == 127
+        assert "no-such-program" in death.said
+
+
+def test_pauses_grow_to_a_minute_and_begin_anew_with_who_is_well() -> None:
+    restarts = Restarts(limit=None, first_delay_seconds=0.5)
+    pauses = [restarts.next_delay_seconds(0.1) for _ in range(2000)]
+    assert pauses[:8] == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0]
+    assert set(pauses[8:]) == {60.0}
+    assert restarts.next_delay_seconds(61.0) == 0.5
 
 
 def test_stop_tells_only_the_main_process_and_waits_for_it(tmp_path: Path, eventually: Eventually) -> None:
