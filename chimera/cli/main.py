@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, chaos, database, demo, init, policy, seal, session, state, tenant, version
+from chimera.cli import agents, chaos, database, demo, init, policy, quarantine, seal, session, state, tenant, version
 from chimera.cli.audit import audit
 from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
@@ -67,6 +67,7 @@ app.add_typer(skill.app, name="skill")
 app.add_typer(planner.app, name="planner")
 app.add_typer(tenant.app, name="tenant")
 app.add_typer(audit.app, name="audit")
+app.add_typer(quarantine.app, name="quarantine")
 app.command("seal")(seal.seal)
 app.add_typer(chaos.app, name="chaos")
 app.command("doctor")(doctor.doctor)

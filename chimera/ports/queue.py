@@ -5,6 +5,7 @@ from typing import Protocol
 from uuid import UUID
 
 from chimera.models.work.bound import BoundTenant
+from chimera.models.work.quarantined import Quarantined
 from chimera.models.work.wave import Dispatch, WaveRef
 
 
@@ -52,6 +53,14 @@ class Queue(Protocol):
 
     def refused(self) -> dict[str, int]:
         """How many messages were refused, by reason."""
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """Messages that were refused, the newest first; of very many the newest."""
+        ...
+
+    def drop_quarantined(self, entry_ids: frozenset[str] | None) -> int:
+        """Forgets these of them, or all (None); returns how many there were."""
         ...
 
     def bound(self) -> set[str]:

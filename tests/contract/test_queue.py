@@ -5,6 +5,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +17,14 @@ from celery import Celery
 
 from chimera.adapters.celery import queue as celery_queue
 from chimera.adapters.celery.app import make_app
+from chimera.adapters.celery.door import MAX_REDELIVERIES, Refused, let_in
 from chimera.adapters.celery.messages import REDACTED
+from chimera.adapters.celery.quarantine import MAX_ENTRIES, Quarantine
+from chimera.adapters.celery.seal import Seal
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import QueueUnavailable
 from chimera.models.work.bound import BoundTenant
+from chimera.models.work.quarantined import MAX_KEPT_BYTES, Quarantined
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports.queue import Queue
 from chimera.settings import Settings
@@ -40,6 +45,10 @@ class Broker(ABC):
         """Each message: the Celery task's name and its arguments; those to one place in their order."""
 
     @abstractmethod
+    def refuse(self, raw: bytes, reason: str) -> None:
+        """A worker refuses a message of the queue `plan`."""
+
+    @abstractmethod
     def leave(self) -> None:
         """From now on nobody answers."""
 
@@ -57,6 +66,17 @@ class FakeBroker(Broker):
         dispatched = [("chimera.dispatch", [tenant_id]) for tenant_id in fake.dispatched]
         return plans + judged + dispatched + stops + self._work()
 
+    def refuse(self, raw: bytes, reason: str) -> None:
+        entry = Quarantined(
+            entry_id=uuid4().hex[:12],
+            at=datetime.now(UTC),
+            reason=reason,
+            queue="plan",
+            size_bytes=len(raw),
+            content=raw[:MAX_KEPT_BYTES],
+        )
+        self._fake.kept.insert(0, entry)
+
     def leave(self) -> None:
         self._fake.room = 0
 
@@ -73,7 +93,8 @@ class FakeBroker(Broker):
 
 class CeleryBroker(Broker):
     def __init__(self, app: Celery, client: redis.Redis, elsewhere: Celery) -> None:
-        self._client = client
+        self.client: Any = client
+        self.app = app
         self._elsewhere = elsewhere
         self.queue = celery_queue.Queue(app)
 
@@ -81,14 +102,17 @@ class CeleryBroker(Broker):
         return [(message["headers"]["task"], message["body"][0]) for message in self.messages()]
 
     def messages(self) -> list[dict[str, Any]]:
-        names = ["plan", "judge", *sorted(key.decode() for key in self._client.scan_iter("tenant.*"))]
+        names = ["plan", "judge", *sorted(key.decode() for key in self.client.scan_iter("tenant.*"))]
         found = []
         for name in names:
             # Celery puts in on the left and takes out on the right.
-            for raw in reversed(self._client.lrange(name, 0, -1)):
+            for raw in reversed(self.client.lrange(name, 0, -1)):
                 message = json.loads(raw)
                 found.append(message | {"body": json.loads(base64.b64decode(message["body"])), "queue": name})
         return found
+
+    def refuse(self, raw: bytes, reason: str) -> None:
+        Quarantine(self.client).put(raw, "plan", reason)
 
     def leave(self) -> None:
         self.queue = celery_queue.Queue(self._elsewhere)
@@ -163,6 +187,25 @@ def test_who_has_workers_of_its_own_is_known_until_it_has_none(broker: Broker) -
     assert broker.queue.bound() == set()
 
 
+def test_what_was_refused_is_kept_the_newest_first_until_it_is_dropped(broker: Broker) -> None:
+    for reason in ("unsigned", "redelivered", "not_a_message"):
+        broker.refuse(reason.encode() + b"\xff\x1b", reason)
+    kept = broker.queue.quarantined()
+    assert [entry.reason for entry in kept] == ["not_a_message", "redelivered", "unsigned"]
+    assert [entry.content for entry in kept] == [entry.reason.encode() + b"\xff\x1b" for entry in kept]
+    assert {entry.queue for entry in kept} == {"plan"}
+    assert broker.queue.drop_quarantined(frozenset({kept[1].entry_id, "0" * 12})) == 1
+    assert broker.queue.quarantined() == [kept[0], kept[2]]
+    assert broker.queue.drop_quarantined(None) == 2
+    assert broker.queue.quarantined() == []
+
+
+def test_of_a_large_message_its_beginning_is_kept(broker: Broker) -> None:
+    broker.refuse(b"x" * 100_000, "too_large")
+    [entry] = broker.queue.quarantined()
+    assert (entry.size_bytes, len(entry.content)) == (100_000, MAX_KEPT_BYTES)
+
+
 PUBLISH: dict[str, Callable[[Queue, WaveRef], object]] = {
     "plan": lambda queue, wave: queue.publish_plan(wave.tenant_id, wave.plan_id),
     "replan": lambda queue, wave: queue.publish_replan(wave),
@@ -208,6 +251,29 @@ def test_all_that_workers_do_for_a_tenant_with_its_own_goes_to_its_queue_and_not
     assert [message["headers"]["task"] for message in messages] == ["chimera.plan", "chimera.replan", "chimera.work"]
     assert {message["queue"] for message in messages} == {f"tenant.{wave.tenant_id}"}
     assert messages[2]["body"][2]["chord"] is None
+
+
+def test_of_a_flood_the_newest_are_kept_and_noise_is_none(celery_broker: CeleryBroker) -> None:
+    for number in range(MAX_ENTRIES + 10):
+        celery_broker.refuse(str(number).encode(), "unsigned")
+    celery_broker.client.lpush("chimera:quarantine", b"\xff", b"{}", b"[" * 1000)
+    assert len(celery_broker.queue.quarantined()) < MAX_ENTRIES
+    kept = celery_broker.queue.quarantined()
+    assert kept[0].content == str(MAX_ENTRIES + 9).encode()
+    celery_broker.refuse(b"x", "unsigned")
+    assert celery_broker.client.llen("chimera:quarantine") <= MAX_ENTRIES
+
+
+def test_what_is_put_back_again_and_again_is_let_in_no_more(celery_broker: CeleryBroker, wave: WaveRef) -> None:
+    celery_broker.queue.publish_judge(wave)
+    client, seal = celery_broker.client, Seal([b"\x5c" * 32])
+    for _ in range(MAX_REDELIVERIES):
+        built = let_in(client.rpop("judge"), "judge", {"chimera.judge"}, seal)
+        client.hset("unacked", built.tag, json.dumps([json.loads(built.raw), "", "judge"]))
+        with celery_broker.app.connection_for_write() as connection:
+            connection.default_channel.qos.restore_by_tag(built.tag)  # type: ignore[attr-defined]
+    with pytest.raises(Refused, match="redelivered"):
+        let_in(client.rpop("judge"), "judge", {"chimera.judge"}, seal)
 
 
 def test_plans_and_the_judge_have_queues_of_their_own(celery_broker: CeleryBroker, wave: WaveRef) -> None:

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from chimera.errors import QueueUnavailable
 from chimera.models.work.bound import BoundTenant
+from chimera.models.work.quarantined import Quarantined
 from chimera.models.work.wave import Dispatch, WaveRef
 from chimera.ports import queue as port
 from chimera.ports.sweep_store import PlanRef
@@ -25,6 +26,8 @@ class FakeQueue(port.Queue):
         # Messages that it still takes; 0 is a broker that does not answer.
         self.room: float = inf
         self.refusals: Counter[str] = Counter()
+        # The newest first.
+        self.kept: list[Quarantined] = []
         self.let_in: list[BoundTenant] = []
         # Another text is a broker that was flushed.
         self.memory = "first"
@@ -64,6 +67,16 @@ class FakeQueue(port.Queue):
     def refused(self) -> dict[str, int]:
         self._check()
         return dict(self.refusals)
+
+    def quarantined(self) -> list[Quarantined]:
+        self._check()
+        return list(self.kept)
+
+    def drop_quarantined(self, entry_ids: frozenset[str] | None) -> int:
+        self._check()
+        before = len(self.kept)
+        self.kept = [entry for entry in self.kept if entry_ids is not None and entry.entry_id not in entry_ids]
+        return before - len(self.kept)
 
     def bound(self) -> set[str]:
         self._check()

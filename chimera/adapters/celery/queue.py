@@ -29,6 +29,7 @@ from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.celery.roster import Roster
 from chimera.errors import QueueUnavailable
 from chimera.models.work.bound import BoundTenant
+from chimera.models.work.quarantined import Quarantined
 from chimera.models.work.task import MAX_TIMEOUT_SECONDS
 from chimera.models.work.wave import Batch, Dispatch, WaveRef
 from chimera.ports import queue as port
@@ -94,6 +95,14 @@ class Queue(port.Queue):
     def refused(self) -> dict[str, int]:  # noqa: D102
         with self._broker() as roster:
             return roster.refused()
+
+    def quarantined(self) -> list[Quarantined]:  # noqa: D102
+        with self._broker() as roster:
+            return roster.quarantine().entries()
+
+    def drop_quarantined(self, entry_ids: frozenset[str] | None) -> int:  # noqa: D102
+        with self._broker() as roster:
+            return roster.quarantine().drop(entry_ids)
 
     def bound(self) -> set[str]:  # noqa: D102
         with self._broker() as roster:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 
+from chimera.adapters.celery.quarantine import Quarantine
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.models.record import TenantId
 from chimera.models.work.bound import BoundTenant, broker_user
@@ -94,6 +95,10 @@ class Roster:
     def refused(self) -> dict[str, int]:
         """How many messages were refused, by reason, since the broker's memory began."""
         return {_text(reason): int(times) for reason, times in self._client.hgetall(_REFUSED).items()}
+
+    def quarantine(self) -> Quarantine:
+        """What was refused."""
+        return Quarantine(self._client)
 
     def backlog(self, tenant_id: str) -> int:
         """Messages in the tenant's queue."""

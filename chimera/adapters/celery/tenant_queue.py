@@ -9,6 +9,7 @@ from uuid import UUID
 from chimera.adapters.celery.messages import PLAN, REPLAN, PlanArguments
 from chimera.adapters.celery.queue import Queue, of_wave
 from chimera.models.work.bound import BoundTenant
+from chimera.models.work.quarantined import Quarantined
 from chimera.models.work.wave import Dispatch, WaveRef
 
 
@@ -45,6 +46,14 @@ class TenantQueue(Queue):
 
     def refused(self) -> dict[str, int]:  # noqa: D102
         return {}
+
+    def quarantined(self) -> list[Quarantined]:
+        """None: they are everybody's."""
+        return []
+
+    def drop_quarantined(self, entry_ids: frozenset[str] | None) -> int:  # noqa: ARG002
+        """None: they are everybody's."""
+        return 0
 
     def bound(self) -> set[str]:  # noqa: D102
         return set()

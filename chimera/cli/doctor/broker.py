@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from chimera.cli.context import command
 from chimera.cli.doctor.finding import Finding, Status
 
 OLDEST_REDIS = (7, 0)
@@ -30,11 +31,14 @@ def broker(name: str) -> Iterator[Finding]:
 
 
 def messages(name: str) -> Iterator[Finding]:
-    """How many messages were refused, by reason."""
+    """How many messages were refused, by reason, and how many of them are kept."""
     from chimera import bootstrap
 
     refused = bootstrap.services().adapters.queue.refused()
     found = ", ".join(f"{reason} {times}" for reason, times in sorted(refused.items()))
+    if kept := len(bootstrap.services().adapters.queue.quarantined()):
+        fix = f"`{command('quarantine', 'list')}` shows them, `{command('quarantine', 'drop', '--all')}` forgets them"
+        yield Finding(name, Status.WARN, f"{kept} of those refused are in quarantine", fix)
     if set(refused) <= {"nothing_to_claim"}:  # which also comes of messages that were sent twice
         yield Finding(name, Status.OK, f"refused: {found or 'none'}")
     else:
