@@ -1,9 +1,13 @@
 """What the measured plans run: a skill that does nothing, so that all that is measured is Chimera."""
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 from chimera import Success, TaskSpec, planner, skill
+
+# Of a task that does something.
+TASK_SECONDS = 0.02
 
 
 @skill(name="bench.noop", max_batch=250)
@@ -39,3 +43,26 @@ def nearly_cards(number: int) -> Success[str]:
 def flood(count: int) -> Iterator[TaskSpec]:
     for number in range(count):
         yield nearly_cards.task(number)
+
+
+@skill(name="bench.noop50", max_batch=50)
+def noop50(number: int) -> Success[int]:
+    return Success(number, confidence=1.0)
+
+
+@planner(name="bench.noops50")
+def noops50(count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield noop50.task(number)
+
+
+@skill(name="bench.sleep", max_batch=50)
+def sleep(number: int) -> Success[int]:
+    time.sleep(TASK_SECONDS)
+    return Success(number, confidence=1.0)
+
+
+@planner(name="bench.sleeps")
+def sleeps(count: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield sleep.task(number)

@@ -44,9 +44,11 @@ class Keeper:
         self._zygote: tuple[int, socket.socket] | None = None
 
     def run(self) -> None:
-        """Does what it is told until the worker's end of the socket is closed."""
+        """Does what it is told until the worker's end of the socket is closed, however its process ended.
+
+        The kernel does not kill it with that process: then nobody would end what its hosts had started.
+        """
         limits.hide()
-        limits.die_with_parent()
         limits.adopt_orphans()
         try:
             if self._plan.users is not None:

@@ -28,6 +28,21 @@ def told() -> Success[dict[str, Any]]:
     return Success({"environ": dict(os.environ), "pid": os.getpid(), "task": str(task.task_id)}, confidence=1.0)
 
 
+@skill(name="hostile.daemon")
+def daemon() -> Success[str]:
+    """The id of a process that is nobody's child, in a session of its own; and the host's folder."""
+    told, tell = os.pipe()
+    if not os.fork():
+        os.setsid()
+        if pid := os.fork():
+            os.write(tell, struct.pack("i", pid))
+            os._exit(0)
+        time.sleep(60)
+        os._exit(0)
+    (pid,) = struct.unpack("i", os.read(told, 4))
+    return Success(f"{pid} {os.environ['HOME']}", confidence=1.0)
+
+
 @skill(name="hostile.forks")
 def forks() -> Success[str]:
     return Success(_forks(), confidence=1.0)

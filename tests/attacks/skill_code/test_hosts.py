@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from chimera.models.work.wave import WaveRef
 from chimera.services.calls import never
 from tests.attacks.skill_code.hostile import DEEDS
 from tests.integration.processes import ROOT
+from tests.integration.waiting import eventually
 
 MAX_OUTPUT_BYTES = 100_000
 # These do no harm by themselves, or answer in their own name; those end as an ordinary failure.
@@ -29,8 +32,14 @@ OVERRUNS = {"stop", "deaf"}
 
 @pytest.fixture(scope="module")
 def hosts() -> Iterator[Hosts]:
+    running = Hosts(a_plan())
+    yield running
+    running.close()
+
+
+def a_plan() -> HostPlan:
     enforced = enforceable()
-    plan = HostPlan(
+    return HostPlan(
         modules=("tests.attacks.skill_code.hostile",),
         folder=str(ROOT),
         path=(),
@@ -44,9 +53,6 @@ def hosts() -> Iterator[Hosts]:
         max_input_bytes=MAX_OUTPUT_BYTES,
         max_tasks=10,
     )
-    running = Hosts(plan)
-    yield running
-    running.close()
 
 
 @pytest.fixture
@@ -97,6 +103,22 @@ def test_another_tenant_s_task_runs_in_another_process_and_nothing_of_the_first_
     assert not Path(f"/proc/{first['pid']}").exists()
     assert not Path(first["environ"]["HOME"]).exists()
     assert other["environ"].keys() <= {"LANG", "LC_CTYPE", "HOME", "TMPDIR"}
+
+
+def test_nothing_stays_when_the_worker_s_process_ends() -> None:
+    script = (
+        "import json, os, signal, sys\n"
+        "from chimera.services.calls import never\n"
+        "from tests.attacks.skill_code.test_hosts import MAX_OUTPUT_BYTES, Hosts, SkillRunner, a_plan, a_task, wave\n"
+        "runner = SkillRunner(Hosts(a_plan()), MAX_OUTPUT_BYTES)\n"
+        "outcome = json.loads(runner.run(wave(), a_task('daemon'), never).text)\n"
+        "print(outcome['output'], flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    command = [sys.executable, "-c", script]
+    ended = subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    daemon, home = ended.stdout.split()
+    eventually(lambda: not Path(f"/proc/{daemon}").exists() and not Path(home).parent.exists(), 10)
 
 
 def test_what_is_ended_from_outside_ends_within_a_second(runner: SkillRunner) -> None:
