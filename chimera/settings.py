@@ -16,6 +16,7 @@ from chimera.errors import InvalidInput, SettingsMissing
 # libpq's other form: `host=db dbname=agents`.
 _KEYS_AND_VALUES = re.compile(r"\s*\w+\s*=")
 _KEY = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
+_DATABASE_URL = "_database_url"
 _BROKERS = ("redis", "sentinel", "unix")
 # An entry of the audit may wait for its checkpoint this number of intervals; after that nothing is decided.
 INTERVALS_UNTIL_UNAVAILABLE = 3
@@ -180,6 +181,12 @@ class Settings(BaseSettings):
     @classmethod
     def _is_message_key(cls, keys: SecretStr | None) -> SecretStr | None:
         return _checked(keys, message_key_fault)
+
+    @property
+    def logins(self) -> tuple[str, ...]:
+        """The database roles whose login this process knows."""
+        roles = (name.removesuffix(_DATABASE_URL) for name in type(self).model_fields if name.endswith(_DATABASE_URL))
+        return tuple(role for role in roles if getattr(self, f"{role}{_DATABASE_URL}") is not None)
 
     @property
     def message_keys(self) -> list[bytes]:

@@ -120,8 +120,9 @@ def celery_app() -> Celery:
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     if settings().isolation == "host":
         app.ask_for_project = partial(ask_for_project, settings=settings(), catalogue=CATALOGUE)
-    has = presence_step(CATALOGUE.skill_names, CATALOGUE.planner_names, settings().isolation)
-    app.steps["consumer"].add(has)
+    if not settings().bound_tenant:  # whose workers' beats say that they are there
+        has = (CATALOGUE.skill_names, CATALOGUE.planner_names)
+        app.steps["consumer"].add(presence_step(*has, settings().isolation, settings().logins))
     process_id()
     board()
     return app

@@ -84,6 +84,17 @@ def test_its_plans_are_planned_and_run_by_its_workers_and_judged(
     assert any('"plan_planned"' in worker.logs() for worker in own_workers)
 
 
+def test_doctor_names_its_level(project: dict[str, str], bound_tenant: str, own_workers: list[LocalProcess]) -> None:
+    line = [str(CHIMERA), "doctor", "-o", "json"]
+    env = {**os.environ, **project}
+    done = subprocess.run(line, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    said = [finding["detail"] for finding in json.loads(done.stdout) if finding["check"] == "isolation"]
+    assert any(each.startswith(f"one@{bound_tenant} runs skills at level pool, for {bound_tenant}:") for each in said)
+    assert any(" runs skills at level trusted:" in each for each in said)
+    # The swarm of these tests gives each process all logins.
+    assert any(each.startswith("judge@") and "knows the logins app, owner," in each for each in said)
+
+
 def test_its_own_service_submits_with_its_own_logins(
     own: dict[str, str], bound_tenant: str, own_workers: list[LocalProcess]
 ) -> None:

@@ -5,7 +5,7 @@ Keys: `chimera:workers`, a hash of what each worker said last, by its name.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
@@ -28,13 +28,16 @@ _MAX_WORKERS = 10_000
 Names = Callable[[], tuple[str, ...]]
 
 
-def presence_step(skills: Names, planners: Names, isolation: str) -> type["Presence"]:
-    """The bootstep for the workers of this process, which have these skills and planners, and run them so isolated."""
+def presence_step(skills: Names, planners: Names, isolation: str, logins: Iterable[str]) -> type["Presence"]:
+    """The bootstep for the workers of this process, with what they have, how isolated they run it, and the logins that
+    they know.
+    """
 
     class PresenceHere(Presence):
         """Says what this process has."""
 
         _isolation = isolation
+        _logins = frozenset(logins)
 
         def _names(self) -> tuple[frozenset[str], frozenset[str]]:
             return frozenset(skills()), frozenset(planners())
@@ -47,6 +50,7 @@ class Presence(bootsteps.StartStopStep):
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
     _isolation: str
+    _logins: frozenset[str]
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
@@ -80,6 +84,7 @@ class Presence(bootsteps.StartStopStep):
             skills=skills,
             planners=planners,
             isolation=self._isolation,
+            logins=self._logins,
             sweeps=state.total_count[SWEEP.task],
             at=at,
             ahead_seconds=(before - at, time.time() - at),

@@ -12,6 +12,7 @@ from chimera.cli.doctor.broker import broker, messages
 from chimera.cli.doctor.checkpoints import checkpoints
 from chimera.cli.doctor.clocks import clocks
 from chimera.cli.doctor.finding import Finding, Status
+from chimera.cli.doctor.isolation import isolation
 from chimera.cli.doctor.postgresql import postgres, schema
 from chimera.cli.doctor.settings import ROLES, are_readable, settings
 from chimera.cli.doctor.skills import skills
@@ -54,6 +55,7 @@ def examine() -> Iterator[Finding]:
     yield from _checked("checkpoints", checkpoints)
     asked = Asked()
     yield from _checked("workers", workers, asked)
+    yield from _checked("isolation", isolation, asked)
     yield from _checked("skills", skills, asked)
     yield from _checked("waiting", waiting)
     yield from _checked("beat", beat)
@@ -76,6 +78,7 @@ _FIXES = {
     "broker": "see that the server runs, and CHIMERA_REDIS_URL names it (`chimera up`)",
     "messages": "see the finding on the broker",
     "workers": "see the finding on the broker",
+    "isolation": "see the finding on the broker",
     "skills": "see the finding on the broker",
     "waiting": "see the findings on postgresql judge, the schema and the broker",
     "beat": "see the finding on the broker",

@@ -20,6 +20,8 @@ class WorkerNote(Record):
     planners: frozenset[str]
     # How far its skills are kept from it: CHIMERA_ISOLATION.
     isolation: str
+    # The database roles whose login it knows.
+    logins: frozenset[str] = frozenset()
     # Sweeps that it has begun since its start.
     sweeps: int = Field(ge=0)
     # Seconds since the epoch by the broker's clock when it was said, and the least and the most that this machine's

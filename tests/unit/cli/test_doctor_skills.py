@@ -4,8 +4,10 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from chimera.cli.doctor import isolation as isolation_module
 from chimera.cli.doctor import user_code as user_code_module
 from chimera.cli.doctor.finding import Finding
+from chimera.cli.doctor.isolation import isolation
 from chimera.cli.doctor.skills import skills
 from chimera.cli.doctor.user_code import user_code
 from chimera.cli.doctor.workers import Asked, workers
@@ -75,6 +77,33 @@ def test_a_worker_that_runs_skills_where_it_decides_is_named() -> None:
             "a consumes judge, plan, tenant.acme: skills run in the process that decides about their results, "
             "with all that it may do",
         )
+    ]
+
+
+def test_the_level_of_each_worker_that_runs_skills_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation_module, "_own_workers", lambda: {"acme": {"own@acme"}, "globex": set()})
+    asked = Answers(
+        a=worker("plan").model_copy(update={"isolation": "trusted", "logins": frozenset({"app", "worker"})}),
+        b=worker("plan").model_copy(update={"isolation": "host", "logins": frozenset({"worker"})}),
+        j=worker("judge").model_copy(update={"isolation": "trusted", "logins": frozenset({"judge"})}),
+    )
+    assert [(status, said.partition(":")[0]) for status, said in found(isolation, asked)] == [
+        ("ok", "a runs skills at level trusted"),
+        ("ok", "b runs skills at level host"),
+        ("ok", "own@acme runs skills at level pool, for acme"),
+    ]
+
+
+def test_a_worker_that_knows_the_logins_of_others_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation_module, "_own_workers", dict)
+    asked = Answers(
+        a=worker("plan").model_copy(update={"logins": frozenset({"app", "worker", "judge", "owner"})}),
+        both=worker("plan", "judge").model_copy(update={"logins": frozenset({"app", "worker", "judge"})}),
+        j=worker("judge").model_copy(update={"logins": frozenset({"judge", "worker"})}),
+    )
+    assert [finding for finding in found(isolation, asked) if finding[0] != "ok"] == [
+        ("WARN", "a knows the logins judge, owner, and has no use for them"),
+        ("WARN", "j knows the login worker, and has no use for it"),
     ]
 
 
