@@ -23,6 +23,8 @@ class Sealer:
         self._checkpointer = checkpointer
         self._exports = exports
         self._look_every_seconds = min(interval_seconds, LOOK_EVERY_SECONDS)
+        # On the monotonic clock, when each is done again.
+        self._audits_at = self._exports_at = 0.0
 
     def run(self, ended: Callable[[float], bool]) -> None:
         """Seals whatever is due, and whatever somebody exports, until it has ended.
@@ -30,20 +32,26 @@ class Sealer:
         Args:
             ended: waits so many seconds, or until this is to end; whether it is.
         """
-        # On the monotonic clock, when each is done again.
-        audits_at = exports_at = 0.0
-        while not ended(0.0):
-            if monotonic() >= audits_at:
-                self._try(self._checkpointer.run, ended)
-                audits_at = monotonic() + self._look_every_seconds
-            if monotonic() >= exports_at:
-                went_well = self._try(self._exports.run, ended)
-                exports_at = monotonic() + (ANSWER_EVERY_SECONDS if went_well else self._look_every_seconds)
-            ended(max(0.0, min(audits_at, exports_at) - monotonic()))
 
-    def _try(self, seal: Callable[[Callable[[], bool]], int], ended: Callable[[float], bool]) -> bool:
+        def between() -> bool:
+            # Many tenants take a while: who exports does not wait for all of them.
+            self._answer(ended)
+            return ended(0.0)
+
+        while not between():
+            if monotonic() >= self._audits_at:
+                self._try(self._checkpointer.run, between)
+                self._audits_at = monotonic() + self._look_every_seconds
+            ended(max(0.0, min(self._audits_at, self._exports_at) - monotonic()))
+
+    def _answer(self, ended: Callable[[float], bool]) -> None:
+        if monotonic() >= self._exports_at:
+            went_well = self._try(self._exports.run, lambda: ended(0.0))
+            self._exports_at = monotonic() + (ANSWER_EVERY_SECONDS if went_well else self._look_every_seconds)
+
+    def _try(self, seal: Callable[[Callable[[], bool]], int], ended: Callable[[], bool]) -> bool:
         try:
-            seal(lambda: ended(0.0))
+            seal(ended)
         except (AuditUnavailable, StoreUnavailable, StoreRefused) as exc:
             # A place, the key or PostgreSQL is away: that is mended elsewhere, and may be by the next time.
             log.error("sealing_failed", why=str(exc), again_in_seconds=self._look_every_seconds)  # noqa: TRY400

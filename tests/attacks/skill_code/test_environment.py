@@ -20,7 +20,6 @@ PROCFILE = """\
 worker: celery -A chimera worker -X judge -P solo -n worker@%h --without-mingle --without-gossip
 judge: celery -A chimera worker -Q judge -P solo -n judge@%h --without-mingle --without-gossip
 beat: celery -A chimera beat --schedule "${CHIMERA_DATA:-.}/celerybeat-schedule"
-seal: chimera seal
 flower: celery -A chimera flower --conf="${CHIMERA_FLOWER_CONFIG:-flowerconfig.py}"
 web: sh -c 'while :; do sleep 1; done'
 """
@@ -105,5 +104,8 @@ def test_each_process_has_what_it_uses(environments: dict[str, dict[str, str]]) 
     """Else the tests above would hold for processes that can do nothing."""
     assert {"CHIMERA_APP_DATABASE_URL", "CHIMERA_WORKER_DATABASE_URL"} <= environments["worker"].keys()
     assert {"CHIMERA_JUDGE_DATABASE_URL"} <= environments["judge"].keys()
-    assert "CHIMERA_SEALED_WITHIN_SECONDS" in environments["judge"]
     assert all("CHIMERA_REDIS_URL" in variables for variables in environments.values())
+
+
+def test_the_judge_knows_that_the_audit_is_to_be_sealed(environments: dict[str, dict[str, str]]) -> None:
+    assert float(environments["judge"]["CHIMERA_SEALED_WITHIN_SECONDS"]) == 180
