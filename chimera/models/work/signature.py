@@ -82,6 +82,8 @@ def json_adapter(what: str, hint: Any) -> TypeAdapter[Any]:
         JsonSchema(adapter.json_schema())
     except PydanticUserError as exc:
         raise InvalidInput(f"{what} cannot become a JSON Schema: {exc.message}") from exc
+    except (LookupError, RecursionError) as exc:  # of pydantic, over a schema that a type says itself
+        raise InvalidInput(f"{what} cannot become a JSON Schema: {type(exc).__name__}: {exc}") from exc
     except UnusableSchema as exc:
         raise InvalidInput(f"{what}: the JSON Schema is not taken: {exc}") from exc
     return adapter
