@@ -31,7 +31,7 @@ select give_to_writer('bound_tenants()', 'chimera_judge');
 
 -- Whether this login is bound, by its name.
 create function is_bound() returns boolean language sql stable parallel safe
-    return session_user::text ~ '^chimera_(app|worker)_.';
+    return starts_with(session_user::text, 'chimera_worker_') or starts_with(session_user::text, 'chimera_app_');
 
 -- The tenant that the current transaction speaks for. A bound login speaks for its tenant; any other for the one that it
 -- has set with set_config('chimera.tenant', ..., true), and where it has set none no row of any tenant is seen. It is
