@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from chimera.errors import CardAlreadyDecided, CardClaimed, CardNotFound, Conflict
+from chimera.errors import CardAlreadyDecided, CardChanged, CardClaimed, CardNotFound, Conflict
 from chimera.models.gate.policy import Policy
 from chimera.models.gate.review import CardStatus, ReviewCard
 from chimera.models.work.decision import Reason
@@ -186,6 +186,28 @@ def test_one_person_is_one_approval(scene: Scene) -> None:
     with pytest.raises(Conflict, match="ann"):
         scene.decide(card, approve=True, by="ann")
     assert scene.entries() == entries
+    assert scene.states(planned.plan_id) == [TaskState.IN_REVIEW]
+
+
+@pytest.mark.parametrize("again", ["Ann", "ANN", "\u0430nn"])
+def test_one_person_in_another_spelling_is_one_approval(scene: Scene, again: str) -> None:
+    planned, [card] = scene.in_review(approvals_needed=2)
+    scene.decide(card, approve=True, by="ann")
+    with pytest.raises(Conflict, match="already"):
+        scene.decide(card, approve=True, by=again)
+    assert scene.world.committed(scene.tenant_id) == set()
+    assert scene.states(planned.plan_id) == [TaskState.IN_REVIEW]
+
+
+@pytest.mark.parametrize("approve", [True, False])
+def test_a_decision_is_on_the_bytes_that_were_seen(scene: Scene, approve: bool) -> None:
+    planned, [card] = scene.in_review()
+    entries = scene.entries()
+    other = card.model_copy(update={"result_sha256": bytes(32)})
+    for refused in (lambda: scene.decide(other, approve=approve, note="no"), lambda: scene.edit(other, "better")):
+        with pytest.raises(CardChanged):
+            refused()
+    assert (scene.entries(), scene.card(card)) == (entries, card)
     assert scene.states(planned.plan_id) == [TaskState.IN_REVIEW]
 
 

@@ -29,7 +29,8 @@ class FakeCardStore(FakeDeciding, port.CardStore):
         cards = [card for card in self._database.opened().cards.values() if card.tenant_id == tenant_id]
         for card in sorted(cards, key=lambda card: card.card_id):
             waits = card.status is CardStatus.PENDING and not self._is_stopped(self._wave(card))
-            if waits and self._held_by(card) is None and who not in card.approvals and skill in {None, card.skill}:
+            approved = person_key(who) in map(person_key, card.approvals)
+            if waits and self._held_by(card) is None and not approved and skill in {None, card.skill}:
                 self._claim(card, who, seconds)
                 return card.card_id
         return None
