@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -22,6 +23,7 @@ from chimera.bootstrap import Services
 from tests.exhaustive import Some
 from tests.integration.skills import CANARY
 from tests.integration.waiting import eventually
+from tests.unit.adapters.mutator import Mutator
 from tests.unit.adapters.test_door import message as door_message
 
 # What each kind of message is refused for; the transport or the claim says so.
@@ -45,6 +47,8 @@ REASONS = {
     "replayed": "nothing_to_claim",
 }
 EACH, KEPT = 75, 15
+# For each kind of queue.
+NEARLY_VALID, KEPT_NEARLY_VALID = 2000, 150
 
 
 class Bomb:
@@ -138,3 +142,35 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     assert [broker.llen(queue) for queue in (PLAN_QUEUE, tenant_queue(tenant))] == [0, 0]
     after = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 40})
     assert after.wait(timeout=60).counts.committed == 40
+
+
+def test_thousands_that_are_nearly_valid_end_no_process(
+    chimera: Chimera,
+    celery_worker_cluster: CeleryWorkerCluster,
+    broker: "redis.Redis",
+    project: dict[str, str],
+    tenant: str,
+    some: Some,
+) -> None:
+    seal = Seal([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
+    plan, ids = uuid4().hex, [uuid4().hex]
+    valid: dict[str, list[tuple[str, list[Any]]]] = {
+        PLAN_QUEUE: [("chimera.plan", [tenant, plan]), ("chimera.replan", [tenant, plan, 3])],
+        JUDGE_QUEUE: [("chimera.judge", [tenant, plan, 3]), ("chimera.stop", [tenant, plan]), ("chimera.sweep", [])],
+        tenant_queue(tenant): [("chimera.work", [tenant, plan, 0, ids, 1.0])],
+    }
+    nodes = [node.container for node in celery_worker_cluster.nodes]
+    pids = [node.pid for node in nodes]
+    chimera.submit("test.numbers", tenant=tenant, inputs={"count": 1}).wait(timeout=60)  # the tenant is listened to
+    for queue, messages in valid.items():
+        whole = [door_message(task, given, queue=queue, seal=seal) for task, given in messages]
+        mutator = Mutator(7, queue, seal, whole)
+        for _ in some(range(NEARLY_VALID), keep=KEPT_NEARLY_VALID):
+            broker.lpush(queue, mutator.next())
+    eventually(lambda: not any(broker.llen(queue) for queue in valid), seconds=120)
+    after = chimera.submit("test.numbers", tenant=tenant, inputs={"count": 40})
+    assert after.wait(timeout=60).counts.committed == 40
+    assert [node.pid for node in nodes] == pids
+    assert all(node.status == "running" for node in nodes)
+    # Neither has one of them lost its connection to the broker over it.
+    assert "Connection to broker lost" not in "".join(node.logs() for node in nodes)
