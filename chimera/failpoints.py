@@ -43,8 +43,6 @@ class Failpoint(StrEnum):
     JUDGE_TASKS_MOVED = "judge.tasks_moved"
     JUDGE_CARDS_OPENED = "judge.cards_opened"
     JUDGE_COUNTED = "judge.counted"
-    JUDGE_AUDITED = "judge.audited"
-    JUDGE_DECISIONS_WRITTEN = "judge.decisions_written"
     JUDGE_COMMITS_WRITTEN = "judge.commits_written"
     JUDGE_DECIDED = "judge.decided"
     JUDGE_DISPATCHED = "judge.dispatched"

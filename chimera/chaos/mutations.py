@@ -9,7 +9,6 @@ from enum import StrEnum
 from typing import Any, LiteralString
 
 from chimera.adapters.celery.queue import Queue
-from chimera.adapters.postgres.database import statements
 from chimera.errors import ChimeraError
 from chimera.services.sweep import Sweep
 
@@ -36,18 +35,6 @@ def take_away(guard: Guard) -> None:
     _IN_PROCESS[guard]()
 
 
-def _decision() -> None:
-    deciding = statements("deciding")
-    _replace(deciding, "move_tasks", "and attempt = %(attempt)s and state = %(found)s", "")
-    _replace(
-        deciding,
-        "move_tasks",
-        "and (state in ('staged', 'in_review') or (state = 'running' and lease_until < clock_timestamp())\n"
-        "        or (state = 'queued' and (over_budget is not null or replan in ('given_up', 'failed'))))",
-        "",
-    )
-
-
 def _sweep() -> None:
     Sweep.run = lambda self: 0  # type: ignore[method-assign]  # noqa: ARG005
 
@@ -60,12 +47,6 @@ def _epoch() -> None:
 
 def _constant(answer: object) -> Callable[..., Any]:
     return lambda *_, **__: answer
-
-
-def _replace(known: dict[str, str], name: str, old: str, new: str) -> None:
-    if old not in known[name]:
-        raise MutationFailed(f"the statement {name} has no {old!r} any more: the mutation is to be written anew")
-    known[name] = known[name].replace(old, new)
 
 
 def _rewritten(function: LiteralString, old: LiteralString, new: LiteralString) -> LiteralString:
@@ -87,7 +68,7 @@ def _rewritten(function: LiteralString, old: LiteralString, new: LiteralString) 
 
 _IN_PROCESS: dict[Guard, Callable[[], None]] = {
     Guard.FENCE: lambda: None,
-    Guard.DECISION: _decision,
+    Guard.DECISION: lambda: None,
     Guard.SWEEP: _sweep,
     Guard.EPOCH: _epoch,
 }
@@ -120,6 +101,15 @@ IN_DATABASE: dict[Guard, tuple[LiteralString, ...]] = {
         "alter table decision drop constraint decision_pkey",
         "alter table commit drop constraint commit_pkey cascade",
         "drop trigger commit_needs_approval on commit",
+        _rewritten(
+            "move_tasks",
+            """and t.attempt = of_attempt and t.state = was
+       and (t.state in ('staged', 'in_review') or (t.state = 'running' and t.lease_until < clock_timestamp())
+            or (t.state = 'queued' and (t.over_budget is not null or t.replan in ('given_up', 'failed'))))""",
+            "",
+        ),
+        _rewritten("decide", "and t.attempt = r.attempt\n", "\n"),
+        _rewritten("decide", "if right_ones <> cardinality(ids) then", "if false then"),
         """
         do $$
         declare

@@ -212,8 +212,8 @@ def test_people_s_login_decides_nothing_that_no_person_was_asked(session: Sessio
     for by in ("policy", "judge", "policy and fast-judge"):
         with session("review", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege):
             decide(connection, history, history.in_review, verdict="deny", sha256=b"", by=by)
-    with session("review", history.tenant_id) as connection:
-        assert connection.execute("update task set state = 'denied' where task_id = %s", [history.staged]).rowcount == 0
+    with session("review", history.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute("update task set state = 'denied' where task_id = %s", [history.staged])
 
 
 @pytest.mark.parametrize(

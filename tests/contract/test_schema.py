@@ -84,21 +84,16 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
                 ALL,
             ),
         },
-        "insert": dict.fromkeys(
-            ("decision", "commit", "state", "refusal"),
-            ALL,
-        )
-        | {
-            "lost_lease": "agent_id attempt claimed_at task_id tenant_id",
+        "insert": {
+            "refusal": ALL,
             "review_card": "approvals_needed attempt card_id confidence opened_at plan_id policy_version reasons "
             "result_sha256 skill task_id tenant_id",
         },
         "update": {
             "plan": "epoch finished_at lease_token lease_until paused_at paused_by published_at state stop_state "
             "stopped_by",
-            "wave": ALL,
-            "task": "feedback finished_at lease_token lease_until lost replan replan_tries replans state",
-            "state": ALL,
+            "wave": "asked_by asked_until budget_waits epoch publish_count published_at replan_at skill_waits_since "
+            "state touched_at",
             "refusal": ALL,
         },
     },
@@ -124,14 +119,8 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
                 ALL,
             ),
         },
-        "insert": dict.fromkeys(("decision", "commit", "state", "refusal"), ALL),
-        "update": {
-            "plan": "finished_at state",
-            "wave": "approved cancelled denied exhausted in_review published_at replan_at state touched_at",
-            "task": "feedback finished_at lease_token lease_until lost state",
-            "state": ALL,
-            "refusal": ALL,
-        },
+        "insert": {"refusal": ALL},
+        "update": {"wave": "touched_at", "refusal": ALL},
     },
     "seal": {
         "select": {
@@ -516,9 +505,9 @@ UPDATES = [
     ("app", "update plan set state = state where true"),
     ("app", "update wave set touched_at = touched_at where true"),
     ("judge", "update plan set state = state where true"),
-    ("judge", "update wave set priority = priority where true"),
-    ("judge", "update task set feedback = feedback where true"),
-    ("judge", "update state set value = value where true"),
+    ("judge", "update wave set touched_at = touched_at where true"),
+    ("owner", "update task set feedback = feedback where true"),
+    ("owner", "update state set value = value where true"),
     ("owner", "update review_card set note = note where true"),
     ("owner", "update plan set goal = goal where true"),
     ("owner", "update task set label = label where true"),

@@ -21,13 +21,7 @@ select w.plan_id, w.wave_no, w.priority, p.trace_id
 
 -- name: asking
 -- The queued tasks of these waves that nothing is set aside for; locked, which keeps no agent from the others.
-select t.task_id, t.plan_id, t.wave_no, t.skill, coalesce(t.spent_usd, 0) as spent_usd,
-       coalesce(t.spent_tokens, 0) as spent_tokens
-  from unnest(%(plans)b::uuid[], %(wave_nos)b::int[]) with ordinality as r (plan_id, wave_no, place)
-  join task t on t.tenant_id = %(tenant)s and t.plan_id = r.plan_id and t.wave_no = r.wave_no
- where t.state = 'queued' and t.replan is null and t.over_budget is null and t.reserved_for is distinct from t.attempt + 1
- order by r.place, t.ordinal
-   for update of t skip locked
+select task_id, plan_id, wave_no, skill, spent_usd, spent_tokens from asking_tasks(%(plans)b::uuid[], %(wave_nos)b::int[])
 
 -- name: accounts_of
 -- The accounts of today and of plans, locked, and under the limits that the policy names now.

@@ -10,14 +10,4 @@ select t.task_id, coalesce(v.outcome, r.outcome) as outcome
 
 -- name: write_state
 -- Shared state to its next version, where it is still at the version that the task saw and the task still open.
-insert into state as s (tenant_id, key, value, version, task_id, changed_at)
-select %(tenant)s, r.key, r.value::json, r.version + 1, r.task_id, clock_timestamp()
-  from unnest(%(keys)b::text[], %(versions)b::bigint[], %(values)b::text[], %(task_ids)b::uuid[], %(attempts)b::smallint[])
-       as r (key, version, value, task_id, attempt)
-  join task t on t.tenant_id = %(tenant)s and t.task_id = r.task_id and t.attempt = r.attempt
- where t.state in ('staged', 'in_review')
-    on conflict (tenant_id, key) do update
-       set value = excluded.value, version = excluded.version, task_id = excluded.task_id, changed_at = excluded.changed_at,
-           erased_at = null
-     where s.version = excluded.version - 1
-returning version, task_id
+select task_id, version from write_state(%(keys)b::text[], %(values)b::text[], %(task_ids)b::uuid[])

@@ -78,29 +78,12 @@ select distinct t.agent_id
 
 -- name: end_leases_of
 -- The leases of agents that do not live are over, unless one of the silent renewed one so lately that it must live.
-update task
-   set lease_until = '-infinity'
- where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-   and state = 'running'
-   and (agent_id = any (%(gone)s::uuid[])
-        or (agent_id = any (%(silent)s::uuid[])
-            and lease_until < clock_timestamp() + make_interval(secs => %(lease_seconds)s::float8 - %(quiet_seconds)s)))
+select end_leases(%(plan)s, %(wave_no)s, %(gone)s::uuid[], %(silent)s::uuid[], %(lease_seconds)s::float8 - %(quiet_seconds)s)
 
 -- name: take_back_leases
 -- Tasks whose agent did not stage in time go back to the queue, while attempts are left. A lease that has just run
--- out is left alone a little longer: after PostgreSQL was away, its agent renews it before anybody takes it. Who held
--- them is kept: the next claim writes over it.
-with lost as (
-    update task
-       set state = 'queued', lease_token = null, lease_until = null, lost = lost + 1
-     where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s
-       and state = 'running' and lease_until < clock_timestamp() - make_interval(secs => %(lease_grace_seconds)s) and attempt < max_attempts
-    returning task_id, attempt, agent_id, claimed_at
-), kept as (
-    insert into lost_lease (tenant_id, task_id, attempt, agent_id, claimed_at)
-    select %(tenant)s, task_id, attempt, agent_id, claimed_at from lost
-)
-select task_id, attempt, agent_id from lost
+-- out is left alone a little longer: after PostgreSQL was away, its agent renews it before anybody takes it.
+select task_id, attempt, agent_id from take_back_leases(%(plan)s, %(wave_no)s, %(lease_grace_seconds)s)
 
 -- name: wave_needs
 -- What of the wave waits for the Judge, what for an agent, and what of that for a skill that no agent has; what waits for

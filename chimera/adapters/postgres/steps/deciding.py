@@ -1,6 +1,5 @@
 """The deciding transaction: what every decision writes, whoever decides, and in which order."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from uuid import UUID
@@ -9,12 +8,12 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import columns, statements
-from chimera.adapters.postgres.steps.chain import Appended, ChainAppender, append
+from chimera.adapters.postgres.steps.chain import Appended, append
 from chimera.adapters.postgres.steps.policy_in_force import version_in_force
 from chimera.adapters.postgres.steps.reservations import accounts, settle
 from chimera.adapters.postgres.steps.sealing import Sealing
 from chimera.adapters.postgres.steps.shared_state import write_state
-from chimera.adapters.postgres.steps.wave_rows import lock_plan, lock_wave, scope_of
+from chimera.adapters.postgres.steps.wave_rows import lock_wave, scope_of
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
@@ -24,30 +23,18 @@ from chimera.models.gate.deciding import (
     Decided,
     OpenTask,
     WaveDecision,
-    decided_events,
     feedback_json,
     opened_events,
     reasons_json,
     stop_decision,
 )
-from chimera.models.work.decision import Verdict
-from chimera.models.work.plan import PlanState, ends_as
+from chimera.models.record import canonical_json
 from chimera.models.work.task import TaskState
 from chimera.models.work.timing import PLANNER_MESSAGE_SECONDS
-from chimera.models.work.wave import WaveRef, WaveState
+from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import PolicyChanged
 
 _SQL = statements("deciding")
-
-# The counter of a wave's row that a task in each state is counted by; one that is queued is counted by none.
-_COUNTERS = {
-    TaskState.APPROVED: "approved",
-    TaskState.DENIED: "denied",
-    TaskState.EXHAUSTED: "exhausted",
-    TaskState.CANCELLED: "cancelled",
-    TaskState.EXPIRED: "cancelled",
-    TaskState.IN_REVIEW: "in_review",
-}
 
 # Called with the entries of what was noted before the decisions, to write what refers to them.
 Recorded = Callable[[Sequence[Appended]], None]
@@ -78,7 +65,6 @@ class DecidingTransaction:
         decisions: Sequence[WaveDecision],
         noted: Sequence[AuditEvent] = (),
         *,
-        gated: bool = False,
         recorded: Recorded | None = None,
     ) -> Decided:
         """Writes decisions and all that follows; returns those whose task was still where it was found.
@@ -86,7 +72,6 @@ class DecidingTransaction:
         Args:
             decisions: in the plan's order.
             noted: what goes on record before them.
-            gated: they are refused where another policy is in force than the one that they name.
             recorded: writes what refers to the entries of `noted`.
 
         Raises:
@@ -96,7 +81,7 @@ class DecidingTransaction:
         decisions = self.prepare(decisions)
         if not decisions:
             return NOTHING_DECIDED
-        return self.record(decisions, noted, gated=gated, recorded=recorded)
+        return self.record(decisions, noted, recorded=recorded)
 
     def prepare(self, decisions: Sequence[WaveDecision]) -> list[WaveDecision]:
         """All that decisions change before they are recorded; returns those whose task was still where it was found.
@@ -122,7 +107,7 @@ class DecidingTransaction:
             AuditUnavailable: see `record`.
         """
         may_settle = accounts(self._connection, self._wave.tenant_id)
-        tasks = self._connection.execute(_SQL["stop_tasks"], self._scope | {"end": end}).fetchall()
+        tasks = self._connection.execute(_SQL["stop_tasks"], self._scope).fetchall()
         if not tasks:
             return NOTHING_DECIDED
         ids = {"task_ids": [task["task_id"] for task in tasks]}
@@ -162,10 +147,7 @@ class DecidingTransaction:
         ]
         moved = {row["task_id"]: row["asked"] for update in updates for row in update}
         self._asked = sum(moved.values())
-        decisions = [item for item in decisions if item.decision.task_id in moved]
-        if lost := [item.decision.task_id for item in decisions if item.found is TaskState.RUNNING]:
-            self._connection.execute(_SQL["keep_lost_leases"], self._scope | {"task_ids": lost})
-        return decisions
+        return [item for item in decisions if item.decision.task_id in moved]
 
     def _follow(self, decisions: Sequence[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:
         """What follows from decisions whose tasks were moved: cards, the counts of wave and plan, what it cost."""
@@ -199,31 +181,12 @@ class DecidingTransaction:
 
     def _count(self, decisions: Iterable[WaveDecision]) -> None:
         """Counts the wave's tasks anew; where that closes its plan, settles the plan."""
-        counts: Counter[str] = Counter()
-        requeued = 0
-        for item in decisions:
-            next_state = item.decision.ruling.next_state
-            if item.found is TaskState.IN_REVIEW:
-                counts[_COUNTERS[TaskState.IN_REVIEW]] -= 1
-            if next_state is TaskState.QUEUED:
-                requeued += 1
-            else:
-                counts[_COUNTERS[next_state]] += 1
-        values: dict[str, Any] = {name: counts[name] for name in {*_COUNTERS.values()}}
-        values |= {"requeued": requeued > self._asked, "asked": self._asked > 0}
-        values["planner_message_seconds"] = PLANNER_MESSAGE_SECONDS
+        requeued = sum(item.decision.ruling.next_state is TaskState.QUEUED for item in decisions)
+        values: dict[str, Any] = {"requeued": requeued > self._asked, "asked": self._asked > 0}
+        values |= {"planner_message_seconds": PLANNER_MESSAGE_SECONDS}
         row = self._connection.execute(_SQL["count_wave"], self._scope | values).fetchone()
-        if row is None or row["state"] != WaveState.CLOSED:
-            return
-        plan = lock_plan(self._connection, self._wave)
-        stop_state = PlanState(plan["stop_state"]) if plan and plan["stop_state"] else None
-        ends = {
-            "answered": ends_as(stop_state, all_answered=True),
-            "unanswered": ends_as(stop_state, all_answered=False),
-        }
-        settled = self._connection.execute(_SQL["settle_plan"], self._scope | ends).fetchone()
-        if settled is not None:
-            kind = AuditKind.plan_is(settled["state"])
+        if row is not None and row["plan_state"] is not None:
+            kind = AuditKind.plan_is(row["plan_state"])
             self._events.append(AuditEvent(kind=kind, actor=JUDGE, plan_id=self._wave.plan_id, facts={}))
 
     def _settle(self, decisions: Iterable[WaveDecision], may_settle: psycopg.Cursor[DictRow]) -> None:
@@ -240,7 +203,6 @@ class DecidingTransaction:
         noted: Sequence[AuditEvent] = (),
         *,
         stopping: bool = False,
-        gated: bool = False,
         recorded: Recorded | None = None,
     ) -> Decided:
         """Writes audit entries, decisions and commits: the last step, because it holds the tenant's audit head.
@@ -248,33 +210,27 @@ class DecidingTransaction:
         Raises:
             PlanStopped: the plan was stopped meanwhile. Asked with the head locked: a stop is recorded in the
                 same chain, so either it is seen here or it comes after all that is written here.
-            PolicyChanged: what was `gated` was so by another policy than the one in force; for the same reason.
+            PolicyChanged: what the gate decided it did by another policy than the one in force; for the same reason.
             AuditUnavailable: the tenant's audit should have been sealed by a checkpoint long ago.
         """
-        events = [*noted, *decided_events(self._wave, decisions, self._state_versions), *self._events]
-        head = ChainAppender(self._connection, self._wave.tenant_id)
-        asked = self._connection.execute(_SQL["plan"], self._scope)
         if self._sealing is not None:
             self._sealing.refuse_unsealed(self._connection, self._wave.tenant_id)
-        plan = asked.fetchone() if stopping else self._not_stopped(asked)
-        if gated and {item.decision.policy_version for item in decisions} != {
-            version_in_force(self._connection, self._wave.tenant_id)
-        }:
+        if noted:
+            entries = append(self._connection, self._wave.tenant_id, noted)
+            if recorded is not None:
+                recorded(entries)
+        values = self._scope | self._decided(decisions) | self._told() | {"stopping": stopping}
+        row = self._connection.execute(_SQL["decide"], values).fetchone()
+        assert row is not None
+        if row["refused"] == "stopped":
+            raise PlanStopped
+        if row["refused"] is not None:
             raise PolicyChanged
-        entries = head.append(events)
-        if recorded is not None:
-            recorded(entries[: len(noted)])
-        failpoint(Failpoint.JUDGE_AUDITED, self._wave.tenant_id)
-        self._insert_decisions(decisions, entries[len(noted) :])
-        failpoint(Failpoint.JUDGE_DECISIONS_WRITTEN, self._wave.tenant_id)
-        self._insert_commits(decisions, head)
         failpoint(Failpoint.JUDGE_COMMITS_WRITTEN, self._wave.tenant_id)
-        return Decided(
-            decisions=tuple(item.decision for item in decisions), trace_id=plan["trace_id"] if plan else None
-        )
+        return Decided(decisions=tuple(item.decision for item in decisions), trace_id=row["trace"])
 
-    def _insert_decisions(self, decisions: Sequence[WaveDecision], entries: Sequence[Appended]) -> None:
-        """Each with its entry, which are the first."""
+    def _decided(self, decisions: Iterable[WaveDecision]) -> dict[str, Any]:
+        """The decisions, with what an approval commits to shared state."""
         rows = [
             (
                 decision.task_id,
@@ -285,32 +241,22 @@ class DecidingTransaction:
                 reasons_json(decision.ruling),
                 decision.policy_version,
                 decision.decided_by,
-                entry.seq,
+                decision.agent_id,
+                state and state.key,
+                self._state_versions.get(decision.task_id) if state else None,
             )
-            for decision, entry in zip((item.decision for item in decisions), entries, strict=False)
+            for decision, state in ((item.decision, item.state) for item in decisions)
         ]
-        arrays = columns(rows, "task_ids attempts verdicts hashes finals reasons policies deciders seqs")
-        self._connection.execute(_SQL["insert_decisions"], self._scope | arrays | {"at": entries[0].at})
+        names = "task_ids attempts verdicts hashes finals reasons policies deciders agents keys versions"
+        return columns(rows, names)
 
-    def _insert_commits(self, decisions: Iterable[WaveDecision], head: ChainAppender) -> None:
-        rows = [
-            (
-                item.decision.task_id,
-                item.decision.attempt,
-                item.decision.result_sha256,
-                item.state and item.state.key,
-                self._state_versions.get(item.decision.task_id),
-            )
-            for item in decisions
-            if item.decision.ruling.verdict is Verdict.APPROVE
-        ]
-        if rows:
-            arrays = columns(rows, "task_ids attempts hashes keys versions")
-            self._connection.execute(_SQL["insert_commits"], self._scope | arrays | {"at": head.at})
+    def _told(self) -> dict[str, Any]:
+        """What else goes on record."""
+        rows = [(event.kind.value, event.actor, event.task_id, canonical_json(event.facts)) for event in self._events]
+        return columns(rows, "kinds actors event_tasks payloads")
 
     @staticmethod
-    def _not_stopped(asked: psycopg.Cursor[DictRow]) -> DictRow:
+    def _not_stopped(asked: psycopg.Cursor[DictRow]) -> None:
         plan = asked.fetchone()
         if plan is None or plan["stop_state"] is not None:
             raise PlanStopped
-        return plan

@@ -34,14 +34,13 @@ def write_state(
         for row in connection.execute(_SQL["outputs"], scope | {"task_ids": asking})
     }
     rows = [
-        (key, item.state.version, outputs[item.decision.task_id], item.decision.task_id, item.decision.attempt)
+        (key, outputs[item.decision.task_id], item.decision.task_id)
         # In one order, so that two waves do not wait for each other.
         for key, item in sorted(state_writes(decisions, outputs).items())
         if item.state is not None
     ]
     versions: dict[UUID, int] = {}
     if rows:
-        arrays = columns(rows, "keys versions values task_ids attempts")
-        written = connection.execute(_SQL["write_state"], scope | arrays)
+        written = connection.execute(_SQL["write_state"], columns(rows, "keys values task_ids"))
         versions = {row["task_id"]: row["version"] for row in written}
     return versions, [item if item.decision.task_id in versions else item.where_state_changed() for item in decisions]

@@ -69,7 +69,7 @@ class DecisionStore(port.DecisionStore):
             with self._database.transaction(wave.tenant_id) as connection:
                 deciding = DecidingTransaction(connection, wave, self._sealing)
                 failpoint(Failpoint.JUDGE_LOCKED, wave.tenant_id)
-                return deciding.decide(decisions, gated=True)
+                return deciding.decide(decisions)
         except PlanStopped:
             return NOTHING_DECIDED  # what is open is ended by stop_wave
 
