@@ -5,10 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, chain
+from chimera.models.audit.checkpoint import NO_CHECKPOINT, UnsignedCheckpoint, sign
+from chimera.models.audit.export import ExportHeader, sign_header
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.audit.proof import ChainWalk, EntryRow
+from chimera.models.audit.trust import new_key
 from chimera.verify_export import Bad, verify
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -54,16 +58,27 @@ def test_what_is_of_one_time_or_later_is_right() -> None:
 @pytest.mark.parametrize("what", [None, *WRONG])
 def test_the_script_asks_it_too(tmp_path: Path, what: str | None) -> None:
     entries = chained_at(*(WRONG[what][0] if what else [NOW, NOW]))
-    header = {
-        "keys": [], "tenant_id": "acme", "after_seq": 0, "after_hash": GENESIS.hex(), "head_seq": len(entries),
-        "head_hash": entries[-1].hash.hex(), "exported_at": (NOW + HOUR).isoformat(),
-    }  # fmt: skip
-    lines = [{"record": "header", "payload": json.dumps(header)}]
+    private = Ed25519PrivateKey.generate()
+    key = new_key(private, NOW)
+    draft = UnsignedCheckpoint(
+        origin="tests",
+        tenant_id="acme",
+        number=1,
+        seq=len(entries),
+        hash=entries[-1].hash.hex(),
+        previous=NO_CHECKPOINT,
+    )
+    header = ExportHeader(
+        tenant_id="acme", exported_at=NOW, after_seq=0, after_hash=GENESIS.hex(), head_seq=len(entries),
+        head_hash=entries[-1].hash.hex(), entries=len(entries), checkpoint=1, keys=(key,),
+    )  # fmt: skip
+    lines = [{"record": "header", "payload": sign_header(header, private, NOW + HOUR).model_dump_json()}]
     lines += [json.loads(e.model_dump_json()) | {"record": "entry"} for e in entries]
+    lines += [{"record": "checkpoint", "payload": sign(draft, private, NOW + HOUR).text}]
     path = tmp_path / "export.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     if what is None:
-        assert "ok: acme" in verify(str(path))
+        assert "ok: acme" in verify(str(path), key.key_id)
     else:
         with pytest.raises(Bad, match=r"goes back|still to come"):
-            verify(str(path))
+            verify(str(path), key.key_id)
