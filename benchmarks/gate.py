@@ -4,7 +4,8 @@ Results are made of the messages of examples/tickets/sample.csv, each as input, 
 mixed sizes. Beside it, on the same texts: the first pass over a result's text (is there anything that a rule could be
 about?) on RE2 and on Python's own engine. With --presidio, in an environment that has presidio-analyzer too, what its
 recognisers find of the labelled texts of tests/unit/models/labelled.txt, and how fast. CPU time, the median of the
-rounds. Prints a table, or with --json one JSON document.
+rounds; and what 1 MB of each text of tests/unit/models/hostile.py takes. Prints a table, or with --json one JSON
+document.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from chimera.models.text.engine import any_of
 from chimera.models.text.folding import Folded, fold
 from chimera.models.text.texts import strings
 from chimera.models.work.result import SuccessOutcome
+from tests.unit.models.hostile import HOSTILE
 from tests.unit.models.labelled import Score, scores
 
 SAMPLE = Path("examples/tickets/sample.csv")
@@ -120,6 +122,21 @@ def measured(count: int) -> dict[str, Any]:
     }
 
 
+def hostile() -> dict[str, float]:
+    """Milliseconds that the built-in rules take for 1 MB of each hostile text, the least of three: the dearest ten."""
+    rules = BUILT_IN.policy.text_rules
+    took: dict[str, float] = {}
+    for name, make in HOSTILE.items():
+        text, rounds = make(1_000_000).encode()[:1_000_000].decode(errors="ignore"), []
+        for _ in range(3):
+            began = process_time()
+            rules.fired("any", {"output": text})
+            rounds.append(1000 * (process_time() - began))
+        took[name] = min(rounds)
+    dearest = sorted(took, key=took.__getitem__, reverse=True)[:10]
+    return {"median": statistics.median(took.values()), **{name: took[name] for name in dearest}}
+
+
 def ours(kind: str, text: str) -> Iterator[tuple[int, int]]:
     return Detected(Detector(kind)).find(Folded(text))
 
@@ -168,6 +185,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     report = measured(arguments.results)
+    report["hostile_1_mb_ms"] = hostile()
     report["ours"] = shown(scores([str(kind) for kind in Detector], ours))
     if arguments.presidio:
         inputs = [texts_of(each).decode() for each in results(300)]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from chimera.models.gate.looking import MOST_SPANS, Looking
+from chimera.models.gate.looking import MOST_SPANS, Glance, Looking
 from chimera.models.record import Record
 from chimera.models.text.allowance import Allowance, UsedUp
 from chimera.models.text.detectors import Detected, Detector, known_regions
@@ -153,7 +153,7 @@ class TextRules:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._rules = rules
         self._named = frozenset(skill for rule in rules for skill in rule.skills or ())
-        self._by_skill: dict[str | None, tuple[Looking, ...]] = {}
+        self._by_skill: dict[str | None, tuple[Glance, tuple[Looking, ...]]] = {}
 
     def fired(self, skill: str, record: Mapping[str, object], allowance: Allowance | None = None) -> tuple[Fired, ...]:
         """The rules that fire on a record of a skill: by the name of a part, any JSON-compatible value.
@@ -163,8 +163,10 @@ class TextRules:
         allowance = allowance or Allowance()
         spans: dict[str, list[Span]] = {}
         try:
-            for looked in self._of(skill):
-                looked.into(spans, record, allowance)
+            glance, lookings = self._of(skill)
+            if glance.may_find(record, allowance):
+                for looking in lookings:
+                    looking.into(spans, record, allowance)
         except UsedUp:
             pass
         if not spans:
@@ -175,10 +177,11 @@ class TextRules:
             if rule.name in spans
         )
 
-    def _of(self, skill: str) -> tuple[Looking, ...]:
+    def _of(self, skill: str) -> tuple[Glance, tuple[Looking, ...]]:
         known = skill if skill in self._named else None
         if known not in self._by_skill:
-            self._by_skill[known] = tuple(_looked(self._rules, known))
+            lookings = tuple(_looked(self._rules, known))
+            self._by_skill[known] = Glance(lookings), lookings
         return self._by_skill[known]
 
 

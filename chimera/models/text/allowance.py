@@ -12,7 +12,7 @@ MOST_SECONDS = 1.0
 # A look is what one candidate takes that only looks like something: some 3 µs. So many are free, and one more for each
 # so many bytes of text. A text with more near misses has a hit as a rule, since one in ten of them is one by chance.
 FREE_LOOKS = 4000
-BYTES_FOR_A_LOOK = 160
+BYTES_FOR_A_LOOK = 320
 # How many looks there are between two of the clock.
 _LOOKS_BETWEEN = 256
 

@@ -28,7 +28,8 @@ _QUAD = r"[I-Za-fC][C-HS-Xi-nyz0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+
 _BASE64 = rf"(?:{_QUAD}){{2}}(?:{_QUAD}|[A-Za-z0-9+/_\-]{{2}}(?:==|[A-Za-z0-9+/_\-]=))"
 # Eight characters of ASCII and more, also with signs between them: 34:31, 34 31.
 _HEX = r"(?:[2-7][0-9A-Fa-f]){8,}|[2-7][0-9A-Fa-f](?:[ :\-][2-7][0-9A-Fa-f]){7,}"
-_ENCODED = "|".join((_PERCENT, _ENTITY, _ESCAPE, _QUOTED, _HEX, _BASE64))
+# Signs are decoded by themselves: a number beside them may look like hexadecimal digits, which then stand for others.
+_STEPS = ("|".join((_PERCENT, _ENTITY, _ESCAPE, _QUOTED)), f"{_HEX}|{_BASE64}")
 # A word that begins with a capital within another: secretKey, APIKey.
 _HUMP = r"[a-z][A-Z]|[A-Z]{2}[a-z]"
 ENCODED_SIGN = "|".join((_PERCENT[:-1], _ENTITY[:-1], _ESCAPE[:-1], _QUOTED, _HEX.replace("{8,}", "{8}"), _BASE64))
@@ -40,7 +41,7 @@ _WEIGHT = 1.0
 _BYTES_OF_ENTITIES = 16
 # A token is decoded in steps of so many characters, so that one which soon turns out to be none costs little.
 _FIRST_STEP, _STEP = 64, 4096
-_STEPS = {
+_CHUNKS = {
     size: re.compile(rb"(?:[A-Za-z0-9+/_\-](?:\r?\n(?=[A-Za-z0-9+/_\-]))?){1,%d}" % size)
     for size in (_FIRST_STEP, _STEP)
 }
@@ -88,13 +89,12 @@ class Decoded:
 
 def decoded(text: View, looks: Looks) -> Iterator[Decoded]:
     """What a text becomes when what is encoded in it is decoded, once and twice; nothing where nothing is."""
-    for _ in range(DEPTH):
-        view = Decoded(text, _pieces(text.data, looks))
-        if not view.changed:
-            return
-        looks.allowance.read(len(view.data))
-        yield view
-        text = view
+    for step in _STEPS * DEPTH:
+        view = Decoded(text, _pieces(text.data, step, looks))
+        if view.changed:
+            looks.allowance.read(len(view.data))
+            yield view
+            text = view
 
 
 def apart(text: View, looks: Looks) -> Decoded:
@@ -103,9 +103,9 @@ def apart(text: View, looks: Looks) -> Decoded:
     return Decoded(text, ((start, start + 1, text.data[start : start + 1] + b" ") for start in starts))
 
 
-def _pieces(data: bytes, looks: Looks) -> Iterator[tuple[int, int, bytes]]:
+def _pieces(data: bytes, step: str, looks: Looks) -> Iterator[tuple[int, int, bytes]]:
     done = 0
-    for match in looks.each(standing(_ENCODED).finditer(data), _WEIGHT):
+    for match in looks.each(standing(step).finditer(data), _WEIGHT):
         start, end = match.span()
         if start < done:
             continue
@@ -147,7 +147,7 @@ def _base64(data: bytes, start: int, _end: int) -> tuple[str, int] | None:
     parts: list[str] = []
     place, size = start, _FIRST_STEP
     utf8 = getincrementaldecoder("utf-8")()
-    while chunk := _STEPS[size].match(data, place):
+    while chunk := _CHUNKS[size].match(data, place):
         characters = chunk.group().translate(_URL_SAFE, b"\r\n")
         characters = characters[: len(characters) - (len(characters) % 4 == 1)]
         found = base64.b64decode(characters + b"=" * (-len(characters) % 4))

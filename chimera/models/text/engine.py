@@ -52,14 +52,14 @@ def standing(expression: str) -> Expression:
 
 
 def any_of(expressions: Iterable[str]) -> tuple[Expression, ...]:
-    """What finds whether one of the expressions matches: as few as fit, one as a rule."""
+    """What finds whether one of the expressions matches, without groups: as few as fit, one as a rule."""
     joined: list[str] = []
     for expression in expressions:
         if joined and len(joined[-1]) + len(expression) < LONGEST_EXPRESSION:
             joined[-1] += f"|(?:{expression})"
         else:
             joined.append(f"(?:{expression})")
-    return tuple(map(compiled, joined))
+    return tuple(_compiled(expression, _MEMORY, has_groups=False) for expression in joined)
 
 
 def pattern(expression: str) -> Expression:
@@ -84,8 +84,10 @@ def pattern(expression: str) -> Expression:
     return found
 
 
-def _compiled(expression: str, memory: int) -> Expression:
+def _compiled(expression: str, memory: int, *, has_groups: bool = True) -> Expression:
     options = re2.Options()
+    # Where groups are told, all that matched is looked at once more, by a slower engine.
+    options.never_capture = not has_groups
     options.max_mem = memory
     options.log_errors = False
     found: Expression = re2.compile(expression, options)

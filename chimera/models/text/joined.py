@@ -2,6 +2,8 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import accumulate
 
 from chimera.models.text.finders import Place
 from chimera.models.text.texts import strings, texts
@@ -28,10 +30,16 @@ class JoinedTexts:
     """The texts of a record's parts, a line each: of each part the values, first to last, and then the keys."""
 
     def __init__(self, record: Mapping[str, object], parts: Sequence[str]) -> None:
-        self._paths: list[str] = []
-        self._texts: list[str] = []
-        for part in parts:
-            value = record.get(part)
+        self._record = record
+        self._parts = parts
+
+    @cached_property
+    def _lines(self) -> tuple[list[str], list[str], list[int]]:
+        """Of each text its path, itself, and where it begins in the whole; not made before something is found."""
+        paths: list[str] = []
+        found: list[str] = []
+        for part in self._parts:
+            value = self._record.get(part)
             if not value and value != 0:
                 continue
             keys: list[tuple[str, str]] = []
@@ -39,32 +47,25 @@ class JoinedTexts:
                 if is_key:
                     keys.append((path, text))
                 else:
-                    self._add(path, text)
-            for path, text in keys:
-                self._add(path, text)
-            self._add(part, BETWEEN_PARTS)
-        self.text = "\n".join(self._texts)
-        self._starts: list[int] = []
-        start = 0
-        for text in self._texts:
-            self._starts.append(start)
-            start += len(text) + 1
-
-    def _add(self, path: str, text: str) -> None:
-        self._paths.append(path)
-        self._texts.append(text)
+                    paths.append(path)
+                    found.append(text)
+            paths += [path for path, _ in keys] + [part]
+            found += [text for _, text in keys] + [BETWEEN_PARTS]
+        return paths, found, [0, *accumulate(len(text) + 1 for text in found)]
 
     def each(self) -> Iterator[tuple[int, str]]:
         """Each text, and where it begins in the whole."""
-        return zip(self._starts, self._texts, strict=True)
+        _, found, starts = self._lines
+        return zip(starts, found, strict=False)
 
     def spans(self, place: Place) -> Iterator[Span]:
         """What of a place in the whole stands in which text."""
+        paths, found, starts = self._lines
         start, end = place
-        number = max(0, bisect_right(self._starts, start) - 1)
-        while number < len(self._starts) and self._starts[number] < end:
-            begins, size = self._starts[number], len(self._texts[number])
-            first, last = max(0, start - begins), min(size, end - begins)
+        number = max(0, bisect_right(starts, start) - 1)
+        while number < len(found) and starts[number] < end:
+            begins = starts[number]
+            first, last = max(0, start - begins), min(len(found[number]), end - begins)
             if first < last:
-                yield Span(path=self._paths[number], start=first, end=last)
+                yield Span(path=paths[number], start=first, end=last)
             number += 1
