@@ -95,8 +95,10 @@ class Swarm:
     def _is_of_servers(self, word: str) -> bool:
         """Whether an argument of PostgreSQL's is the folder of the server that this swarm uses."""
         port = str(urlsplit(self.servers["CHIMERA_OWNER_DATABASE_URL"]).port)
-        pid_file = Path(word, "postmaster.pid")
-        return word.startswith("/") and pid_file.is_file() and pid_file.read_text().splitlines()[3] == port
+        try:
+            return word.startswith("/") and Path(word, "postmaster.pid").read_text().splitlines()[3] == port
+        except OSError:
+            return False
 
     def run(self, tenant: str, planner: str, **inputs: Any) -> dict[str, str]:
         """What each task of a plan answered, by its label."""
