@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from chimera.models.record import canonical_json
 from chimera.models.text.quoted_inputs import hide_inputs
+from chimera.models.work.json_schema import UNCHECKED
 from chimera.models.work.result import (
     INVALID_RESULT,
     MAX_CODE_CHARACTERS,
@@ -195,7 +196,7 @@ def _fault(skill: Skill[..., Any], text: str, max_output_bytes: int) -> tuple[st
         fault = skill.output_fault(outcome.output, len(text))
     except ValueError as exc:
         return INVALID_RESULT, f"the result is none that is taken: {exc}"
-    if fault is not None:
+    if fault not in {None, UNCHECKED}:
         return "not_json", f"the output does not come back from JSON: {fault} of its JSON Schema"
     return None
 

@@ -12,7 +12,7 @@ from chimera.models.gate.rules import Then
 from chimera.models.record import Record
 from chimera.models.text.allowance import Allowance
 from chimera.models.work.decision import Reason, Ruling, Verdict
-from chimera.models.work.json_schema import JsonSchema
+from chimera.models.work.json_schema import UNCHECKED, JsonSchema
 from chimera.models.work.result import INVALID_RESULT, NO_USAGE, FailureOutcome, SuccessOutcome, Usage
 from chimera.models.work.task import TaskState
 
@@ -49,16 +49,12 @@ Finding = tuple[Then, Reason]
 NEVER_SAMPLED = 1.0
 
 
-# What is said of an output that nothing is stored to check against: a person decides, and denies or approves.
-UNCHECKED = "no version of its skill is stored"
-
-
 def schema_fault(staged: Staged, schema: JsonSchema | None) -> str | None:
     """Where a result's output does not fit its skill's own schema; None where it does, and for failures.
 
     Args:
         staged: the result.
-        schema: of the version of the skill that ran; None where none is stored.
+        schema: of the version of the skill that ran; None where none is stored that can be used.
     """
     if isinstance(staged.outcome, FailureOutcome):
         return None

@@ -1,8 +1,9 @@
 """JSON Schemas that others wrote: which of them are taken, and whether a value fits one, in bounded time and memory."""
 
 import json
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jsonschema_rs
 
@@ -18,8 +19,12 @@ MAX_PATTERNS = 64
 _PATTERN_BYTES = 1024 * 1024
 # What lies in each other, references followed, while it is counted.
 _DEEPEST = 150
+# What one check may take, in parts that apply to one value times bytes: a second, where all of it is small numbers.
+_CHECKED = 200_000_000
 # To say where a value does not fit takes longer than to say that it does not: parts times bytes.
 _EXPLAINED = 50_000_000
+# What is said of a value that is not checked: a person decides.
+UNCHECKED = "it was not checked"
 
 _NAMED = frozenset({"properties", "patternProperties", "dependentSchemas"})
 _ELSEWHERE = frozenset({"$defs", "definitions"})
@@ -52,7 +57,7 @@ class JsonSchema:
         if size > MAX_BYTES:
             raise UnusableSchema(f"it has {size} bytes, and at most {MAX_BYTES} are taken")
         counting = _Counting(schema)
-        self._parts = counting.parts_of(schema)
+        self._parts, self._at_once = counting.parts_of(schema)
         self._is_recursive = counting.is_recursive
         # What a compiled one takes of a cache's memory.
         self.weight = 1 + counting.patterns
@@ -62,8 +67,10 @@ class JsonSchema:
         """Where a value of `size` bytes of JSON does not fit, and why, without its text; None where it does.
 
         The path within the schema, which the skill's author wrote: `properties.reply.maxLength`. Of a schema that is
-        recursive, or too large for the value, it is not looked for.
+        recursive, or too large for the value, it is not looked for. UNCHECKED where to check it takes too long.
         """
+        if self._at_once * size > _CHECKED:
+            return UNCHECKED
         if self._validator.is_valid(value):
             return None
         if self._is_recursive or self._parts * size > _EXPLAINED:
@@ -90,6 +97,22 @@ def _nothing_elsewhere(uri: str) -> Any:
     raise ValueError(f"{uri} lies outside of the schema")
 
 
+class Parts(NamedTuple):
+    """How much a schema stands for."""
+
+    all: int
+    # Of these, what may apply to one and the same value, at the most.
+    at_once: int
+
+
+_ONE = Parts(1, 1)
+
+
+def _sum(parts: Iterable[Parts]) -> Parts:
+    found = [*parts]
+    return Parts(sum(each.all for each in found), sum(each.at_once for each in found))
+
+
 class _Counting:
     """Counts what a schema stands for, its references followed."""
 
@@ -97,55 +120,58 @@ class _Counting:
         self.is_recursive = False
         self.patterns = 0
         self._root = root
-        self._known: dict[str, int] = {}
+        self._known: dict[str, Parts] = {}
         self._following: list[str] = []
         self._depth = 0
 
-    def parts_of(self, schema: object) -> int:
+    def parts_of(self, schema: object) -> Parts:
         """The parts of a schema.
 
         Raises:
             UnusableSchema: they are too many, or it refers to what cannot be followed.
         """
         if not isinstance(schema, dict):
-            return 1
+            return _ONE
         if refused := _REFUSED & schema.keys():
             raise UnusableSchema(f"it has {min(refused)}, which is not taken")
         self._depth += 1
         if self._depth > _DEEPEST:
             raise UnusableSchema(f"it is more than {_DEEPEST} deep, with all that it refers to")
-        parts = 1
+        parts = _ONE
         for key, value in schema.items():
-            parts += self._parts_of_keyword(key, value)
-            if parts > MAX_PARTS:
+            parts = _sum([parts, self._parts_of_keyword(key, value)])
+            if parts.all > MAX_PARTS:
                 raise UnusableSchema(f"it stands for more than {MAX_PARTS} parts, with all that it refers to")
         self._depth -= 1
         return parts
 
-    def _parts_of_keyword(self, key: str, value: object) -> int:
+    def _parts_of_keyword(self, key: str, value: object) -> Parts:
         if key in _ELSEWHERE:
-            return 1  # counted where it is referred to
+            return _ONE  # counted where it is referred to
         if key in _VALUES:
-            return len(value) if isinstance(value, list) else 1
+            return Parts(len(value), len(value)) if isinstance(value, list) else _ONE
         if key == "$ref":
             return self._parts_behind(value)
         if key in _NAMED and isinstance(value, dict):
             self._count_patterns(len(value) if key == "patternProperties" else 0)
-            return sum(map(self.parts_of, value.values()))
+            found = [self.parts_of(each) for each in value.values()]
+            # A value stands under one name.
+            at_once = max((each.at_once for each in found), default=0) if key == "properties" else None
+            return _sum(found) if at_once is None else Parts(_sum(found).all, at_once)
         self._count_patterns(key == "pattern")
-        return sum(map(self.parts_of, value)) if isinstance(value, list) else self.parts_of(value)
+        return _sum(map(self.parts_of, value)) if isinstance(value, list) else self.parts_of(value)
 
     def _count_patterns(self, more: int) -> None:
         self.patterns += more
         if self.patterns > MAX_PATTERNS:
             raise UnusableSchema(f"it has more than {MAX_PATTERNS} patterns")
 
-    def _parts_behind(self, reference: object) -> int:
+    def _parts_behind(self, reference: object) -> Parts:
         if not isinstance(reference, str) or not (reference == "#" or reference.startswith("#/")):
             raise UnusableSchema("it refers to what is no place in it, as #/$defs/Name is")
         if reference in self._following:
             self.is_recursive = True
-            return 1
+            return _ONE
         if reference not in self._known:
             self._following.append(reference)
             self._known[reference] = self.parts_of(self._place(reference))

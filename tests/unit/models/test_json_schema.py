@@ -4,9 +4,9 @@ from time import process_time
 from typing import Any, Literal
 
 import pytest
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, create_model
 
-from chimera.models.work.json_schema import MAX_PARTS, JsonSchema, UnusableSchema
+from chimera.models.work.json_schema import MAX_PARTS, UNCHECKED, JsonSchema, UnusableSchema
 from tests.attacks.skill_code.test_declaring import HOSTILE, doubling
 
 
@@ -79,4 +79,20 @@ def test_a_fault_names_the_place_in_the_schema_and_nothing_of_the_value(value: A
 
 def test_of_what_is_too_large_no_place_is_looked_for() -> None:
     schema = JsonSchema(TypeAdapter(list[Answer | Leaf]).json_schema())
-    assert schema.fault([{"label": "spam"}] * 10, 100_000_000) == "it does not fit"
+    assert schema.fault([{"label": "spam"}] * 10, 8_000_000) == "it does not fit"
+
+
+def test_what_would_take_long_is_not_checked() -> None:
+    doubled = doubling(10)
+    schema = JsonSchema({"type": "array", "items": {"$ref": "#/definitions/d0"}, "definitions": doubled["definitions"]})
+    assert schema.fault(["fine"] * 10, 80) is None
+    began = process_time()
+    assert schema.fault(["fine"] * 125_000, 1_000_000) == UNCHECKED
+    assert process_time() - began < 1.0
+
+
+def test_a_type_of_many_fields_is_checked_however_large_the_value() -> None:
+    fields: dict[str, Any] = {f"field_{number}": (int | None, None) for number in range(200)}
+    row: Any = create_model("Row", **fields)
+    schema = JsonSchema(TypeAdapter(list[row]).json_schema())
+    assert schema.fault([{"field_1": 1}] * 60_000, 1_000_000) is None

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from chimera.models.gate.gate import UNCHECKED, Staged
+from chimera.models.gate.gate import Staged
 from chimera.models.record import canonical_json, sha256
+from chimera.models.work.json_schema import UNCHECKED
 from chimera.models.work.result import FailureOutcome, SuccessOutcome
 from chimera.services.output_schemas import OutputSchemas
 from tests.attacks.skill_code.test_declaring import HOSTILE
