@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import random
+import tempfile
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
@@ -174,3 +175,31 @@ def test_thousands_that_are_nearly_valid_end_no_process(
     assert all(node.status == "running" for node in nodes)
     # Neither has one of them lost its connection to the broker over it.
     assert "Connection to broker lost" not in "".join(node.logs() for node in nodes)
+
+
+BOMB = Path(tempfile.gettempdir()) / f"bomb-{os.getpid()}"
+OVERWRITTEN: dict[str, Callable[["redis.Redis", str], object]] = {
+    "no number": lambda broker, group: broker.set(f"{group}.s", b"\xff noise"),
+    "of another kind": lambda broker, group: (broker.delete(f"{group}.s"), broker.lpush(f"{group}.s", "x")),
+    "results of another kind": lambda broker, group: broker.set(f"{group}.j", "x"),
+    "results that are pickled": lambda broker, group: broker.zadd(f"{group}.j", {pickle.dumps(Bomb(BOMB)): 0}),
+    "too soon": lambda broker, group: broker.set(f"{group}.s", 1),
+}
+
+
+@pytest.mark.parametrize("how", OVERWRITTEN)
+def test_counts_of_a_wave_that_are_overwritten_end_nothing_and_run_nothing(
+    chimera: Chimera, celery_worker_cluster: CeleryWorkerCluster, broker: "redis.Redis", tenant: str, how: str
+) -> None:
+    nodes = [node.container for node in celery_worker_cluster.nodes]
+    pids = [node.pid for node in nodes]
+    before = set(broker.scan_iter("celery-taskset-meta-*.s"))
+    steps = [{"do": "slow", "seconds": seconds} for seconds in (0.5, 1.0)]
+    handle = chimera.submit("test.steps", tenant=tenant, inputs={"steps": steps})
+    eventually(lambda: set(broker.scan_iter("celery-taskset-meta-*.s")) - before)
+    for key in set(broker.scan_iter("celery-taskset-meta-*.s")) - before:
+        OVERWRITTEN[how](broker, key.decode().removesuffix(".s"))
+    assert handle.wait(timeout=60).counts.committed == 2
+    assert [node.pid for node in nodes] == pids
+    assert all(node.status == "running" for node in nodes)
+    assert not BOMB.exists()
