@@ -3,6 +3,7 @@
 import os
 import pwd
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypedDict
@@ -18,6 +19,14 @@ class PopenIdentity(TypedDict):
     extra_groups: list[int] | None
 
 
+# Of no user that a system makes, so that nothing else on the machine is theirs.
+WORKERS_UID = 61_999
+_READS = """
+import pathlib, sys
+import chimera.errors
+for module in pathlib.Path(sys.argv[1]).iterdir():
+    module.suffix != ".py" or module.read_bytes()
+"""
 SAME_USER: PopenIdentity = {"user": None, "group": None, "extra_groups": None}
 
 
@@ -49,6 +58,21 @@ class Account:
                 "CHIMERA_REDIS_URL."
             ) from exc
         return cls(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid, switched=root)
+
+    @classmethod
+    def for_workers(cls, folder: Path) -> Self | None:
+        """A user of their own for workers that run this Python in this folder; None where this process is no root, or
+        they could not: what only root enters is on the way.
+        """
+        if os.geteuid() != 0:
+            return None
+        account = cls(name=f"user {WORKERS_UID}", uid=WORKERS_UID, gid=WORKERS_UID, switched=True)
+        line = [sys.executable, "-c", _READS, str(folder)]
+        try:
+            done = subprocess.run(line, cwd="/", env={}, capture_output=True, check=False, **account.identity())
+        except OSError:
+            return None
+        return account if done.returncode == 0 else None
 
     def identity(self) -> PopenIdentity:
         """What `subprocess.Popen` needs to start a child as this user."""

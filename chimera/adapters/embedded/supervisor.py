@@ -15,10 +15,11 @@ from typing import Self
 
 import structlog
 
+from chimera.adapters.embedded.account import SAME_USER, Account
 from chimera.adapters.embedded.deaths import Death, write_deaths
 from chimera.adapters.embedded.launch import launch
 from chimera.adapters.embedded.log_file import last_lines, size
-from chimera.adapters.embedded.own_variables import own_variables
+from chimera.adapters.embedded.own_variables import kinds, own_variables
 from chimera.adapters.embedded.procfile import read_procfile
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
@@ -76,6 +77,7 @@ class Supervisor:
         log_dir: Path,
         grace_seconds: float = 75.0,
         restart_delay_seconds: float = 0.5,
+        workers_as: Account | None = None,
     ) -> None:
         """Read the Procfile; nothing runs yet.
 
@@ -88,11 +90,13 @@ class Supervisor:
             grace_seconds: how long `stop()` lets a worker finish its tasks.
             restart_delay_seconds: how long the first restart waits; each one after it twice as long, up to a minute.
                 There is no last one: what keeps a worker from its work must not end the servers that keep the work.
+            workers_as: the user that workers run as, unless they judge too; None: this process's own.
 
         Raises:
             EmbeddedServerError: the Procfile cannot be read.
         """
         programs = str(Path(sys.executable).parent)
+        self._workers_as = workers_as
         self._env = dict(env) | {"PATH": os.pathsep.join([programs, env.get("PATH", os.defpath)])}
         self._cwd = cwd
         self._log_dir = log_dir
@@ -180,13 +184,18 @@ class Supervisor:
         process.started_at = time.monotonic()
         process.due_at = None
         process.logged = size(process.log)
+        env, identity = own_variables(process.command, self._env), SAME_USER
+        if self._workers_as and list(kinds(process.command, self._env)) == ["worker"]:
+            # Libraries look into the home folder, and take one that they may not enter for an error.
+            env, identity = env | {"HOME": "/nonexistent"}, self._workers_as.identity()
         # `exec`: the child is the program itself. `env`: the command may begin with NAME=value.
         process.child = launch(
             ["/bin/sh", "-c", f"exec env {process.command}"],
             cwd=self._cwd,
-            env=own_variables(process.command, self._env),
+            env=env,
             log=process.log,
             death_signal=signal.SIGKILL,
+            identity=identity,
         )
         self._log.info("process_started", process=process.name, pid=process.child.pid)
 

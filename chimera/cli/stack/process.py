@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from time import monotonic
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
 from chimera.cli.context import read_celeryconfig
@@ -17,6 +17,9 @@ from chimera.cli.output import say
 from chimera.cli.stack.project import Project
 from chimera.cli.stack.readiness import RESTART_DELAY_SECONDS, Readiness
 from chimera.errors import LoginRefused, QueueUnavailable, StoreUnavailable
+
+if TYPE_CHECKING:
+    from chimera.adapters.embedded import Account
 
 TEND_EVERY_SECONDS = 0.25
 _LOOK_EVERY_SECONDS = 0.05
@@ -145,6 +148,7 @@ class StackProcess:
                 cwd=self._project.folder,
                 log_dir=log_dir,
                 restart_delay_seconds=RESTART_DELAY_SECONDS,
+                workers_as=self._workers_as(),
             )
 
             def tend() -> None:
@@ -174,6 +178,13 @@ class StackProcess:
         sealed = {SEALED_WITHIN: f"{limit_seconds:g}"} if limit_seconds is not None else {}
         flower = {FLOWER_CONFIG: str(self._project.flowerconfig)} if FLOWER_CONFIG not in os.environ else {}
         return os.environ | {"CHIMERA_DATA": str(data_dir)} | sealed | flower
+
+    def _workers_as(self) -> "Account | None":
+        """The user of those that run skills; hosts are made by root, and have users of their own."""
+        from chimera.adapters.embedded import Account
+        from chimera.settings import settings
+
+        return None if settings().isolation == "host" else Account.for_workers(self._project.folder)
 
     def _rest(self, tend: Callable[[], None], seconds: float) -> None:
         """Looks after everything once, and waits a moment."""

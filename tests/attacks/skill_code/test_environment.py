@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.skill_code.other_user import cannot_run, where_others_enter
 from tests.shell import environment
 
 CHIMERA = Path(sys.executable).with_name("chimera")
@@ -53,8 +54,11 @@ def environments() -> Iterator[dict[str, dict[str, str]]]:
     (folder / "celeryconfig.py").write_text("")
     shell = environment() | {"CHIMERA_DATA": str(folder / "data")}
 
+    shown = [] if cannot_run() else where_others_enter()
+
     def run(*arguments: str) -> None:
-        subprocess.run([CHIMERA, *arguments], cwd=folder, env=shell, check=True, capture_output=True, timeout=90)
+        line = [*shown, str(CHIMERA), *arguments]
+        subprocess.run(line, cwd=folder, env=shell, check=True, capture_output=True, timeout=90)
 
     try:
         run("up", "--detach", "--tenant", "acme")
@@ -72,7 +76,8 @@ def _of_process(folder: Path, word: str) -> dict[str, str]:
         except (OSError, UnicodeDecodeError):
             continue
         if word in line and data in variables:
-            return dict(variable.split("=", 1) for variable in variables if "=" in variable)
+            found = dict(variable.split("=", 1) for variable in variables if "=" in variable)
+            return found | {"PID": process.name}
     raise AssertionError(f"no process runs {word}")
 
 
@@ -109,3 +114,28 @@ def test_each_process_has_what_it_uses(environments: dict[str, dict[str, str]]) 
 
 def test_the_judge_knows_that_the_audit_is_to_be_sealed(environments: dict[str, dict[str, str]]) -> None:
     assert float(environments["judge"]["CHIMERA_SEALED_WITHIN_SECONDS"]) == 180
+
+
+# What is another process's, or of them all, by the data folder and the Judge's process id.
+FILES = {
+    "environment_of_the_judge": "/proc/{judge}/environ",
+    "environment_of_beat": "/proc/{beat}/environ",
+    "memory_map_of_the_judge": "/proc/{judge}/maps",
+    "addresses_of_the_stack": "{data}/env",
+    "passwords_of_the_servers": "{data}/passwords.json",
+    "key_of_the_audit": "{data}/audit/keys",
+    "log_of_the_judge": "{data}/logs/judge.log",
+}
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_code_in_a_worker_reads_what_is_another_process_s(file: str, environments: dict[str, dict[str, str]]) -> None:
+    """As the user that the worker runs as, which is one of its own where root started the stack."""
+    if why := cannot_run():
+        pytest.skip(why)
+    pids = {name: variables["PID"] for name, variables in environments.items()}
+    uid = Path("/proc", pids["worker"]).stat().st_uid
+    path = FILES[file].format(**pids, data=environments["worker"]["CHIMERA_DATA"])
+    line = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "sh", "-c", 'ls "$1" && cat "$1"/* "$1"']
+    told = subprocess.run([*line, "sh", path], capture_output=True, text=True, check=False)
+    assert not told.stdout.removeprefix(f"{path}\n")

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.skill_code.attacks_on_canary import ATTACKS, LEFTOVERS, PLANTS
+from tests.attacks.skill_code.other_user import as_user, cannot_run
 from tests.attacks.skill_code.swarm import Swarm, a_swarm_of
 from tests.conftest import running_servers
 from tests.integration.processes import LocalProcess
@@ -33,32 +34,6 @@ ITS_OWN = frozenset(
 TABLE = sorted({*ATTACKS, *PLANTS, *LEFTOVERS} - ITS_OWN)
 
 
-def _as_user(uid: int) -> list[str]:
-    """What stands before a command for it to run as this user.
-
-    Where this Python lies in a folder that only root enters, the command finds nothing else in that folder.
-    """
-    python = Path(sys.base_prefix).resolve()
-    closed = next((folder for folder in reversed(python.parents) if not folder.stat().st_mode & 0o001), None)
-    setpriv = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    if closed is None:
-        return setpriv
-    return ["unshare", "--mount", "sh", "-c", ELSEWHERE, "sh", str(closed), str(python), *setpriv]
-
-
-ELSEWHERE = """
-set -e
-kept=$(mktemp -d)
-mount --bind "$2" "$kept"
-mount -t tmpfs -o mode=755 tmpfs "$1"
-mkdir -p "$2"
-mount --move "$kept" "$2"
-rmdir "$kept"
-shift 2
-exec "$@"
-"""
-
-
 class Pools(Swarm):
     """The same two tenants, with workers of their own."""
 
@@ -71,7 +46,7 @@ class Pools(Swarm):
             *("--without-mingle", "--without-gossip"),
         ]
         process = LocalProcess(who, line, self.variables | own, self.folder / f"{who}.log", "ready.", self.folder)
-        process._command = [*_as_user(UIDS[who]), *process._command]
+        process._command = [*as_user(UIDS[who]), *process._command]
         return process
 
     def _credentials(self, tenant: str) -> dict[str, str]:
@@ -106,11 +81,8 @@ while True:
 @pytest.fixture(scope="module")
 def got() -> Iterator[dict[str, str]]:
     """What the attacker got hold of, by attack."""
-    if os.geteuid() != 0:
-        pytest.skip("to run workers as users of their own takes root")
-    tried = subprocess.run([*_as_user(UIDS["victim"]), sys.executable, "-c", ""], capture_output=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"no other user can run {sys.executable} here: {tried.stderr.decode()[-200:]}")
+    if why := cannot_run():
+        pytest.skip(why)
     _tidy()
     with running_servers() as servers, a_swarm_of(Pools, servers, 6) as swarm, ExitStack() as stack:
         stack.enter_context(_sweeping(swarm))

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chimera.adapters.embedded import Supervisor, read_deaths
+from chimera.adapters.embedded.account import WORKERS_UID, Account
 from chimera.adapters.embedded.restarts import Restarts
 from chimera.errors import EmbeddedServerError
 
@@ -15,7 +17,7 @@ Eventually = Callable[[Callable[[], object]], None]
 FOREVER = "sleep 1000"
 
 
-def supervise(folder: Path, procfile: str, **options: float) -> Supervisor:
+def supervise(folder: Path, procfile: str, **options: Any) -> Supervisor:
     path = folder / "Procfile"
     path.write_text(procfile)
     env = {"PATH": os.environ["PATH"], "GREETING": "good day", "WHO": "you"}
@@ -55,6 +57,24 @@ def test_each_process_is_the_program_itself_in_a_session_of_its_own(tmp_path: Pa
     with supervise(tmp_path, f"a: {FOREVER}\n") as supervisor:
         pid = supervisor.pids()["a"]
         assert os.getsid(pid) == pid != os.getsid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="root alone starts processes of other users")
+def test_workers_run_as_a_user_of_their_own_and_what_judges_does_not(tmp_path: Path, eventually: Eventually) -> None:
+    # It is the words of a line that say what it runs.
+    lines = "".join(
+        f"{name}: sh -c 'id -u; exec {FOREVER}' celery worker {queues}\n"
+        for name, queues in (("worker", "-X judge"), ("judge", "-Q judge"), ("both", ""))
+    )
+    user = Account(name="workers", uid=WORKERS_UID, gid=WORKERS_UID, switched=True)
+    with supervise(tmp_path, lines, workers_as=user):
+        logs = {name: tmp_path / "logs" / f"{name}.log" for name in ("worker", "judge", "both")}
+        eventually(lambda: all(log.read_text().endswith("\n") for log in logs.values()))
+        assert {name: log.read_text() for name, log in logs.items()} == {
+            "worker": f"{WORKERS_UID}\n",
+            "judge": "0\n",
+            "both": "0\n",
+        }
 
 
 def test_a_process_that_dies_is_started_again(tmp_path: Path, eventually: Eventually) -> None:
