@@ -106,6 +106,14 @@ def check_entry(row: Row, tenant: str, seq: int, previous: bytes, missing: list[
     return digest
 
 
+def digest_of(row: Row) -> str:
+    """What a repair names a row by."""
+    at = datetime.fromisoformat(row["at"]).astimezone(UTC).isoformat()
+    names = ("kind", "actor", "plan_id", "task_id", "body")
+    parts = [int(row["seq"]), at, *(row[name] for name in names), row["payload"] or "", row["hash"]]
+    return hashlib.sha256(canonical(parts).encode()).hexdigest()
+
+
 def check_checkpoint(point: Row, before: Row, keys: Any, row: Row, tenant: str) -> None:
     name, at, key = f"checkpoint {point['number']}", datetime.fromisoformat(point["at"]), keys.get(point["key_id"])
     need(key, f"{name}: its key is not among the trusted ones")
@@ -135,18 +143,29 @@ def _verified(coming: Iterator[Row], given: str) -> str:
     known, tenant = outside(given, header), header["tenant_id"]
     sealed_by, keys = check_header(header, known), by_id(header["keys"]) | known
     seq, previous, row, point = header["after_seq"], bytes.fromhex(header["after_hash"]), Row(), Row()
-    missing, erased = list[int](), list[Any]()
+    missing, erased, repaired, wrong = list[int](), list[Any](), list[Any](), dict[int, tuple[str, str]]()
+    latest, until = None, datetime.fromisoformat(header["exported_at"])
     for record in coming:
         if record["record"] == "checkpoint":
             before, point = point, json.loads(record["payload"])
             check_checkpoint(point, before, keys, row, tenant)
         else:
-            before, seq, row = row, seq + 1, record
-            previous = check_entry(record, tenant, seq, previous, missing, erased)
-            at = datetime.fromisoformat(row["at"])
-            need(not before or at >= datetime.fromisoformat(before["at"]), f"entry {seq}: its time goes back")
-            need(at <= datetime.fromisoformat(header["exported_at"]) + SKEW, f"entry {seq}: its time is still to come")
+            seq, row = seq + 1, record
+            try:
+                previous, at = (
+                    check_entry(row, tenant, seq, previous, missing, erased),
+                    datetime.fromisoformat(row["at"]),
+                )
+                need(not latest or at >= latest, f"entry {seq}: its time goes back")
+                need(at <= until + SKEW, f"entry {seq}: its time is still to come")
+                latest = at
+                repaired += json.loads(row["payload"])["rows"] if row["kind"] == "audit.repaired" else []
+            except (Bad, *BROKEN) as bad:  # right only where a later entry says that it is wrong
+                need(int(row["seq"]) == seq, str(bad))
+                wrong[seq], previous = (digest_of(row), str(bad)), bytes.fromhex(row["hash"])
     need((header["head_seq"], header["head_hash"]) == (seq, previous.hex()), f"the export is cut off after entry {seq}")
+    for number, (digest, what) in wrong.items():
+        need([number, digest] in [named[:2] for named in repaired], what)
     for number in missing:
         need(any(low <= number <= high for low, high in erased), f"entry {number}: what happened is missing")
     need(point and (point["number"], point["seq"]) == (header["checkpoint"], seq), "no checkpoint seals its last entry")

@@ -20,6 +20,7 @@ from chimera.adapters.postgres.stores.export_store import ExportStore
 from chimera.adapters.postgres.stores.id_store import IdStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.policy_store import PolicyStore
+from chimera.adapters.postgres.stores.repair_store import RepairStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.review_store import ReviewStore
 from chimera.adapters.postgres.stores.session_store import SessionStore
@@ -247,6 +248,11 @@ class Adapters:
     def erasures(self) -> ErasureStore:
         """A person's data to erase."""
         return ErasureStore(self._as_owner, self._sealing)
+
+    @cached_property
+    def repairs(self) -> RepairStore:
+        """Audits to repair."""
+        return RepairStore(self._as_owner)
 
     @property
     def _sealing(self) -> Sealing | None:

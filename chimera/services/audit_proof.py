@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import takewhile
 
 from chimera.errors import AuditContradicted, InvalidInput
@@ -11,7 +12,9 @@ from chimera.models.audit.audit import NO_ENTRIES, ChainHead
 from chimera.models.audit.checkpoint import CLOCK_SKEW, Checkpoint, CheckpointChain
 from chimera.models.audit.entry_filter import EntryFilter
 from chimera.models.audit.export import ExportHeader, header_fault
+from chimera.models.audit.kinds import AuditKind
 from chimera.models.audit.proof import ChainWalk, EntryRow, Fault, decision_fault
+from chimera.models.audit.repair import Repairs
 from chimera.models.audit.trust import TrustedKey, trust_fault
 from chimera.models.record import Record
 from chimera.ports.audit_export import AuditExport
@@ -41,6 +44,8 @@ class Report(Record):
     first_bad: Fault | None
     # The first of each kind of check that found one.
     faults: tuple[Fault, ...]
+    # What is wrong and on record as such, by entries audit.repaired.
+    explained: tuple[Fault, ...] = ()
     # Of an export: the entry before its first, 0 for a whole one; when and by which key it was sealed.
     after_seq: int = 0
     sealed_at: datetime | None = None
@@ -147,7 +152,10 @@ class AuditProof:
         """
         with self._log.view(tenant_id) as view:
             start = view.entry_before(since) if since else NO_ENTRIES
-            walk = ChainWalk(tenant_id, start.seq, start.hash, until=now + CLOCK_SKEW)
+            # Believed no more than the walk that comes to them finds them right.
+            about = view.matching(EntryFilter(kinds=(AuditKind.AUDIT_REPAIRED,)))
+            repairs = Repairs(EntryRow(*row) for rows in about for row in rows)
+            walk = ChainWalk(tenant_id, start.seq, start.hash, until=now + CLOCK_SKEW, known=repairs.names)
             own = [] if self._keys is None else [KeptCheckpoints(place="the database", checkpoints=view.checkpoints())]
             sealed = SealedWalk(walk, [*kept, *own], self._keys or (), after_seq=start.seq)
             broken = next(filter(None, map(sealed.take, view.entries(start.seq))), None)
@@ -177,6 +185,7 @@ def report(sealed: SealedWalk, faults: Sequence[Fault]) -> Report:
         checkpoints=sealed.checkpoints,
         first_bad=min(faults, key=lambda fault: (fault.seq is None, fault.seq or 0), default=None),
         faults=tuple(faults),
+        explained=tuple(sealed.walk.explained),
     )
 
 
@@ -219,7 +228,14 @@ def verify_export(
     believed = header.keys if keys is None else tuple(keys)
     outside = {each.key_id: each for each in believed if key is None or key in (each.key_id, each.public_key)}
     unsealed = header_fault(header, {} if keys is None and key is None else outside, now)
-    walk = ChainWalk(header.tenant_id, header.after_seq, bytes.fromhex(header.after_hash), until=now + CLOCK_SKEW)
+    repairs = cache(lambda: Repairs(EntryRow(*row) for rows in export.entries() for row in rows))
+    walk = ChainWalk(
+        header.tenant_id,
+        header.after_seq,
+        bytes.fromhex(header.after_hash),
+        until=now + CLOCK_SKEW,
+        known=lambda row, fault: repairs().names(row, fault),
+    )
     kept = KeptCheckpoints(place=export.name, checkpoints=export.checkpoints())
     sealed = SealedWalk(walk, [kept], believed, after_seq=header.after_seq)
     broken = next(filter(None, map(sealed.take, export.entries())), None)

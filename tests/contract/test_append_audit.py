@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from chimera.models.audit.audit import AuditEvent, body_of
 from chimera.models.audit.kinds import AuditKind
+from chimera.models.record import canonical_json
 from tests.contract.direct import History, Session
 
 # What PostgreSQL's text can hold: no NUL, and no half of a pair.
@@ -19,17 +20,29 @@ TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(8999, 12, 31)).map(lambda time: time.replace(tzinfo=UTC))  # noqa: DTZ001
 
 
-def test_the_text_is_that_of_python(session: Session) -> None:
+def test_the_text_is_that_of_python(session: Session, history: History) -> None:
+    with session("owner", history.tenant_id) as connection:
+
+        @settings(max_examples=300, deadline=None, database=None)
+        @given(TEXTS, st.sampled_from(AuditKind), st.none() | st.uuids(), TEXTS)
+        def alike(actor: str, kind: AuditKind, about: UUID | None, fact: str) -> None:
+            payload = canonical_json({"fact": fact})
+            said = [[kind], [actor], [about], [about], [payload]]
+            [(before, at)] = connection.execute("select before, moment from chain_audit(%s, %s, %s, %s, %s)", said)
+            row = connection.execute("select body from audit where seq = %s", [before + 1]).fetchone()
+            event = AuditEvent(kind=kind, actor=actor, plan_id=about, task_id=about, facts={})
+            assert row == (body_of(event, history.tenant_id, before + 1, at, payload),)
+
+        alike()
+
+
+def test_the_time_is_written_as_python_writes_it(session: Session) -> None:
     with session("owner") as connection:
 
         @settings(max_examples=300, deadline=None, database=None)
-        @given(TEXTS, TIMES, st.sampled_from(AuditKind), st.none() | st.uuids(), TEXTS, st.integers(1, 2**63 - 1))
-        def alike(actor: str, at: datetime, kind: AuditKind, about: UUID | None, payload: str, seq: int) -> None:
-            row = connection.execute(
-                "select audit_body('acme', %s, %s, %s, %s, %s, %s, %s)", [seq, at, kind, actor, about, about, payload]
-            ).fetchone()
-            event = AuditEvent(kind=kind, actor=actor, plan_id=about, task_id=about, facts={})
-            assert row == (body_of(event, "acme", seq, at, payload),)
+        @given(TIMES)
+        def alike(at: datetime) -> None:
+            assert connection.execute("select audit_stamp(%s)", [at]).fetchone() == (at.isoformat(),)
 
         alike()
 

@@ -7,6 +7,7 @@ import typer
 from chimera.cli.audit import erase as audit_erase
 from chimera.cli.audit import export as audit_export
 from chimera.cli.audit import key as audit_key
+from chimera.cli.audit import repair as audit_repair
 from chimera.cli.audit import verify as audit_verify
 from chimera.cli.audit.selection import ByActor, KindOption, PlanOption, RuleOption, TaskOption, selection
 from chimera.cli.context import Actor, Tenant, actor, services
@@ -25,6 +26,7 @@ app = typer.Typer(help="Read the record of what happened and who decided it.", n
 app.command("verify")(audit_verify.verify)
 app.command("export")(audit_export.export)
 app.command("erase")(audit_erase.erase)
+app.command("repair")(audit_repair.repair)
 app.add_typer(audit_key.app, name="key")
 
 

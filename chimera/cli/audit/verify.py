@@ -158,6 +158,8 @@ def _show(reports: "list[Report]") -> None:
     ]
     table(["", "TENANT", "ENTRIES", "SEALED", "FOUND"], rows)
     for report in reports:
+        for fault in report.explained:
+            say(f"{report.tenant_id}: entry {fault.seq} is wrong, and on record as such (audit.repaired): {fault.what}")
         if report.ok and report.sealed_at:
             part = f"entries {report.after_seq + 1} to {report.seq}" + ("" if report.after_seq else ", all of them")
             say(f"{part}, as of {report.sealed_at.isoformat()}, sealed by key {report.sealed_by}; not what came later")

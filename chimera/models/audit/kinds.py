@@ -48,6 +48,7 @@ class AuditKind(StrEnum):
     AUDIT_READ = "audit.read"  # the audit was listed or exported
     # Says which facts and results were erased, and so may be missing. Its own facts are never erased.
     AUDIT_ERASED = "audit.erased"
+    AUDIT_REPAIRED = "audit.repaired"  # says which entries are wrong, and that the chain goes on behind them
 
     @classmethod
     def plan_is(cls, state: str) -> "AuditKind":
@@ -87,5 +88,6 @@ OF_PERSONS = frozenset(
         AuditKind.BUDGET_ALLOWED,
         AuditKind.AUDIT_READ,
         AuditKind.AUDIT_ERASED,
+        AuditKind.AUDIT_REPAIRED,
     }
 )

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, chain
+from chimera.models.audit.audit import GENESIS, AuditEntry, AuditEvent, ChainHead, chain
 from chimera.models.audit.checkpoint import NO_CHECKPOINT, UnsignedCheckpoint, sign
 from chimera.models.audit.export import ExportHeader, sign_header
 from chimera.models.audit.kinds import AuditKind
-from chimera.models.audit.proof import ChainWalk, EntryRow
+from chimera.models.audit.proof import ChainWalk, EntryRow, Fault
+from chimera.models.audit.repair import Repaired, Repairs, WrongRow, repaired_event
 from chimera.models.audit.trust import new_key
 from chimera.verify_export import Bad, verify
 
@@ -55,9 +56,8 @@ def test_what_is_of_one_time_or_later_is_right() -> None:
     assert walk.take(rows(chained_at(NOW, NOW, NOW + timedelta(microseconds=1), NOW + HOUR))) is None
 
 
-@pytest.mark.parametrize("what", [None, *WRONG])
-def test_the_script_asks_it_too(tmp_path: Path, what: str | None) -> None:
-    entries = chained_at(*(WRONG[what][0] if what else [NOW, NOW]))
+def exported(path: Path, entries: list[AuditEntry]) -> str:
+    """Writes an export of these, and returns the key that sealed it."""
     private = Ed25519PrivateKey.generate()
     key = new_key(private, NOW)
     draft = UnsignedCheckpoint(
@@ -75,10 +75,44 @@ def test_the_script_asks_it_too(tmp_path: Path, what: str | None) -> None:
     lines = [{"record": "header", "payload": sign_header(header, private, NOW + HOUR).model_dump_json()}]
     lines += [json.loads(e.model_dump_json()) | {"record": "entry"} for e in entries]
     lines += [{"record": "checkpoint", "payload": sign(draft, private, NOW + HOUR).text}]
-    path = tmp_path / "export.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    return key.key_id
+
+
+@pytest.mark.parametrize("what", [None, *WRONG])
+def test_the_script_asks_it_too(tmp_path: Path, what: str | None) -> None:
+    path = tmp_path / "export.jsonl"
+    key = exported(path, chained_at(*(WRONG[what][0] if what else [NOW, NOW])))
     if what is None:
-        assert "ok: acme" in verify(str(path), key.key_id)
+        assert "ok: acme" in verify(str(path), key)
     else:
-        with pytest.raises(Bad, match=r"goes back|still to come"):
-            verify(str(path), key.key_id)
+        with pytest.raises(Bad, match=r"goes back|still to come|was signed before"):
+            verify(str(path), key)
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_both_know_what_a_repair_has_named_and_no_more(tmp_path: Path, what: str) -> None:
+    entries = chained_at(*WRONG[what][0])
+    named: list[WrongRow] = []
+
+    def known(row: EntryRow, fault: Fault) -> bool:
+        named.append(WrongRow(seq=row.seq, sha256=row.digest(), what=fault.what))
+        return True
+
+    walk = ChainWalk("acme", until=NOW + HOUR, known=known)
+    assert walk.take(rows(entries)) is None
+    end = ChainHead(seq=walk.seq, hash=walk.hash)
+    event = repaired_event(Repaired(rows=tuple(named), found=end, ends=end), "ann", "a stolen login")
+    entries += chain("acme", walk.seq, walk.hash, NOW + timedelta(seconds=1), [event])
+    path = tmp_path / "export.jsonl"
+    assert "ok: acme" in verify(str(path), exported(path, entries))
+    after = ChainWalk("acme", until=NOW + HOUR, known=Repairs(rows(entries)).names)
+    assert after.take(rows(entries)) is None
+    assert [fault.seq for fault in after.explained] == [row.seq for row in named]
+
+    first = named[0].seq - 1
+    changed = [*entries]
+    changed[first] = changed[first].model_copy(update={"actor": "mallory"})
+    with pytest.raises(Bad):
+        verify(str(path), exported(path, changed))
+    assert ChainWalk("acme", until=NOW + HOUR, known=Repairs(rows(changed)).names).take(rows(changed)) is not None
