@@ -330,10 +330,16 @@ class TestFailingClosed:
         assert world.committed(scene.tenant_id) == set(planned.ids)
 
     def test_neither_people_nor_the_stopping_of_a_plan_get_by(
-        self, world: World, scene: Scene, judge_database: Database, strict: DecisionStore, ring: KeyRing
+        self,
+        world: World,
+        scene: Scene,
+        judge_database: Database,
+        review_database: Database,
+        strict: DecisionStore,
+        ring: KeyRing,
     ) -> None:
         planned, [card] = scene.in_review()
-        world.decisions, world.cards = strict, CardStore(judge_database, strict._sealing)
+        world.decisions, world.cards = strict, CardStore(review_database, strict._sealing)
         try:
             with pytest.raises(AuditUnavailable):
                 scene.decide(card, approve=True)
@@ -343,7 +349,7 @@ class TestFailingClosed:
             checkpointer(world, FakeCheckpointPlace(), ring).seal(scene.tenant_id)
             scene.stop_wave(planned.wave)
         finally:
-            world.decisions, world.cards = DecisionStore(judge_database), CardStore(judge_database)
+            world.decisions, world.cards = DecisionStore(judge_database), CardStore(review_database)
 
     def test_what_is_younger_than_the_limit_may_wait(self, scene: Scene, judge_database: Database) -> None:
         patient = DecisionStore(judge_database, Sealing(180.0))
