@@ -74,7 +74,8 @@ def read_json(text: str) -> Any:
         raise ValueError("it is nested too deep") from None
     except ValueError:
         raise ValueError("it is no JSON") from None  # or has a number of thousands of digits
-    if nesting(value) > MAX_NESTING:
+    # Hardly any text has as many brackets: only then is it walked through.
+    if text.count("[") + text.count("{") > MAX_NESTING and nesting(value) > MAX_NESTING:
         raise ValueError(f"it is nested more than {MAX_NESTING} deep")
     if _SUSPECT.search(text):
         _refuse_unstorable(value)

@@ -110,7 +110,11 @@ def test_a_worker_that_knows_the_logins_of_others_is_named(monkeypatch: pytest.M
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> Catalogue:
     catalogue = Catalogue()
-    monkeypatch.setattr(user_code_module, "load_user_code", lambda: catalogue)
+    monkeypatch.setattr(
+        user_code_module,
+        "imported",
+        lambda: {"planner": frozenset(catalogue.planners), "skill": frozenset(catalogue.skills)},
+    )
     return catalogue
 
 
