@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -171,8 +171,10 @@ def attack(swarm: Swarm, level: str, **variables: str) -> dict[str, str]:
         answers |= swarm.run(swarm.attacker, "attack.plants")
         swarm.run(swarm.victim, "attack.victims", secret=swarm.canary)
         stayed = {name: _stays(json.loads(answers[name])) for name in ("child", "daemon")}
+        plants = {name: str(json.loads(answers[name])["output"]) for name in stayed}
         answers |= swarm.run(swarm.attacker, "attack.harvests")
     answers["exit_hook"] += _left_in_files("exit_hook")
+    _clean_up(plants.values())
     got = {name: swarm.got(answer) or stayed.get(name, "") for name, answer in answers.items()}
     return {name: what for name, what in got.items() if what}
 
@@ -197,6 +199,23 @@ def _stays(answer: dict[str, Any]) -> str:
     """The process that a plant started, if it still lives while another tenant's tasks run."""
     pid = str(answer["output"])
     return f"process {pid} lives" if pid.isdecimal() and Path(f"/proc/{pid}/stat").exists() else ""
+
+
+def _clean_up(pids: Iterable[str]) -> None:
+    """Ends and removes what the attacks left on this machine."""
+    for pid in pids:
+        if pid.isdecimal() and "attacked@" in _arguments_of(pid):
+            os.kill(int(pid), signal.SIGKILL)
+    for place in ("/tmp", "/var/tmp", "/dev/shm"):
+        for path in (*Path(place).glob("stash-*"), Path(place, "note-of-a-victim")):
+            path.unlink(missing_ok=True)
+
+
+def _arguments_of(pid: str) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def _left_in_files(name: str) -> str:
