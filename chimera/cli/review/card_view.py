@@ -23,13 +23,18 @@ REDACTED = "redacted"
 
 
 def card_contents(card: "ReviewCard") -> dict[str, Any]:
-    """What the gate judged: `input`, `output`, `reasoning`, `evidence`; spans are paths into it."""
+    """What the gate judged: `input`, `output`, `reasoning`, `evidence`, and `tools` and `effects` where there are any.
+
+    Spans are paths into it.
+    """
     outcome = json.loads(card.outcome or "{}")
+    said = {name: outcome[name] for name in ("tools", "effects") if outcome.get(name)}
     return {
         "input": json.loads(card.input or "null"),
         "output": outcome.get("output"),
         "reasoning": outcome.get("reasoning"),
         "evidence": outcome.get("evidence", []),
+        **said,
     }
 
 
