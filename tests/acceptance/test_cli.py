@@ -96,8 +96,9 @@ def test_doctor_finds_everything_well(stack: Shell) -> None:
         "clocks",
         "user code",
         "checkpoints",
+        "isolation",
     ]
-    checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge", "seal")]
+    checks += [f"postgresql {role}" for role in ("owner", "app", "worker", "judge", "seal", "review")]
     assert found == {(check, "ok") for check in checks}
 
 

@@ -43,6 +43,7 @@ class Command(Part):
         "active_queues",
         "clock",
         "conf",
+        "heartbeat",  # asks for an event, as Flower does when it starts
         "ping",
         "query_task",
         "registered",
