@@ -108,7 +108,7 @@ IN_DATABASE: dict[Guard, tuple[LiteralString, ...]] = {
             or (t.state = 'queued' and (t.over_budget is not null or t.replan in ('given_up', 'failed'))))""",
             "",
         ),
-        _rewritten("decide", "and t.attempt = r.attempt\n", "\n"),
+        _rewritten("decide", "and t.attempt = r.attempt;", ";"),
         _rewritten("decide", "if right_ones <> cardinality(ids) then", "if false then"),
         """
         do $$

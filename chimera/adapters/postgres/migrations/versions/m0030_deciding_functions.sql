@@ -237,31 +237,37 @@ begin
     end if;
     select array_agg(
                '{' || coalesce('"agent_id":"ag_' || replace(r.agent::text, '-', '') || '",', '') || '"attempt":' || r.attempt
-               || case when r.verdict = 'hitl' then ',"card_id":"' || replace(c.card_id::text, '-', '') || '"' else '' end
+               || case when r.verdict = 'hitl' then ',"card_id":"' || replace(r.card_id::text, '-', '') || '"' else '' end
                || ',"committed":' || (r.verdict = 'approve') || ',"final":' || r.final
-               || ',"policy_version":' || json_ascii(r.version) || ',"reasons":' || r.why
+               || ',"policy_version":'
+               -- As json_ascii does it, without the cost of a call where there is nothing to do.
+               || case when r.version collate "C" ~ '^[ !#-\[\]-~]*$' then '"' || r.version || '"' else json_ascii(r.version) end
+               || ',"reasons":' || r.why
                || ',"result_sha256":"' || encode(r.sha256, 'hex') || '","state":"' || t.state || '"'
                || case when r.key is null then ''
                        else ',"state_key":' || json_ascii(r.key) || ',"state_version":' || r.of_state end
                || ',"verdict":"' || r.verdict || '"}' order by r.n),
            count(*) filter (where
                case r.verdict when 'approve' then r.final and t.state = 'approved'
-                              when 'hitl' then not r.final and t.state = 'in_review' and c.card_id is not null
+                              when 'hitl' then not r.final and t.state = 'in_review' and r.card_id is not null
                               else r.final = (t.state <> 'queued')
                                    and t.state in ('queued', 'denied', 'exhausted', 'cancelled', 'expired') end
-               and (r.agent is null or r.agent = t.agent_id or r.agent = e.agent_id)
+               and (r.agent is null or r.agent = t.agent_id
+                    or r.agent = (select e.agent_id from result e where e.tenant_id = tenant and e.task_id = r.task_id
+                                                                    and e.attempt = r.attempt))
                and case when r.verdict = 'approve'
                         then r.key is not distinct from t.state_key
                              and (r.key is null or r.of_state = coalesce(t.state_version, 0) + 1)
                         else r.key is null and r.of_state is null end
                and octet_length(r.why) = length(r.why) and json_typeof(r.why::json) = 'array')
       into payloads, right_ones
-      from unnest(ids, attempts, verdicts, hashes, finals, reasons, policies, agents, keys, versions) with ordinality
-           as r (task_id, attempt, verdict, sha256, final, why, version, agent, key, of_state, n)
+      from (select u.*, case when u.verdict = 'hitl' then (
+                       select c.card_id from review_card c
+                        where c.tenant_id = tenant and c.task_id = u.task_id and c.attempt = u.attempt) end as card_id
+              from unnest(ids, attempts, verdicts, hashes, finals, reasons, policies, agents, keys, versions) with ordinality
+                   as u (task_id, attempt, verdict, sha256, final, why, version, agent, key, of_state, n)) r
       join task t on t.tenant_id = tenant and t.task_id = r.task_id and t.plan_id = of_plan and t.wave_no = of_wave
-                 and t.attempt = r.attempt
-      left join result e on e.tenant_id = tenant and e.task_id = r.task_id and e.attempt = r.attempt
-      left join review_card c on r.verdict = 'hitl' and c.tenant_id = tenant and c.task_id = r.task_id and c.attempt = r.attempt;
+                 and t.attempt = r.attempt;
     if right_ones <> cardinality(ids) then
         raise exception 'a decision is what became of its task' using errcode = 'check_violation';
     end if;
