@@ -78,3 +78,9 @@ def test_only_functions_of_the_writer_write_without_asking_who_writes(session: S
     for role in ("app", "worker", "judge"):
         with session(role, history.tenant_id) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
             connection.execute("select chain_audit('{x}', '{x}', '{null}', '{null}', '{\"{}\"}')")
+
+
+def test_a_worker_writes_no_entry_at_all(session: Session, history: History) -> None:
+    said = "select append_audit('{audit.read}', '{ann}', '{null}', '{null}', '{\"{}\"}')"
+    with session("worker", history.tenant_id) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        connection.execute(said)

@@ -1,7 +1,5 @@
 """Somebody has one login, and wants the audit to say what is not so, or to stop a tenant for good."""
 
-from typing import Any
-
 import psycopg
 import pytest
 from psycopg import Connection
@@ -115,9 +113,3 @@ def test_no_login_stops_a_tenant_by_a_time_to_come(session: Session, history: Hi
 def test_no_login_fills_the_disk_with_tables_of_its_own(session: Session, role: str) -> None:
     with session(role) as connection:
         assert not written(connection, "create temporary table mine as select generate_series(1, 10)")
-
-
-def test_a_worker_writes_no_entry_at_all(session: Session, history: History) -> None:
-    ways: list[dict[str, Any]] = [*SAYS["app"].values(), *SAYS["judge"].values(), {}]
-    with session("worker", history.tenant_id) as connection:
-        assert not [values for values in ways if written(connection, filled(ASKED, history, **values))]
