@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from chimera.models.text.accounts import is_within_account
 from chimera.models.text.allowance import Looks
 from chimera.models.text.engine import standing
-from chimera.models.text.surroundings import SEPARATORS, begins_behind, ends_before, is_called_otherwise
+from chimera.models.text.surroundings import SEPARATORS, begins_behind, ends_before
 
 # What is looked at: issuers' first digits, with the separators that people use; groups of four, of 4-6-4 and single
 # digits also with separators that are less usual.
@@ -73,8 +73,6 @@ def _card_end(data: bytes, start: int) -> int:
     assert first is not None
     size = first.end() - start
     if size >= _CARD_DIGITS.stop or not ends_before(data, start) or _is_no_first_group(data, start, size):
-        return 0
-    if is_called_otherwise(data, start):
         return 0
     sizes, gaps, count, end = [size], set[bytes](), size, first.end()
     while True:
