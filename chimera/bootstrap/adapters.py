@@ -276,4 +276,5 @@ class Adapters:
         return self._database("owner_database_url")
 
     def _database(self, setting: str) -> Database:
-        return Database(self._settings.require(setting), self._settings.database_pool_size)
+        url, size = self._settings.require(setting), self._settings.database_pool_size
+        return Database(url, size, self._settings.isolation)

@@ -81,11 +81,17 @@ def show(
     now = services().governing.policies.in_force(whom)
     if output is Format.JSON:
         policy = now.policy.model_dump(mode="json")
-        document({"version": now.version, "own": now.own, "floor": now.floor, "policy": policy})
+        known = {"version": now.version, "own": now.own, "floor": now.floor, "isolated": now.isolated}
+        document(known | {"policy": policy})
         return
     tell(f"# {now.version}: {_origin(now)}")
     if now.applied is not None:
         tell(f"# raised to the floor of {now.floor or 'the default itself'}")
+    if now.isolated:
+        whose = f"of {whom}" if whom else "of all tenants"
+        tell(
+            f"# skills and planners {whose} run at level host or with the tenant's own logins: the floor isolates them"
+        )
     tell(write_policy(now.policy).rstrip())
 
 

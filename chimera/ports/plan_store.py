@@ -89,7 +89,8 @@ class PlanStore(Protocol):
     ) -> PlanningJob | None:
         """Takes the plan's lease; None where it is held, or the plan is paused or past planning.
 
-        None too where its planner is not in `planners`: another process may have it, and is asked later.
+        None too where its planner is not in `planners`, or this process may not run the tenant's code: another one
+        may, and is asked later.
         """
         ...
 

@@ -44,7 +44,8 @@ class ReplanStore(Protocol):
     ) -> ReplanJob | None:
         """Takes the lease of the wave's next task that waits for its planner and that nobody asks about.
 
-        None where there is none, nothing of the plan may start, or its planner is not in `planners`.
+        None where there is none, nothing of the plan may start, its planner is not in `planners`, or this process
+        may not run the tenant's code.
         """
         ...
 

@@ -15,6 +15,8 @@ class SkillWait(Record):
     skill: str
     count: int = Field(ge=1)
     since: Instant
+    # Only workers at level host, or with the tenant's own login, may run them.
+    isolated: bool = False
 
 
 class SkillWaits(Protocol):

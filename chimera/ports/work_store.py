@@ -26,14 +26,16 @@ class WorkStore(Protocol):
 
         A task that another agent holds, that has no attempt left, that is done, whose plan may not start tasks,
         or whose skill is not in `skills`, is not among them: a message that comes twice changes nothing. A task
-        that was lost with its agent before is taken only where it is asked for alone.
+        that was lost with its agent before is taken only where it is asked for alone. Nothing is taken of a tenant
+        whose code this process may not run.
         """
         ...
 
     def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:
         """Says which skills that are not among `skills` these tasks wait for.
 
-        Where there are any, the wave waits for a skill: the sweep sends what is left of it again.
+        All of theirs, where this process may not run the tenant's code. Where there are any, the wave waits for a
+        skill: the sweep sends what is left of it again.
         """
         ...
 

@@ -99,7 +99,8 @@ class WorkerService:
         claimed = self._store.claim(wave, task_ids, slot.agent_id, token, LEASE_SECONDS, skills)
         if not claimed:
             if lacking := self._store.give_back(wave, task_ids, skills):
-                log.info("skill_lacking", skills=lacking)
+                # It has them, and gives them back: it may not run this tenant's.
+                log.info("skill_lacking" if skills.keys().isdisjoint(lacking) else "level_lacking", skills=lacking)
                 self._draining.wait(GIVE_BACK_SECONDS)
                 return 0
             # A message that came twice or late, or one that somebody made up.

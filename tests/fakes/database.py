@@ -231,6 +231,10 @@ class FakeDatabase:
         own = self.policies[tenant_id] if tenant_id != "*" else []
         return raised(own[-1].policy if own else default, default, tenant_id)
 
+    def may_run_code(self, tenant_id: str, isolation: str) -> bool:
+        """Whether a process at this level may run the tenant's skills and planners."""
+        return isolation != "trusted" or not self.policy(tenant_id).isolated
+
     def enter(self, tenant_id: str, session_id: str | None, actor: str) -> SessionEntered | None:
         """The session that a plan is about to be stored in, made where there is none."""
         if session_id is None:

@@ -22,8 +22,9 @@ from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow, WaveRow
 
 
 class FakePlanStore(port.PlanStore):
-    def __init__(self, database: FakeDatabase) -> None:
+    def __init__(self, database: FakeDatabase, isolation: str = "trusted") -> None:
         self._database = database
+        self._isolation = isolation
 
     def submit(self, plan_id: UUID, request: PlanRequest) -> Submitted:
         database = self._database.opened()
@@ -76,6 +77,8 @@ class FakePlanStore(port.PlanStore):
         database = self._database.opened()
         row = database.plans.get((tenant_id, plan_id))
         if row is None or not self._may_be_planned(row) or row.request.planner not in planners:
+            return None
+        if not database.may_run_code(tenant_id, self._isolation):
             return None
         row.state = PlanState.PLANNING
         row.lease = Lease(lease_token, database.now() + timedelta(seconds=lease_seconds))

@@ -20,8 +20,9 @@ from tests.fakes.database import LONG_AGO, FakeDatabase, Lease, PlanRow, TaskRow
 
 
 class FakeReplanStore(port.ReplanStore):
-    def __init__(self, database: FakeDatabase) -> None:
+    def __init__(self, database: FakeDatabase, isolation: str = "trusted") -> None:
         self._database = database
+        self._isolation = isolation
 
     def begin(
         self, wave: WaveRef, lease_token: UUID, lease_seconds: float, planners: Collection[str]
@@ -29,6 +30,8 @@ class FakeReplanStore(port.ReplanStore):
         database = self._database.opened()
         plan = self._open_plan(wave)
         if plan is None or plan.paused_at is not None or plan.request.planner not in planners:
+            return None
+        if not database.may_run_code(wave.tenant_id, self._isolation):
             return None
         row = next((row for row in database.wave_tasks(wave) if row.is_asked and self._is_free(row)), None)
         if row is None:

@@ -26,6 +26,12 @@ class FakeSkillWaits(port.SkillWaits):
                 if task.waits and row.skill_waits_since is not None:
                     since[row.ref.tenant_id, task.task.skill].append(row.skill_waits_since)
         return [
-            SkillWait(tenant_id=tenant_id, skill=skill, count=len(times), since=min(times))
+            SkillWait(
+                tenant_id=tenant_id,
+                skill=skill,
+                count=len(times),
+                since=min(times),
+                isolated=self._database.policy(tenant_id).isolated,
+            )
             for (tenant_id, skill), times in sorted(since.items())
         ]

@@ -16,8 +16,9 @@ from tests.fakes.database import FakeDatabase, Lease, PlanRow, TaskRow
 
 
 class FakeWorkStore(port.WorkStore):
-    def __init__(self, database: FakeDatabase) -> None:
+    def __init__(self, database: FakeDatabase, isolation: str = "trusted") -> None:
         self._database = database
+        self._isolation = isolation
 
     def claim(
         self,
@@ -29,7 +30,7 @@ class FakeWorkStore(port.WorkStore):
         skills: Collection[str],
     ) -> list[ClaimedTask]:
         database = self._database.opened()
-        if not self._plan_goes_on(wave):
+        if not self._plan_goes_on(wave) or not database.may_run_code(wave.tenant_id, self._isolation):
             return []
         asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids and row.task.skill in skills]
         free = [row for row in asked if self._is_free(row) and (len(task_ids) == 1 or not row.runs_alone)]
@@ -46,7 +47,8 @@ class FakeWorkStore(port.WorkStore):
     def give_back(self, wave: WaveRef, task_ids: Sequence[UUID], skills: Collection[str]) -> list[str]:
         database = self._database.opened()
         asked = [row for row in database.wave_tasks(wave) if row.task.task_id in task_ids]
-        lacking = {row.task.skill for row in asked if row.waits} - {*skills}
+        runnable = {*skills} if database.may_run_code(wave.tenant_id, self._isolation) else set()
+        lacking = {row.task.skill for row in asked if row.waits} - runnable
         row = database.waves.get(wave)
         if lacking and row is not None and row.state is WaveState.IN_FLIGHT and row.skill_waits_since is None:
             row.skill_waits_since = database.now()

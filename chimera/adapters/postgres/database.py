@@ -35,7 +35,7 @@ def _read_json(text: str | bytes) -> Any:
 set_json_loads(_read_json)
 
 _SCOPE = """
-select set_config('chimera.tenant', %(tenant)s, true),
+select set_config('chimera.tenant', %(tenant)s, true), set_config('chimera.isolation', %(isolation)s, true),
        -- Tables grow from empty to full within a minute: a plan made for the empty one must not be kept.
        set_config('plan_cache_mode', 'force_custom_plan', true),
        -- A process that stops in the middle of a transaction must not hold its locks against everybody else.
@@ -53,10 +53,17 @@ select set_config('idle_in_transaction_session_timeout', '10min', true), set_con
 
 
 class Database:
-    """The connections of one role; opened at first use, so never before a fork."""
+    """The connections of one role; opened at first use, so never before a fork.
 
-    def __init__(self, url: str, pool_size: int) -> None:
+    Args:
+        url: the login.
+        pool_size: of its connections.
+        isolation: where this process runs skills and planners, if it does: CHIMERA_ISOLATION.
+    """
+
+    def __init__(self, url: str, pool_size: int, isolation: str = "trusted") -> None:
         self._url = url
+        self._isolation = isolation
         self._pool_size = pool_size
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] | None = None
         self._opening = threading.Lock()
@@ -70,7 +77,7 @@ class Database:
         """
         with self._translated(), self._opened().connection() as connection:
             connection.execute("set transaction isolation level repeatable read, read only")
-            connection.execute(_SCOPE, {"tenant": tenant_id})
+            connection.execute(_SCOPE, self._scope(tenant_id))
             connection.execute(_LONG_READ)
             yield connection
 
@@ -87,8 +94,11 @@ class Database:
             StoreRefused: PostgreSQL refused a statement: a rule of the schema, or the role's rights.
         """
         with self._translated(), self._opened().connection() as connection, connection.pipeline():
-            connection.execute(_SCOPE, {"tenant": tenant_id})
+            connection.execute(_SCOPE, self._scope(tenant_id))
             yield connection
+
+    def _scope(self, tenant_id: str) -> dict[str, str]:
+        return {"tenant": tenant_id, "isolation": self._isolation}
 
     @contextmanager
     def _translated(self) -> Iterator[None]:

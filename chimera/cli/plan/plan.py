@@ -48,21 +48,19 @@ def list_plans(
 def show(plan: PlanId, tenant: Tenant, output: Output = Format.TABLE) -> None:
     """A plan as it stands: state, counts, what waits for a skill, times, what it has spent, and what to do next."""
     from chimera.cli.budget.view import plan_budget, plan_budget_json
-    from chimera.cli.skill.waits import lacks_planner, plan_waits, wait_json, wait_told
+    from chimera.cli.skill.waits import plan_waits, planner_lacking, planner_told, wait_json, wait_told
 
     found = plan_handle(tenant, plan).plan
     [standing] = services().governing.budgets.standing(tenant, found.plan_id).plans
     waits = plan_waits(tenant, found.plan_id) if found.counts.open else []
-    lacks = lacks_planner(found)
+    lacking = planner_lacking(found)
     if output is Format.JSON:
         waiting = [wait_json(*wait) for wait in waits]
-        if lacks:
-            waiting += [{"planner": found.planner, "waiting": "plan", "workers": []}]
+        waiting += [lacking] if lacking else []
         document(plan_json(found) | {"budget": plan_budget_json(standing), "waiting": waiting})
         return
     told = [wait_told(*wait) for wait in waits]
-    if lacks:
-        told += [f"it waits for the planner {found.planner}; no worker has it"]
+    told += [planner_told(lacking)] if lacking else []
     show_plan(found, plan_budget(standing), told)
     next_step(found)
 

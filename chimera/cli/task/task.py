@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from chimera.cli.context import Actor, Tenant, actor, choice, command, find_id, plan_handle, require_tenant, services
-from chimera.cli.output import Format, Limit, Output, document, say, table
+from chimera.cli.output import Format, Limit, Output, document, say, table, tell
 from chimera.cli.plan.control import show_retried
 from chimera.cli.plan.submit import parse_deadline
 from chimera.cli.task.view import history_json, next_step, show_history, standing_json, standing_row
@@ -62,11 +62,17 @@ def list_tasks(
 @app.command()
 def show(task: TaskId, tenant: Tenant, output: Output = Format.TABLE) -> None:
     """What became of a task: attempts, agents, decisions with what each rule saw, people, commit, in order of time."""
+    from chimera.cli.skill.waits import plan_waits, wait_json, wait_told
+
     found = services().adapters.tasks.history(tenant, find_id(tenant, IdKind.TASK, task))
+    waits = plan_waits(tenant, found.plan_id) if found.state == "queued" else []
+    waiting = [wait for wait in waits if wait[0].skill == found.skill]
     if output is Format.JSON:
-        document(history_json(found))
+        document(history_json(found) | {"waiting": [wait_json(*wait) for wait in waiting]})
         return
     show_history(found)
+    for wait in waiting:
+        tell(f"of its plan {wait_told(*wait)}")
     next_step(found)
 
 

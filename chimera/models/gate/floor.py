@@ -57,7 +57,11 @@ def require_above(policy: Policy, operators: Policy, tenant_id: str | None) -> N
 def raised(found: PolicyInForce, default: PolicyInForce, tenant_id: str) -> PolicyInForce:
     """What applies to a tenant, raised to the floor of the default: never below it, and else what it says."""
     floor = default.policy.floor
-    if floor is None or not (found.own or tenant_id in floor.people):
+    if floor is None:
+        return found
+    if floor.isolates(tenant_id):
+        found = found.model_copy(update={"isolated": True})
+    if not (found.own or tenant_id in floor.people):
         return found
     update: dict[str, Any] = {"policy": raised_policy(found.policy, default.policy, tenant_id), "applied": found.policy}
     # A default names its floor itself.
@@ -84,6 +88,8 @@ def raised_policy(policy: Policy, operators: Policy, tenant_id: str) -> Policy:
 def applied_event(before: PolicyInForce, now: PolicyInForce, policy: Policy, actor: str) -> AuditEvent:
     """That a policy was applied, for the record of a tenant: what is in force for it, and what that asks less of."""
     given_up = weakened(before.policy, now.policy)
+    if before.isolated and not now.isolated:
+        given_up = ("floor.isolated: no longer of this tenant", *given_up)
     more = [f"and {len(given_up) - _MOST_LINES} more"] if len(given_up) > _MOST_LINES else []
     facts = {
         "before": before.version,

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import jsonschema_rs
@@ -125,6 +125,12 @@ class Floor(Record):
     quorum: int | None = Field(default=None, ge=1, le=9)
     # Tenants of whose results nothing is approved without a person.
     people: tuple[TenantId, ...] = ()
+    # Tenants, or all, whose skills and planners run at level host or by the tenant's own login, and nowhere else.
+    isolated: Literal["*"] | tuple[TenantId, ...] = ()
+
+    def isolates(self, tenant_id: str) -> bool:
+        """Whether it is said of this tenant."""
+        return self.isolated == "*" or tenant_id in self.isolated
 
 
 class Expected(StrEnum):
@@ -255,6 +261,8 @@ class PolicyInForce(Record):
     # Where a floor applies: the policy as it was applied, and the version of the default whose floor it is.
     applied: Policy | None = None
     floor: str | None = None
+    # The default's floor keeps the tenant's skills and planners from processes that hold everybody's logins.
+    isolated: bool = False
 
     @cached_property
     def version(self) -> str:

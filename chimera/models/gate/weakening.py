@@ -127,6 +127,8 @@ def _weaker_floor(before: Policy, after: Policy) -> Iterator[str]:
     for name in ("rules", "people"):
         if lost := sorted(set(getattr(was, name)) - set(getattr(now, name))):
             yield f"floor.{name}: without {', '.join(lost)}"
+    if now.isolated != "*" and (was.isolated == "*" or set(was.isolated) - set(now.isolated)):
+        yield _line("floor.isolated", *(_listed(floor.isolated) for floor in (now, was)))
 
 
 def _above(limit: Decimal | int | None, other: Decimal | int | None) -> bool:
@@ -136,6 +138,10 @@ def _above(limit: Decimal | int | None, other: Decimal | int | None) -> bool:
 
 def _line(place: str, now: object, was: object) -> str:
     return f"{place}: {_said(now)}, was {_said(was)}"
+
+
+def _listed(names: str | tuple[str, ...]) -> str | None:
+    return names if isinstance(names, str) else ", ".join(names) or None
 
 
 def _said(value: object) -> str:

@@ -1,5 +1,9 @@
-"""Whoever writes a tenant's policy lets everything pass, before or after the operator set a floor; and traceless."""
+"""Whoever writes a tenant's policy lets everything pass, before or after the operator set a floor; and traceless.
 
+And a tenant whose code is not to be trusted has it run where everybody's logins are.
+"""
+
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +13,7 @@ from chimera.models.gate.policy import Policy
 from chimera.models.gate.policy_file import read_policy
 from chimera.models.gate.rules import Part, Then
 from tests.attacks.reviewer.conftest import Desk, _plain_environment, catalogue, desk_of, run, services
+from tests.contract.scene import PLANNERS, Planned, Scene
 from tests.contract.worlds import PostgresWorld
 
 __all__ = ["_plain_environment", "catalogue", "desk_of", "run", "services"]
@@ -53,6 +58,15 @@ WEAKENINGS = {
     "budget": ("budget.day.cost_usd", STRONG.replace("cost_usd: 5", "cost_usd: 5000")),
     "no-budget": ("budget.day.cost_usd", STRONG.replace("budget: {day: {cost_usd: 5}}\n", "")),
     "model": ("llm_judge", STRONG.partition("llm_judge")[0]),
+}
+# What is put before its code in a worker with everybody's logins: whether that takes it.
+RUNS: dict[str, Callable[[Scene, Planned], object]] = {
+    "skills": lambda scene, planned: scene.claim(planned.wave, planned.ids).tasks,
+    "one-skill": lambda scene, planned: scene.claim(planned.wave, planned.ids[:1]).tasks,
+    "planner": lambda scene, _: scene.world.plans.begin_planning(
+        scene.tenant_id, scene.submit(), scene.world.clock.new_id(), 60.0, PLANNERS
+    ),
+    "replan-hook": lambda scene, planned: scene.begin_replan(planned.wave)[0],
 }
 
 
@@ -120,3 +134,33 @@ def test_what_a_policy_gives_up_is_on_record(apply: tuple[Desk, Callable[..., in
     assert put(text) == 0
     [*_, last] = [entry["facts"] for entry in desk.entries() if entry["kind"] == "policy.applied"]
     assert [line for line in last.get("weakened", []) if what in line]
+
+
+def isolating(name: str, whom: str) -> str:
+    """A default that isolates these tenants, where policies can say so."""
+    can_say = '"isolated"' in json.dumps(Policy.model_json_schema())
+    return f"name: {name}\n" + (f"floor: {{isolated: {whom}}}\n" if can_say else "")
+
+
+@pytest.mark.parametrize("whom", ["named", "everybody"])
+@pytest.mark.parametrize("what", [*RUNS])
+def test_what_an_isolated_tenant_brings_runs_in_no_worker_with_all_logins(
+    apply: tuple[Desk, Callable[..., int]], postgres_world: PostgresWorld, what: str, whom: str
+) -> None:
+    desk, put = apply
+    scene = Scene(postgres_world, desk.tenant)
+    planned = scene.asked(2) if what == "replan-hook" else scene.plan(2)
+    scene.send()
+    assert put(isolating("apart", f"[{desk.tenant}]" if whom == "named" else "'*'"), default=True) == 0
+    assert not RUNS[what](scene, planned)
+    assert {result.attempt for result in scene.results(planned.plan_id)} == {1 if what == "replan-hook" else 0}
+
+
+@pytest.mark.parametrize("then", ["nobody", "others"])
+def test_that_a_tenant_is_isolated_no_more_is_on_its_record(apply: tuple[Desk, Callable[..., int]], then: str) -> None:
+    desk, put = apply
+    assert put(f"name: own-{then}\n") == 0
+    assert put(isolating(f"apart-{then}", f"[{desk.tenant}, other]"), default=True) == 0
+    assert put(isolating(f"lax-{then}", "[]" if then == "nobody" else "[other]"), default=True) == 0
+    [*_, last] = [entry["facts"] for entry in desk.entries() if entry["kind"] == "policy.applied"]
+    assert [line for line in last.get("weakened", []) if "isolated" in line]

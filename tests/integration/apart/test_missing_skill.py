@@ -86,7 +86,7 @@ def test_what_no_worker_has_waits_is_told_and_goes_on_when_one_comes(
     show = ("plan", "show", f"pl_{handle.plan_id.hex}", "--tenant", tenant)
 
     eventually(lambda: broker.llen("plan") == 0)
-    planner_waits = [{"planner": "next.shouts", "waiting": "plan", "workers": []}]
+    planner_waits = [{"planner": "next.shouts", "waiting": "plan", "workers": [], "isolated": False}]
     eventually(lambda: told(servers, tmp_path, *show)["waiting"] == planner_waits)
     assert handle.status is PlanState.SUBMITTED
 

@@ -278,6 +278,25 @@ class TestFloor:
         file.write_text(FLOORED.replace("rules: [keyword.tulip]", "rules: [keyword.rose]"))
         assert "rules keyword.rose are none of this policy's own" in run("policy", "check", str(file)).err
 
+    def test_whom_it_isolates_is_checked_shown_and_weakened_on_record(self, run: Run, tmp_path: Path) -> None:
+        file = tmp_path / "apart.yaml"
+        file.write_text("floor:\n  isolated: [Acme Inc]\n")
+        ran = run("policy", "check", str(file))
+        assert ran.code == 2
+        assert f"{file}:2: floor.isolated" in ran.err
+        file.write_text("floor:\n  isolated: [acme]\n")
+        assert run("policy", "check", str(file)).code == 0
+        assert run("policy", "apply", str(file), "--default").code == 0
+        assert run("policy", "show", *TENANT, *JSON).json["isolated"] is True
+        assert "skills and planners of acme run at level host" in run("policy", "show", *TENANT).out
+        assert run("policy", "show", "--default", *JSON).json["isolated"] is False
+        file.write_text("floor:\n  isolated: '*'\n")
+        assert run("policy", "apply", str(file), "--default", *JSON).json["weakened"] == []
+        assert "of all tenants run at level host" in run("policy", "show", "--default").out
+        file.write_text("name: default\n")
+        assert "asks less: floor.isolated: none, was *" in run("policy", "diff", str(file), "--default").err
+        assert run("policy", "apply", str(file), "--default", *JSON).json["weakened"] == ["floor.isolated: none, was *"]
+
     def test_what_is_in_force_is_raised_to_it_and_shown_so(self, run: Run, floored: str, low: str) -> None:
         assert run("policy", "apply", low, *TENANT).code == 0
         default = run("policy", "apply", floored, "--default", *JSON).json["version"]

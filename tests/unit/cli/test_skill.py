@@ -7,13 +7,17 @@ import pytest
 
 from chimera.cli.doctor.finding import Finding
 from chimera.cli.doctor.waiting import waiting
+from chimera.cli.stack import workers as stack_workers
+from chimera.models.gate.policy import Floor, Policy
 from chimera.models.work.agent import AgentSlot, AgentStatus, ProcessBeat
 from chimera.models.work.catalogue import Catalogue
 from chimera.models.work.declaration import planner_declarations, skill_declarations
+from chimera.models.work.presence import WorkerNote
 from chimera.models.work.task import TaskSpec
 from tests.unit.cli.conftest import Run
 from tests.unit.cli.swarm import FakeServices
 from tests.unit.declared import as_planner, as_skill
+from tests.unit.present import note
 
 
 def shout(text: str) -> str:
@@ -193,6 +197,34 @@ class TestWhatWaits:
         assert status == "WARN"
         assert said.startswith("acme: 3 tasks wait for the skill shout since ")
         assert said.endswith("; no worker that takes them has it")
+
+    def test_of_a_tenant_that_is_isolated_only_workers_at_level_host_count(
+        self, run: Run, services: FakeServices, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        services.adapters.agents.register(beat(services, "a@a", "echo"))
+        plan_id = run("plan", "submit", "three", "-t", "acme", "-o", "json").json["plan_id"]
+        services.adapters.policy_changes.apply(None, Policy(floor=Floor(isolated=("acme",))), "bob")
+        show = ("plan", "show", plan_id, "-t", "acme")
+        present: dict[str, WorkerNote] = {}
+        monkeypatch.setattr(stack_workers, "present_workers", lambda: present)
+        for name, level in (("a@a", "trusted"), ("b@a", "host")):
+            services.adapters.agents.register(beat(services, name, "shout"))
+            present[name] = note("tenant.acme", skills=frozenset({"shout"}), isolation=level)
+            ran = run(*show)
+            assert "3 tasks wait for a worker at level host with the skill shout since " in ran.out
+            assert ("; b@a is one" if level == "host" else "; no worker that takes them is one") in ran.out
+            [finding] = waiting("waiting")
+            assert ("CHIMERA_ISOLATION=host" in str(finding.fix)) is (level == "trusted")
+        [wait] = run(*show, "-o", "json").json["waiting"]
+        assert (wait["isolated"], wait["workers"]) == (True, ["b@a"])
+        task_id = run("task", "list", "-t", "acme", "-o", "json").json[0]["task_id"]
+        assert "for a worker at level host with the skill shout" in run("task", "show", task_id, "-t", "acme").out
+        assert run("task", "show", task_id, "-t", "acme", "-o", "json").json["waiting"] == [wait]
+        # One with the tenant's own login says nothing of itself, and beats.
+        del present["b@a"]
+        assert run(*show, "-o", "json").json["waiting"][0]["workers"] == []
+        monkeypatch.setattr(services.adapters.queue, "bound", lambda: {"acme"})
+        assert run(*show, "-o", "json").json["waiting"][0]["workers"] == ["b@a"]
 
 
 def found(check: Callable[[str], Iterator[Finding]]) -> list[tuple[str, str]]:

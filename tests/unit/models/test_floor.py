@@ -131,6 +131,13 @@ class TestWeakened:
             (Policy(floor=Floor(approve=0.9)), Policy(), "floor.approve: none, was 0.9"),
             (Policy(floor=Floor(people=("acme",))), Policy(floor=Floor()), "floor.people: without acme"),
             (
+                Policy(floor=Floor(isolated=("acme", "b"))),
+                Policy(floor=Floor(isolated=("b",))),
+                "floor.isolated: b, was acme, b",
+            ),
+            (Policy(floor=Floor(isolated="*")), Policy(floor=Floor(isolated=("b",))), "floor.isolated: b, was *"),
+            (Policy(floor=Floor(isolated="*")), Policy(), "floor.isolated: none, was *"),
+            (
                 Policy(defaults=SkillPolicy(tools=("a",))),
                 Policy(defaults=SkillPolicy(tools=("a", "b"))),
                 "defaults.tools: allows b as well",
@@ -170,6 +177,16 @@ class TestFloor:
         with_floor = operators(floors, approve=approve)
         if not below(policy, with_floor, TENANT):
             assert weakened(raised_policy(policy, with_floor, TENANT), policy) == ()
+
+    def test_those_whom_it_isolates_are_isolated_whoever_wrote_their_policy(self) -> None:
+        own = PolicyInForce(policy=Policy(name="mine"), number=3, own=True)
+        for named, others in (((TENANT,), False), ("*", True), ((), False)):
+            floor = Floor.model_validate({"isolated": named})
+            default = PolicyInForce(policy=Policy(floor=floor), number=1, own=False)
+            for found in (default, own):
+                assert raised(found, default, TENANT).isolated is bool(named)
+                assert raised(found, default, "other").isolated is others
+        assert not raised(own, PolicyInForce(policy=Policy(), number=1, own=False), TENANT).isolated
 
     def test_nothing_of_those_whom_people_see_is_approved_by_the_gate(self) -> None:
         default = PolicyInForce(policy=Policy(floor=Floor(people=(TENANT,))), number=1, own=False)

@@ -6,14 +6,17 @@ from time import monotonic
 from uuid import UUID
 
 import pytest
+from structlog.testing import capture_logs
 
 from chimera.errors import StoreUnavailable
+from chimera.models.gate.policy import Floor, Policy
 from chimera.models.record import sha256
 from chimera.models.work.result import FailureOutcome, SuccessOutcome, Usage
 from chimera.models.work.skill import SkillFailed, Success
 from chimera.models.work.task import TaskSpec, TaskState
 from chimera.models.work.timing import LEASE_SECONDS
 from chimera.models.work.wave import Dispatch
+from tests.fakes import FakePolicyStore, FakeWorkStore
 from tests.unit.services.house import TENANT, House
 
 
@@ -93,6 +96,18 @@ def test_tasks_of_a_skill_that_this_worker_lacks_are_left_to_others(house: House
     assert house.queue.refused() == {}
     assert house.database.waves[dispatch.wave].skill_waits_since == house.clock.now()
     house.catalogue.add_skill(known)
+    assert house.run_batches(dispatch) == 2
+
+
+def test_tasks_of_a_tenant_that_is_isolated_are_left_to_workers_at_level_host(house: House, spec: TaskSpec) -> None:
+    plan_id, dispatch = sent(house, spec, spec)
+    FakePolicyStore(house.database).apply(None, Policy(floor=Floor(isolated="*")), "bob")
+    with capture_logs() as logs:
+        assert house.run_batches(dispatch) == 0
+    assert {line["event"] for line in logs} == {"level_lacking"}
+    assert [(result.state, result.attempt) for result in house.results(plan_id)] == [(TaskState.QUEUED, 0)] * 2
+    assert house.queue.refused() == {}
+    house.work = FakeWorkStore(house.database, "host")
     assert house.run_batches(dispatch) == 2
 
 

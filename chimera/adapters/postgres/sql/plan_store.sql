@@ -11,13 +11,15 @@ values (%(tenant)s, %(plan)s, %(session_id)s, %(planner)s, %(goal)s, %(inputs)s:
 select plan_id, request_sha256 from plan where tenant_id = %(tenant)s and idempotency_key = %(idempotency_key)s
 
 -- name: begin_planning
--- The plan's lease, unless somebody holds it, the plan is paused or past planning, or its planner is none of these.
+-- The plan's lease, unless somebody holds it, the plan is paused or past planning, its planner is none of these, or this
+-- process may not run it.
 update plan
    set state = 'planning', lease_token = %(token)s, planner_attempt = planner_attempt + 1,
        lease_until = clock_timestamp() + make_interval(secs => %(seconds)s)
  where tenant_id = %(tenant)s and plan_id = %(plan)s
    and (state = 'submitted' or (state = 'planning' and lease_until < clock_timestamp()))
    and (deadline is null or deadline > clock_timestamp()) and paused_at is null and planner = any (%(planners)s::text[])
+   and may_run_code()
 returning planner, goal, inputs::text as inputs, priority, planner_attempt as attempt, trace_id
 
 -- name: renew_planning

@@ -1,7 +1,9 @@
 -- name: append
 -- The next version.
-insert into policy (tenant_id, number, name, body, sha256, applied_by, has_floor)
-select %(tenant)s, coalesce(max(number), 0) + 1, %(name)s, %(body)s, %(sha256)s, %(actor)s, %(has_floor)s from policy where tenant_id = %(tenant)s
+insert into policy (tenant_id, number, name, body, sha256, applied_by, has_floor, isolated)
+select %(tenant)s, coalesce(max(number), 0) + 1, %(name)s, %(body)s, %(sha256)s, %(actor)s, %(has_floor)s, %(isolated)s::text[]
+  from policy
+ where tenant_id = %(tenant)s
 returning number
 
 -- name: versions

@@ -1,5 +1,6 @@
 -- name: begin
--- The lease of the wave's next task that waits for its planner, while its plan goes on; the planner is one of these.
+-- The lease of the wave's next task that waits for its planner, while its plan goes on; the planner is one of these, and
+-- this process may run it.
 with next as (
     select t.task_id, p.planner, p.goal, p.inputs, p.trace_id
       from task t
@@ -7,6 +8,7 @@ with next as (
      where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s
        and t.state = 'queued' and t.replan = 'asked' and (t.lease_until is null or t.lease_until < clock_timestamp())
        and p.state in ('running', 'in_review') and p.paused_at is null and p.planner = any (%(planners)s::text[])
+       and may_run_code()
        and (p.deadline is null or p.deadline > clock_timestamp())
      order by t.ordinal
      limit 1

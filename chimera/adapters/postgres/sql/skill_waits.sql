@@ -6,8 +6,8 @@ select distinct tenant_id
  order by tenant_id
 
 -- name: waits
--- What a tenant's waves, or one plan's, have waiting for a skill, and since when.
-select w.tenant_id, t.skill, count(*) as count, min(w.skill_waits_since) as since
+-- What a tenant's waves, or one plan's, have waiting for a skill, and since when; whether only some workers may run it.
+select w.tenant_id, t.skill, count(*) as count, min(w.skill_waits_since) as since, (select is_isolated()) as isolated
   from wave w
   join task t on t.tenant_id = w.tenant_id and t.plan_id = w.plan_id and t.wave_no = w.wave_no
  where w.tenant_id = %(tenant)s and (%(plan)s::uuid is null or w.plan_id = %(plan)s) and w.state = 'in_flight'

@@ -86,8 +86,10 @@ class PolicyStore(port.PolicyStore):
 
 def _append(connection: psycopg.Connection[DictRow], tenant_id: str, policy: Policy, actor: str) -> None:
     connection.execute(_SQL["speak_for"], {"tenant": tenant_id})
+    isolated = policy.floor.isolated if policy.floor else ()
     values = {"tenant": tenant_id, "name": policy.name, "actor": actor, "has_floor": policy.floor is not None}
-    connection.execute(_SQL["append"], values | {"body": policy.body, "sha256": policy.sha256})
+    values |= {"body": policy.body, "sha256": policy.sha256, "isolated": list(isolated)}
+    connection.execute(_SQL["append"], values)
 
 
 def _spoken_for(connection: psycopg.Connection[DictRow], tenant_id: str) -> PolicyInForce:
