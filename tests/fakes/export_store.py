@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chimera.errors import InvalidInput
-from chimera.models.audit.export import AskedExport, ExportHeader
+from chimera.models.audit.export import ASKED_SECONDS, AskedExport, ExportHeader
 from chimera.ports import export_store
 from tests.fakes.database import FakeDatabase
 
@@ -37,7 +37,7 @@ class FakeExportStore(export_store.ExportStore):
         return found.header
 
     def asked(self) -> list[AskedExport]:
-        since = self._database.opened().now() - timedelta(minutes=10)
+        since = self._database.opened().now() - timedelta(seconds=ASKED_SECONDS)
         first: dict[str, AskedExport] = {}
         for each in self._all.values():
             if not each.is_answered and each.at > since:

@@ -50,6 +50,10 @@ class ExportHeader(Record):
         return canonical_json(said | {"key_id": self.seal and self.seal.key_id})
 
 
+# Who asked longer ago than ten minutes for the seal of an export has given up.
+ASKED_SECONDS = 600.0
+
+
 class AskedExport(Record):
     """An export that somebody wants to have sealed."""
 

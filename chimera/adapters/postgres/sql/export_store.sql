@@ -7,11 +7,11 @@ insert into audit_export (tenant_id, export_id, after_seq) values (%(tenant)s, %
 select header, answered_at from audit_export where export_id = %(export)s and tenant_id = %(tenant)s
 
 -- name: asked
--- Of each tenant, of all, the export that waits longest: one that asks for many delays its own only. Who asked more than
--- ten minutes ago has given up.
+-- Of each tenant, of all, the export that waits longest: one that asks for many delays its own only. Who asked longer
+-- ago than the given seconds has given up.
 select distinct on (tenant_id) tenant_id, export_id, after_seq
   from audit_export
- where answered_at is null and asked_at > clock_timestamp() - interval '10 minutes'
+ where answered_at is null and asked_at > clock_timestamp() - make_interval(secs => %(seconds)s)
  order by tenant_id, asked_at
 
 -- name: answer

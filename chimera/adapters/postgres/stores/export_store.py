@@ -4,7 +4,7 @@ from uuid import UUID
 
 from chimera.adapters.postgres.database import Database, statements
 from chimera.errors import InvalidInput
-from chimera.models.audit.export import AskedExport, ExportHeader
+from chimera.models.audit.export import ASKED_SECONDS, AskedExport, ExportHeader
 from chimera.ports import export_store as port
 
 _SQL = statements("export_store")
@@ -32,7 +32,8 @@ class ExportStore(port.ExportStore):
 
     def asked(self) -> list[AskedExport]:  # noqa: D102
         with self._database.transaction() as connection:
-            return [AskedExport.model_validate(row) for row in connection.execute(_SQL["asked"])]
+            rows = connection.execute(_SQL["asked"], {"seconds": ASKED_SECONDS})
+            return [AskedExport.model_validate(row) for row in rows]
 
     def answer(self, asked: AskedExport, header: ExportHeader | None) -> None:  # noqa: D102
         text = None if header is None else header.model_dump_json()
