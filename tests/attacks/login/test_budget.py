@@ -26,6 +26,10 @@ class Purse:
     queued: UUID
     waiting: UUID
 
+    def filled(self, statement: str) -> bytes:
+        """A statement with the ids in their places."""
+        return statement.format(tenant=self.tenant_id, **vars(self)).encode()
+
 
 @pytest.fixture(scope="module")
 def purse(postgres_world: PostgresWorld) -> Purse:
@@ -75,10 +79,9 @@ BY_JUDGE = {
 
 def done(connection: "Connection[TupleRow]", purse: Purse, statement: str) -> bool:
     """Whether the statement was taken and changed something."""
-    ids = {name: str(value) for name, value in vars(purse).items()}
     try:
         with connection.transaction():
-            return connection.execute(statement.format(tenant=purse.tenant_id, **ids).encode()).rowcount > 0
+            return connection.execute(purse.filled(statement)).rowcount > 0
     except psycopg.Error:
         return False
 
