@@ -40,7 +40,7 @@ pytestmark = pytest.mark.timeout(400)
 QUIET = ["--without-mingle", "--without-gossip", "--loglevel", "WARNING"]
 SETTLE_SECONDS = 240.0
 CASES = [Case(place, action) for place in Failpoint for action in ACTIONS]
-KEPT = 24
+KEPT = 16
 
 
 @dataclass

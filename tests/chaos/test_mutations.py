@@ -62,7 +62,7 @@ def test_without_the_epoch_a_flush_is_recovered_from_too_late() -> None:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.exhaustive(keep=1)
+@pytest.mark.exhaustive(keep=0)  # a short run with all guards is in test_random.py
 @pytest.mark.parametrize(
     "options",
     [(*SHORT, *COPIES), (*SHORT, *DROPS), FLUSHES],
