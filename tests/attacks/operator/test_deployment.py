@@ -1,6 +1,7 @@
 """What the files that an operator starts from give away: to who lists processes, who scrapes, who is the owner."""
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -36,8 +37,9 @@ def test_a_list_of_processes_shows_the_brokers_password(tmp_path: Path) -> None:
     port = free_port()
     server = tmp_path / "valkey-server"
     options = f"--bind 127.0.0.1 --port {port} --dir {tmp_path}"
+    real = shlex.quote(str(find_valkey(os.environ).path))
     # The server hides its arguments once it runs; who looks earlier, or audits each start of a program, sees these.
-    server.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/seen\nexec {find_valkey(os.environ).path} "$@" {options}\n')
+    server.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/seen\nexec {real} "$@" {options}\n')
     server.chmod(0o755)
     line = [word.replace("$$", "$") for word in COMPOSE["services"]["valkey"]["command"]]
     path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
