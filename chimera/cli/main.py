@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 
 import typer
@@ -89,11 +90,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> int:
+@cache
+def _commands() -> TyperGroup:
+    """What Typer makes of the functions: it takes 20 ms, which a process with many command lines pays once."""
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
+    return group
+
+
+def _run(arguments: list[str]) -> int:
     try:
-        result = group.main(arguments, prog_name=command(), standalone_mode=False)
+        result = _commands().main(arguments, prog_name=command(), standalone_mode=False)
     except SystemExit as exc:
         # Typer makes one of a pipe that nobody reads any more.
         if isinstance(exc.__context__, BrokenPipeError):
