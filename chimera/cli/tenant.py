@@ -61,7 +61,7 @@ def credentials(
     services, once. From then on its plans are planned and run by these workers alone. Typed again it makes new
     passwords.
     """
-    from chimera.adapters.celery.seal import Seal
+    from chimera.adapters.celery.signer import Signer
     from chimera.models.work.bound import broker_user
     from chimera.settings import settings
 
@@ -89,7 +89,7 @@ def credentials(
         "CHIMERA_APP_DATABASE_URL": _as_login(owner_url, roles["app"], passwords["app"]),
         "CHIMERA_WORKER_DATABASE_URL": _as_login(owner_url, roles["worker"], passwords["worker"]),
         # Of the keys of messages that of the tenant's own list.
-        "CHIMERA_MESSAGE_KEY": ",".join(key.hex() for key in Seal(given.message_keys).keys_of(broker_user(tenant))),
+        "CHIMERA_MESSAGE_KEY": ",".join(key.hex() for key in Signer(given.message_keys).keys_of(broker_user(tenant))),
         "CHIMERA_ENV_FILE": "",
     }
     if output is Format.JSON:

@@ -20,7 +20,7 @@ from chimera.adapters.celery.app import make_app
 from chimera.adapters.celery.door import MAX_REDELIVERIES, Refused, let_in
 from chimera.adapters.celery.messages import REDACTED
 from chimera.adapters.celery.quarantine import MAX_ENTRIES, Quarantine
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 from chimera.adapters.embedded.ports import free_port
 from chimera.errors import QueueUnavailable
 from chimera.models.work.bound import BoundTenant
@@ -266,7 +266,7 @@ def test_of_a_flood_the_newest_are_kept_and_noise_is_none(celery_broker: CeleryB
 
 def test_what_is_put_back_again_and_again_is_let_in_no_more(celery_broker: CeleryBroker, wave: WaveRef) -> None:
     celery_broker.queue.publish_judge(wave)
-    client, seal = celery_broker.client, Seal([b"\x5c" * 32])
+    client, seal = celery_broker.client, Signer([b"\x5c" * 32])
     for _ in range(MAX_REDELIVERIES):
         built = let_in(client.rpop("judge"), "judge", {"chimera.judge"}, seal)
         client.hset("unacked", built.tag, json.dumps([json.loads(built.raw), "", "judge"]))

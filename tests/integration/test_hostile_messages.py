@@ -19,7 +19,7 @@ from pytest_celery import CeleryWorkerCluster
 
 from chimera import Chimera
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 from chimera.bootstrap import Services
 from tests.exhaustive import Some
 from tests.integration.skills import CANARY
@@ -67,9 +67,9 @@ def broker(project: dict[str, str]) -> "redis.Redis":
     return redis.Redis.from_url(project["CHIMERA_REDIS_URL"])
 
 
-def made(kind: str, tenant: str, queue: str, seal: Seal, replayed: bytes, draw: random.Random, bomb: Path) -> bytes:
+def made(kind: str, tenant: str, queue: str, signer: Signer, replayed: bytes, draw: random.Random, bomb: Path) -> bytes:
     ids = [uuid4().hex]
-    message = partial(door_message, seal=seal, queue=queue)
+    message = partial(door_message, signer=signer, queue=queue)
     kinds: dict[str, Callable[[], bytes]] = {
         "empty": lambda: b"",
         "noise": lambda: CANARY.encode() + draw.randbytes(draw.randrange(2000)),
@@ -87,7 +87,7 @@ def made(kind: str, tenant: str, queue: str, seal: Seal, replayed: bytes, draw: 
         "wrong queue": lambda: message(arguments=["somebody-else", uuid4().hex, 0, ids, 1.0]),
         # Somebody else's task under one's own tenant id: the claim looks for it among one's own.
         "foreign plan": lambda: message(arguments=[tenant, uuid4().hex, 0, ids, 10.0]),
-        "unsigned": lambda: door_message(arguments=[tenant, uuid4().hex, 0, ids, 10.0], seal=None),
+        "unsigned": lambda: door_message(arguments=[tenant, uuid4().hex, 0, ids, 10.0], signer=None),
         "edited": lambda: message(arguments=[tenant, uuid4().hex, 0, ids, 10.0]).replace(
             b'"retries": 0', b'"retries": 1'
         ),
@@ -111,8 +111,8 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
     assert handle.wait(timeout=60).counts.committed == 4
     [first, *_] = handle.results()
     worked_off = [tenant, handle.plan_id.hex, 0, [first.task_id.hex], 10.0]
-    seal = Seal([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
-    replayed = door_message(arguments=worked_off, seal=seal, queue=tenant_queue(tenant))
+    signer = Signer([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
+    replayed = door_message(arguments=worked_off, signer=signer, queue=tenant_queue(tenant))
     nodes = [node.container for node in celery_worker_cluster.nodes]
     pids = [node.pid for node in nodes]
     before = Counter(services.adapters.queue.refused())
@@ -127,7 +127,7 @@ def test_hundreds_of_them_run_nothing_and_the_worker_lives(
             queue = draw.choice([queue, PLAN_QUEUE, JUDGE_QUEUE])
         if kind in {"wrong arguments", "bad time limit", "huge"}:
             queue = tenant_queue(tenant)
-        broker.lpush(queue, made(kind, tenant, queue, seal, replayed, draw, tmp_path / "bomb"))
+        broker.lpush(queue, made(kind, tenant, queue, signer, replayed, draw, tmp_path / "bomb"))
 
     expected = Counter(REASONS[kind] for kind in kinds)
     eventually(lambda: Counter(services.adapters.queue.refused()) - before >= expected, seconds=90)
@@ -153,7 +153,7 @@ def test_thousands_that_are_nearly_valid_end_no_process(
     tenant: str,
     some: Some,
 ) -> None:
-    seal = Seal([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
+    signer = Signer([bytes.fromhex(project["CHIMERA_MESSAGE_KEY"])])
     plan, ids = uuid4().hex, [uuid4().hex]
     valid: dict[str, list[tuple[str, list[Any]]]] = {
         PLAN_QUEUE: [("chimera.plan", [tenant, plan]), ("chimera.replan", [tenant, plan, 3])],
@@ -164,8 +164,8 @@ def test_thousands_that_are_nearly_valid_end_no_process(
     pids = [node.pid for node in nodes]
     chimera.submit("test.numbers", tenant=tenant, inputs={"count": 1}).wait(timeout=60)  # the tenant is listened to
     for queue, messages in valid.items():
-        whole = [door_message(task, given, queue=queue, seal=seal) for task, given in messages]
-        mutator = Mutator(7, queue, seal, whole)
+        whole = [door_message(task, given, queue=queue, signer=signer) for task, given in messages]
+        mutator = Mutator(7, queue, signer, whole)
         for _ in some(range(NEARLY_VALID), keep=KEPT_NEARLY_VALID):
             broker.lpush(queue, mutator.next())
     eventually(lambda: not any(broker.llen(queue) for queue in valid), seconds=120)

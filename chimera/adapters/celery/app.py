@@ -14,7 +14,7 @@ from chimera.adapters.celery import backend, bound, transport
 from chimera.adapters.celery.connection import App, SteadyAMQP
 from chimera.adapters.celery.messages import MESSAGES, SWEEP
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, tenant_queue
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 from chimera.adapters.celery.user_code import Loader
 from chimera.errors import SettingsMissing
 from chimera.settings import Settings
@@ -80,7 +80,7 @@ def make_app(settings: Settings) -> App:
     """
     transport.install()
     app = App("chimera", amqp=_name_of(SteadyAMQP), loader=_name_of(Loader))
-    app.seal = Seal(settings.message_keys, only=settings.bound_tenant and tenant_queue(settings.bound_tenant))
+    app.signer = Signer(settings.message_keys, only=settings.bound_tenant and tenant_queue(settings.bound_tenant))
     own = _project_config()
     merged = {**_NEEDED, **own}
     if not merged.get("broker_url"):

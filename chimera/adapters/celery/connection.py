@@ -1,4 +1,4 @@
-"""Connections to the broker that come back soon after it does, and know the seal of their deployment."""
+"""Connections to the broker that come back soon after it does, and know the signer of their deployment."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,12 @@ from celery import Celery
 from celery.app.amqp import AMQP
 from kombu import Connection
 
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 
 # Celery waits 2, 4, 6 and up to 30 s between its attempts: after an outage of a minute it would rest for another 10 s.
 INTERVAL_SECONDS = 1.0
 # Among a connection's transport options.
-SEAL = "chimera_seal"
+SIGNER = "chimera_signer"
 
 
 class SteadyConnection(Connection):
@@ -27,7 +27,7 @@ class SteadyConnection(Connection):
 class App(Celery):
     """Celery's app, of a deployment that has a key for its messages."""
 
-    seal = Seal()
+    signer = Signer()
     # How a worker comes by the project's skills and planners where it does not import their modules itself.
     ask_for_project: Callable[[Celery], None] | None = None
 
@@ -36,6 +36,6 @@ class SteadyAMQP(AMQP):
     """Celery's way to kombu, over such connections."""
 
     def Connection(self, *args: Any, **options: Any) -> SteadyConnection:  # type: ignore[override]  # noqa: N802  Celery's name
-        """A connection that has the seal among its transport's options, which kombu hands on to those of its pool."""
-        own = {SEAL: self.app.seal}  # type: ignore[attr-defined]  # it is an App
+        """A connection that has the signer among its transport's options, which kombu hands on to those of its pool."""
+        own = {SIGNER: self.app.signer}  # type: ignore[attr-defined]  # it is an App
         return SteadyConnection(*args, **options | {"transport_options": options.get("transport_options", {}) | own})

@@ -19,7 +19,7 @@ from chimera.adapters.celery.envelope import (
 )
 from chimera.adapters.celery.messages import JUDGE, MESSAGES, REDACTED, WORK, Message, WaveArguments
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 
 # A batch of 1,000 task ids has about 50 KB.
 MAX_BYTES = 256 * 1024
@@ -45,14 +45,14 @@ def is_guarded(queue: str) -> bool:
     return queue in {PLAN_QUEUE, JUDGE_QUEUE} or queue.startswith(TENANT_QUEUE_PREFIX)
 
 
-def let_in(raw: bytes, queue: str, registered: Container[str], seal: Seal) -> Built:
+def let_in(raw: bytes, queue: str, registered: Container[str], signer: Signer) -> Built:
     """The message to give to Celery in place of this one.
 
     Args:
         raw: the message as the queue held it.
         queue: the guarded queue that it came from.
         registered: the names of the tasks that this worker has.
-        seal: of this deployment.
+        signer: of this deployment.
 
     Raises:
         Refused: it may not come in.
@@ -64,7 +64,7 @@ def let_in(raw: bytes, queue: str, registered: Container[str], seal: Seal) -> Bu
         arguments = envelope.arguments()
     except (ValueError, RecursionError):
         raise Refused("not_a_message") from None
-    if not envelope.is_signed(seal, queue):
+    if not envelope.is_signed(signer, queue):
         raise Refused("unsigned")
     if envelope.properties.delivery_info.redeliveries >= MAX_REDELIVERIES:
         raise Refused("redelivered")
@@ -77,7 +77,7 @@ def let_in(raw: bytes, queue: str, registered: Container[str], seal: Seal) -> Bu
         # Celery's own tasks run others; and what runs on the judge's queue has the judge's credentials.
         raise Refused("wrong_queue")
     try:
-        return built_anew(options, arguments, envelope.properties, seal, queue)
+        return built_anew(options, arguments, envelope.properties, signer, queue)
     except (ValueError, RecursionError):
         raise Refused("not_a_message") from None
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
 from chimera.adapters.celery.messages import REDACTED
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 
 # The header that has the signature.
 SIGNATURE = "chimera_signature"
@@ -106,10 +106,10 @@ class Envelope(Part):
         options = [getattr(self.headers, name) for name in _SIGNED]
         return json.dumps([_FORM, queue, self.properties.priority, *options, self.body]).encode()
 
-    def is_signed(self, seal: Seal, queue: str) -> bool:
+    def is_signed(self, signer: Signer, queue: str) -> bool:
         """Whether it was signed, with a key of this deployment, to lie in this queue."""
         signature = self.headers.signature
-        return signature is not None and seal.is_of(self.content(queue), signature, queue)
+        return signature is not None and signer.is_of(self.content(queue), signature, queue)
 
     def arguments(self) -> "Arguments":
         """What its task is called with, and what is to follow it.
@@ -157,7 +157,7 @@ _BODY: TypeAdapter[tuple[list[Any], dict[str, Any], Followers]] = TypeAdapter(
 )
 
 
-def sign(message: dict[str, Any], seal: Seal, queue: str) -> None:
+def sign(message: dict[str, Any], signer: Signer, queue: str) -> None:
     """Signs a message that is about to be put into this queue.
 
     Raises:
@@ -167,7 +167,7 @@ def sign(message: dict[str, Any], seal: Seal, queue: str) -> None:
     envelope = Envelope.model_validate(message)
     # As it is signed, so it must be read: a moment may be written in several ways.
     message["headers"] |= {name: getattr(envelope.headers, name) for name in ("eta", "expires")}
-    message["headers"][SIGNATURE] = seal.sign(envelope.content(queue), queue)
+    message["headers"][SIGNATURE] = signer.sign(envelope.content(queue), queue)
 
 
 class Built(NamedTuple):
@@ -177,7 +177,7 @@ class Built(NamedTuple):
     raw: bytes
 
 
-def built_anew(options: Options, arguments: Arguments, properties: Properties, seal: Seal, queue: str) -> Built:
+def built_anew(options: Options, arguments: Arguments, properties: Properties, signer: Signer, queue: str) -> Built:
     """A message made of what is known of it, signed: nothing else of what came in is in it."""
     body = json.dumps([arguments.positional, arguments.named, arguments.followers.model_dump(by_alias=True)])
     delivery, tag = properties.delivery_info, str(uuid4())
@@ -197,7 +197,7 @@ def built_anew(options: Options, arguments: Arguments, properties: Properties, s
             "delivery_tag": tag,
         },
     }
-    sign(message, seal, queue)
+    sign(message, signer, queue)
     return Built(tag, json.dumps(message).encode())
 
 

@@ -30,6 +30,6 @@ def _beat_begins(sender: Any, **_: Any) -> None:
 
 def _require(app: Any) -> None:
     try:
-        app.seal.require()
+        app.signer.require()
     except SettingsMissing as exc:
         raise SystemExit(f"chimera: {exc}") from exc

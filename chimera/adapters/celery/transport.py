@@ -1,6 +1,6 @@
 """kombu's Redis transports, with a door: a message that is not valid is refused as it leaves the queue.
 
-And with a seal: what is put into a guarded queue is signed.
+And with a signer: what is put into a guarded queue is signed.
 """
 
 import json
@@ -15,14 +15,14 @@ from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import RedisError, ResponseError
 
-from chimera.adapters.celery.connection import SEAL
+from chimera.adapters.celery.connection import SIGNER
 from chimera.adapters.celery.door import Refused, is_guarded, let_in
 from chimera.adapters.celery.envelope import count_redelivery, sign
 from chimera.adapters.celery.mending import mend
 from chimera.adapters.celery.quarantine import Quarantine
 from chimera.adapters.celery.remote import command_anew, is_command
 from chimera.adapters.celery.roster import Roster
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 from chimera.errors import InvalidInput
 
 log = structlog.get_logger(__name__)
@@ -69,10 +69,10 @@ class _Door:
         mend(self.client)
 
     @property
-    def _seal(self) -> Seal | None:
+    def _signer(self) -> Signer | None:
         """That of the app that made the connection; None where it is no app of Chimera's, whose queues are its own."""
-        seal: Seal | None = self.connection.client.transport_options.get(SEAL)
-        return seal
+        signer: Signer | None = self.connection.client.transport_options.get(SIGNER)
+        return signer
 
     def _put(self, queue: str, message: dict[str, Any], **options: Any) -> None:
         """As kombu's; a message for a guarded queue is signed.
@@ -81,9 +81,9 @@ class _Door:
             SettingsMissing: there is no key.
             InvalidInput: something of the message could not travel.
         """
-        if is_guarded(queue) and (seal := self._seal) is not None:
+        if is_guarded(queue) and (signer := self._signer) is not None:
             try:
-                sign(message, seal, queue)
+                sign(message, signer, queue)
             except ValueError as exc:
                 raise InvalidInput(f"a message for the queue {queue} cannot travel: {exc}") from None
         super()._put(queue, message, **options)  # type: ignore[misc]  # the next class is kombu's Channel
@@ -106,11 +106,11 @@ class _Door:
         if command != "BRPOP" or not answer:
             return answer
         queue, raw = answer[0].decode(errors="replace").rsplit(self.sep, 1)[0], answer[1]
-        if not is_guarded(queue) or (seal := self._seal) is None:
+        if not is_guarded(queue) or (signer := self._signer) is None:
             self.admitted = None
             return answer
         try:
-            built = let_in(raw, queue, current_app.tasks, seal)
+            built = let_in(raw, queue, current_app.tasks, signer)
         except Refused as refused:
             # As kombu does after each message: a flood in one queue must not hold up the others.
             self._queue_cycle.rotate(queue)
@@ -138,7 +138,7 @@ class _Door:
     def _deliver_fanout_message(self, message: Any, exchange: str) -> Any:
         """As kombu's, with what goes round the queues' door looked at: remote control."""
         self.admitted = None
-        if is_command(exchange) and self._seal is not None:
+        if is_command(exchange) and self._signer is not None:
             try:
                 message = command_anew(message)
             except ValueError:

@@ -276,15 +276,15 @@ def test_it_signs_a_message_to_the_judge_with_the_key_that_it_has(logins: Logins
     """Who gets such a message to the broker, by whatever way, has Judges act on it."""
     if "CHIMERA_BOUND_TENANT" not in logins.variables:
         pytest.fail("nobody signs there: any message is acted on")
-    from chimera.adapters.celery.seal import Seal
+    from chimera.adapters.celery.signer import Signer
 
-    forged = Seal([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])])
-    everybody = Seal([bytes.fromhex(servers["CHIMERA_MESSAGE_KEY"])])
+    forged = Signer([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])])
+    everybody = Signer([bytes.fromhex(servers["CHIMERA_MESSAGE_KEY"])])
     for queue in ("judge", "plan", f"tenant.{logins.victim.tenant_id}"):
         assert not everybody.is_of(b"content", forged.sign(b"content", queue), queue)
-        own_key = Seal([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])], only=queue)
+        own_key = Signer([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])], only=queue)
         assert not everybody.is_of(b"content", own_key.sign(b"content", queue), queue)
-    own = Seal([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])], only=f"tenant.{logins.own}")
+    own = Signer([bytes.fromhex(logins.variables["CHIMERA_MESSAGE_KEY"])], only=f"tenant.{logins.own}")
     assert everybody.is_of(b"content", own.sign(b"content", f"tenant.{logins.own}"), f"tenant.{logins.own}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from chimera.adapters.celery.envelope import sign
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 
 Whole = dict[str, Any]
 
@@ -56,10 +56,10 @@ NAMES = [
 class Mutator:
     """Makes them for one queue; a few of what it makes are still valid."""
 
-    def __init__(self, seed: int, queue: str, seal: Seal, valid: list[bytes]) -> None:
+    def __init__(self, seed: int, queue: str, signer: Signer, valid: list[bytes]) -> None:
         self._draw = random.Random(seed)
         self._queue = queue
-        self._seal = seal
+        self._signer = signer
         self._valid = valid
         self._ways: list[Callable[[Whole], bytes]] = [
             self._flipped,
@@ -101,11 +101,11 @@ class Mutator:
         return _bytes(whole).replace(key.encode(), f"{key}{_json(self._odd())}, {key}".encode(), 1)
 
     def _of_another_key(self, whole: Whole) -> bytes:
-        sign(whole, Seal([self._draw.randbytes(32)]), self._queue)
+        sign(whole, Signer([self._draw.randbytes(32)]), self._queue)
         return _bytes(whole)
 
     def _of_another_queue(self, whole: Whole) -> bytes:
-        sign(whole, self._seal, self._draw.choice(["plan", "judge", "tenant.acme", "tenant.globex"]) + "x")
+        sign(whole, self._signer, self._draw.choice(["plan", "judge", "tenant.acme", "tenant.globex"]) + "x")
         return _bytes(whole)
 
     def _changed(self, part: Any) -> Any:
@@ -138,7 +138,7 @@ class Mutator:
         """Signed with the right key, as one who has it can, where it can be signed."""
         with suppress(ValueError, TypeError, KeyError, AttributeError):
             whole["headers"].setdefault("id", str(UUID(int=self._draw.getrandbits(128))))
-            sign(whole, self._seal, self._queue)
+            sign(whole, self._signer, self._queue)
         return _bytes(whole)
 
 

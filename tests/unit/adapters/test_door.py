@@ -12,13 +12,13 @@ import pytest
 from chimera.adapters.celery.door import MAX_BYTES, MAX_REDELIVERIES, Refused, is_guarded, let_in
 from chimera.adapters.celery.envelope import SIGNATURE, sign
 from chimera.adapters.celery.messages import MESSAGES, REDACTED
-from chimera.adapters.celery.seal import Seal
+from chimera.adapters.celery.signer import Signer
 from chimera.errors import SettingsMissing
 
 TASKS = {"celery.map", "mine", *MESSAGES}
 PLAN = uuid4().hex
 WORK = ["acme", PLAN, 0, [uuid4().hex], 10.0]
-SEAL = Seal([bytes(range(32))])
+SIGNER = Signer([bytes(range(32))])
 
 
 def message(
@@ -27,13 +27,13 @@ def message(
     options: Any = None,
     *,
     queue: str = "tenant.acme",
-    seal: Seal | None = SEAL,
+    signer: Signer | None = SIGNER,
     embed: Any = None,
     **changes: Any,
 ) -> bytes:
     """A message as Celery sends it; `changes` replace parts of it, by their names with __ for the way there.
 
-    It is signed for its queue, where it could be, unless there is no seal.
+    It is signed for its queue, where it could be, unless there is no signer.
     """
     body = [WORK if arguments is None else arguments, options or {}, embed or {"callbacks": None, "chord": None}]
     whole: dict[str, Any] = {
@@ -54,16 +54,16 @@ def message(
         for name in outer:
             part = part[name]
         part[last] = value
-    if seal is not None:
+    if signer is not None:
         with suppress(ValueError, TypeError, KeyError):
-            sign(whole, seal, queue)
+            sign(whole, signer, queue)
     return json.dumps(whole).encode()
 
 
 def fault(raw: bytes, queue: str, registered: Iterable[str]) -> str | None:
     """Why a message is refused; None where it is let in."""
     try:
-        let_in(raw, queue, set(registered), SEAL)
+        let_in(raw, queue, set(registered), SIGNER)
     except Refused as refused:
         return refused.reason
     return None
@@ -169,9 +169,9 @@ CHORD: dict[str, Any] = {
 GROUP = str(uuid4())
 
 
-def rebuilt(raw: bytes, queue: str = "tenant.acme", seal: Seal = SEAL) -> tuple[dict[str, Any], list[Any]]:
+def rebuilt(raw: bytes, queue: str = "tenant.acme", signer: Signer = SIGNER) -> tuple[dict[str, Any], list[Any]]:
     """A message as it is let in, and its body."""
-    whole: dict[str, Any] = json.loads(let_in(raw, queue, TASKS, seal).raw)
+    whole: dict[str, Any] = json.loads(let_in(raw, queue, TASKS, signer).raw)
     return whole, json.loads(b64decode(whole["body"]))
 
 
@@ -226,8 +226,8 @@ def test_nothing_else_follows_a_batch(embed: Any) -> None:
 
 
 def test_what_comes_in_twice_is_let_in_again() -> None:
-    once = let_in(message(embed={"chord": CHORD}, headers__group=GROUP), "tenant.acme", TASKS, SEAL)
-    again = let_in(once.raw, "tenant.acme", TASKS, SEAL)
+    once = let_in(message(embed={"chord": CHORD}, headers__group=GROUP), "tenant.acme", TASKS, SIGNER)
+    again = let_in(once.raw, "tenant.acme", TASKS, SIGNER)
     assert again.tag != once.tag
     first, second = json.loads(once.raw), json.loads(again.raw)
     for whole in (first, second):
@@ -244,8 +244,8 @@ def test_what_comes_again_and_again_stays_outside() -> None:
 
 # Each is signed, and then something else.
 FORGED = {
-    "no signature": lambda: message(seal=None),
-    "another key": lambda: message(seal=Seal([b"k" * 32])),
+    "no signature": lambda: message(signer=None),
+    "another key": lambda: message(signer=Signer([b"k" * 32])),
     "another queue": lambda: message("mine", [], queue="plan"),
     "another id": lambda: changed("headers", "id", uuid4().hex),
     "another task": lambda: changed("headers", "task", "mine"),
@@ -272,19 +272,19 @@ def test_what_nobody_with_a_key_sent_stays_outside(how: str) -> None:
 
 def test_keys_are_exchanged_one_after_the_other() -> None:
     old, new = bytes(range(32)), bytes(range(32, 64))
-    signed = message(seal=Seal([old]))
-    whole, _ = rebuilt(signed, seal=Seal([new, old]))
+    signed = message(signer=Signer([old]))
+    whole, _ = rebuilt(signed, signer=Signer([new, old]))
     # What is put back into its queue is signed with the new one.
-    assert rebuilt(json.dumps(whole).encode(), seal=Seal([new]))
+    assert rebuilt(json.dumps(whole).encode(), signer=Signer([new]))
     with pytest.raises(Refused, match="unsigned"):
-        let_in(signed, "tenant.acme", TASKS, Seal([new]))
+        let_in(signed, "tenant.acme", TASKS, Signer([new]))
 
 
 def test_without_a_key_nothing_is_signed_and_nothing_let_in() -> None:
     with pytest.raises(SettingsMissing, match="openssl rand -hex 32"):
-        message(seal=Seal())
+        message(signer=Signer())
     with pytest.raises(Refused, match="unsigned"):
-        let_in(message(), "tenant.acme", TASKS, Seal())
+        let_in(message(), "tenant.acme", TASKS, Signer())
 
 
 def test_users_own_tasks_keep_what_they_send_along() -> None:

@@ -18,7 +18,7 @@ from chimera.adapters.celery.envelope import Envelope
 from chimera.adapters.celery.messages import MESSAGES, REDACTED
 from tests.exhaustive import Some
 from tests.unit.adapters.mutator import Mutator
-from tests.unit.adapters.test_door import CHORD, GROUP, PLAN, SEAL, TASKS, message
+from tests.unit.adapters.test_door import CHORD, GROUP, PLAN, SIGNER, TASKS, message
 
 EACH, KEPT = 100_000, 1_500
 FOLLOWER = {"task": "mine", "args": [1], "kwargs": {"a": {}}, "options": {"queue": "mine"}}
@@ -60,19 +60,19 @@ def celery() -> Celery:
 
 @pytest.mark.parametrize("queue", VALID)
 def test_what_is_nearly_valid(queue: str, some: Some, celery: Celery) -> None:
-    mutator = Mutator(12, queue, SEAL, VALID[queue])
+    mutator = Mutator(12, queue, SIGNER, VALID[queue])
     signed = {_signed(raw) for raw in VALID[queue]}
     outcomes: Counter[str] = Counter()
     for _ in range(len(some(range(EACH), keep=KEPT))):
         raw = mutator.next()
         try:
-            built = let_in(raw, queue, TASKS, SEAL)
+            built = let_in(raw, queue, TASKS, SIGNER)
         except Refused as refused:
             outcomes[refused.reason] += 1
             continue
         outcomes["let in"] += 1
         # Signed in full when it was made, or by the mutator with the right key.
-        assert _signed(raw) in signed or Envelope.read(raw).is_signed(SEAL, queue)
+        assert _signed(raw) in signed or Envelope.read(raw).is_signed(SIGNER, queue)
         _is_ours(json.loads(built.raw), queue)
         _celery_takes(json.loads(built.raw), celery)
     reasons = {"not_a_message", "unsigned", "unknown_task", "wrong_arguments", "wrong_queue", "redelivered"}

@@ -1,4 +1,4 @@
-"""The seal of a deployment's messages: who has no key makes none, and changes none."""
+"""The signer of a deployment's messages: who has no key makes none, and changes none."""
 
 import hmac
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ MISSING = (
 _QUEUES_KEPT = 10_000
 
 
-class Seal:
+class Signer:
     """HMAC-SHA256 for each queue by a key of its own, made of the first of some keys; made of any of them it counts, so
     that keys can be changed.
     """
 
     def __init__(self, keys: Sequence[bytes] = (), *, only: str | None = None) -> None:
-        """Set up a seal.
+        """Set up a signer.
 
         Args:
             keys: of the deployment, 32 bytes or more each.
