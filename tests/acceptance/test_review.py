@@ -3,6 +3,8 @@
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from tests.acceptance.conftest import Ran, Shell
 
 WHOM = ("--tenant", "reviewed")
@@ -17,6 +19,8 @@ def decide(stack: Shell, verb: str, card: str, *words: str) -> Ran:
     return stack.run("review", verb, card, "--version", str(shown["version"]), "--sha", shown["result_sha256"], *words)
 
 
+# Some forty commands, each a process of its own.
+@pytest.mark.timeout(240)
 def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_path: Path) -> None:
     assert stack.run("tenant", "add", "reviewed").code == 0
     (tmp_path / "policy.yaml").write_text(POLICY)

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from threading import Lock
 from uuid import UUID
 
 from chimera.errors import AgentNotFound, QueueUnavailable
@@ -36,6 +37,8 @@ class FakeAgentRegistry(port.AgentRegistry):
         self._known: dict[UUID, Known] = {}
         self._since: datetime | None = None
         self._last: datetime | None = None
+        # Processes beat at the same time.
+        self._beating = Lock()
 
     def lose_everything(self) -> None:
         self._known.clear()
@@ -45,9 +48,10 @@ class FakeAgentRegistry(port.AgentRegistry):
         self._beat(beat, draining=beat.draining)
 
     def heartbeat(self, beat: ProcessBeat) -> bool:
-        known = self._known.get(beat.process_id)
-        self._beat(beat, draining=beat.draining if known is None or known.left else known.draining)
-        return self._known[beat.process_id].draining
+        with self._beating:
+            known = self._known.get(beat.process_id)
+            self._beat(beat, draining=beat.draining if known is None or known.left else known.draining)
+            return self._known[beat.process_id].draining
 
     def leave(self, process_id: UUID) -> None:
         self._check()
