@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from chimera import Success
-from chimera.adapters.postgres.database import Database
 from chimera.bootstrap import Services
 from chimera.cli.review import review
 from chimera.models.gate.policy import Policy, SkillPolicy
@@ -18,7 +17,7 @@ from chimera.models.work.skill import Skill
 from chimera.models.work.task import TaskSpec
 from chimera.settings import Settings
 from tests.conftest import new_tenant_id
-from tests.contract.cli.conftest import DatabaseServices
+from tests.contract.cli.conftest import DatabaseServices, close
 from tests.unit.cli.conftest import Ran, Run, _plain_environment, run
 
 __all__ = ["_plain_environment", "run"]
@@ -51,9 +50,7 @@ def services(servers: dict[str, str], catalogue: Catalogue) -> Iterator[Services
     settings = Settings.model_validate({name: url for name, url in named.items() if name in Settings.model_fields})
     services = DatabaseServices(settings, catalogue)
     yield services
-    for each in vars(services.adapters).values():
-        if isinstance(each, Database):
-            each.close()
+    close(services.adapters)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from chimera.adapters.postgres.migrate import Migrations
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap import Services
 from chimera.bootstrap.adapters import Adapters
+from chimera.bootstrap.auditing import Auditing
 from chimera.models.work.catalogue import Catalogue
 from chimera.settings import Settings
 from tests.fakes import FakeAgentRegistry, FakeClock
@@ -56,8 +57,9 @@ class DatabaseServices(Services):
         return self._catalogue
 
 
-def _close(services: Services) -> None:
-    for each in vars(services.adapters).values():
+def close(adapters: Adapters | Auditing) -> None:
+    """Closes the databases that were used."""
+    for each in vars(adapters).values():
         if isinstance(each, Database):
             each.close()
 
@@ -97,7 +99,7 @@ def services(servers: dict[str, str], template: str, tenants: list[str], catalog
         undo.callback(superuser.execute, drop)
         urls = {f"{role}_database_url": _at(servers[f"CHIMERA_{role.upper()}_DATABASE_URL"], name) for role in ROLES}
         found = DatabaseServices(Settings.model_validate(urls), catalogue)
-        undo.callback(_close, found)
+        undo.callback(close, found.adapters)
         for tenant_id in tenants:
             found.adapters.tenants.add(tenant_id, "tests")
         yield found
