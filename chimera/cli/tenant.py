@@ -1,8 +1,6 @@
 """`chimera tenant`: whom Chimera works for."""
 
-import secrets
 import shlex
-from hashlib import sha256
 from typing import Annotated
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -61,6 +59,9 @@ def credentials(
     services, once. From then on its plans are planned and run by these workers alone. Typed again it makes new
     passwords.
     """
+    import secrets
+    from hashlib import sha256
+
     from chimera.adapters.celery.signer import Signer
     from chimera.models.work.bound import broker_user
     from chimera.settings import settings

@@ -21,7 +21,14 @@ _YEARS = range(2000, 2200)
 class Part(BaseModel):
     """What is read of a message; whatever stands beside it is left behind."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        # Most processes that import this read no message.
+        defer_build=True,
+    )
 
 
 def _sensible(moment: str) -> str:
@@ -153,7 +160,7 @@ class Arguments(NamedTuple):
 
 
 _BODY: TypeAdapter[tuple[list[Any], dict[str, Any], Followers]] = TypeAdapter(
-    tuple[list[Any], dict[str, Any], Followers]
+    tuple[list[Any], dict[str, Any], Followers], config=ConfigDict(defer_build=True)
 )
 
 

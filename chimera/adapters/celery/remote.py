@@ -8,9 +8,7 @@ from base64 import b64decode, b64encode
 from typing import Any, Literal
 
 from celery import bootsteps
-from celery.worker.consumer.gossip import Gossip
-from celery.worker.consumer.mingle import Mingle
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from chimera.adapters.celery.envelope import Part, Short
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE
@@ -65,9 +63,6 @@ class _Message(Part):
     body: str = Field(max_length=MAX_BYTES)
 
 
-_MESSAGE: TypeAdapter[_Message] = TypeAdapter(_Message)
-
-
 def is_command(exchange: str) -> bool:
     """Whether what is published to this exchange is for remote control."""
     return exchange.endswith(_EXCHANGE_ENDS_WITH)
@@ -80,7 +75,7 @@ def command_anew(message: Any) -> dict[str, Any]:
         ValueError: it asks for anything else.
     """
     try:
-        body = b64decode(_MESSAGE.validate_python(message).body, validate=True)
+        body = b64decode(_Message.model_validate(message).body, validate=True)
         command = Command.model_validate_json(body)
     except (ValidationError, RecursionError) as exc:
         raise ValueError("not a question") from exc
@@ -106,6 +101,10 @@ class Remote(bootsteps.Step):
     """
 
     def __init__(self, worker: Any, **options: Any) -> None:
+        # Of no use to processes that are no worker, which have these steps too.
+        from celery.worker.consumer.gossip import Gossip
+        from celery.worker.consumer.mingle import Mingle
+
         super().__init__(worker, **options)
         if JUDGE_QUEUE in worker.app.amqp.queues.consume_from:
             worker.app.conf.worker_enable_remote_control = False
