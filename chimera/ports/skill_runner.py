@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
-from chimera.models.work.result import Usage
+from chimera.models.record import canonical_json
+from chimera.models.work.result import NO_USAGE, FailureOutcome, Usage
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.wave import WaveRef
 
@@ -19,6 +20,12 @@ class Outcome(NamedTuple):
     text: str
     usage: Usage
     failed: bool
+
+    @classmethod
+    def of_failure(cls, code: str, message: str, *, retryable: bool, usage: Usage = NO_USAGE) -> Self:
+        """What came of a call that has no output, and why."""
+        outcome = FailureOutcome(code=code, message=message, retryable=retryable)
+        return cls(canonical_json(outcome.model_dump(mode="json")), usage, failed=True)
 
 
 class SkillRunner(Protocol):

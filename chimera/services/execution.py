@@ -240,8 +240,7 @@ def _failure(
     code: str, message: str, *, retryable: bool, exc: BaseException | None = None, usage: Usage | None = None
 ) -> Outcome:
     _log(code, exc)
-    outcome = FailureOutcome(code=code, message=readable(message), retryable=retryable)
-    return Outcome(canonical_json(outcome.model_dump(mode="json")), usage or NO_USAGE, failed=True)
+    return Outcome.of_failure(code, readable(message), retryable=retryable, usage=usage or NO_USAGE)
 
 
 def _log(code: str, exc: BaseException | None) -> None:

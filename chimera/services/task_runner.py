@@ -5,9 +5,9 @@ from datetime import datetime
 from itertools import groupby, takewhile
 from typing import Any, NamedTuple
 
-from chimera.models.record import canonical_json, sha256
+from chimera.models.record import sha256
 from chimera.models.work.catalogue import Catalogue
-from chimera.models.work.result import NO_USAGE, FailureOutcome, Result
+from chimera.models.work.result import Result
 from chimera.models.work.skill import Skill
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.wave import WaveRef
@@ -90,10 +90,6 @@ class TaskRunner:
         """The task's skill, or why it is not to run."""
         if task.unmet_dependencies:
             count = len(task.unmet_dependencies)
-            return _refusal("dependency_not_approved", f"{count} of the tasks it depends on were not approved")
+            message = f"{count} of the tasks it depends on were not approved"
+            return Outcome.of_failure("dependency_not_approved", message, retryable=False)
         return self._catalogue.skill(task.skill)
-
-
-def _refusal(code: str, message: str) -> Outcome:
-    outcome = FailureOutcome(code=code, message=message, retryable=False)
-    return Outcome(canonical_json(outcome.model_dump(mode="json")), NO_USAGE, failed=True)
