@@ -1,9 +1,7 @@
 """Frames: JSON texts with their length before them, over a stream between a worker and a host."""
 
-import json
 import socket
 import struct
-from typing import Any
 
 _LENGTH = struct.Struct("!Q")
 
@@ -19,11 +17,6 @@ def send(sock: socket.socket, text: bytes) -> None:
         OSError: the other end is gone.
     """
     sock.sendall(_LENGTH.pack(len(text)) + text)
-
-
-def send_value(sock: socket.socket, value: Any) -> None:
-    """Sends a JSON-compatible value; raises as `send`."""
-    send(sock, json.dumps(value, separators=(",", ":")).encode())
 
 
 class Frames:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from chimera.adapters.host import limits
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 # Numbers and bits of linux/landlock.h.
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
@@ -63,7 +65,7 @@ def restrict(rules: Iterable[tuple[str, int]]) -> None:
         for path, rights in rules:
             with suppress(FileNotFoundError, PermissionError, NotADirectoryError):
                 _add(handle, path, rights & all_rights)
-        _checked(_LIBC.prctl(38, 1, 0, 0, 0))  # PR_SET_NO_NEW_PRIVS, without which it is not allowed
+        limits.gain_no_privileges()  # without which it is not allowed
         _checked(_LIBC.syscall(_RESTRICT, handle, 0))
     finally:
         os.close(handle)
