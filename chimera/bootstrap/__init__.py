@@ -21,7 +21,6 @@ from chimera.bootstrap.adapters import Adapters
 from chimera.bootstrap.auditing import Auditing
 from chimera.bootstrap.declaring import declare
 from chimera.bootstrap.governing import Governing
-from chimera.bootstrap.isolating import ask_for_project
 from chimera.bootstrap.judging import Judging
 from chimera.bootstrap.reviewing import Reviewing
 from chimera.bootstrap.submitting import Submitting
@@ -119,6 +118,9 @@ def celery_app() -> Celery:
     app.steps["worker"].add(agents_step(_worker_process))
     app.steps["worker"].add(declaring_step(partial(declare, settings(), CATALOGUE)))
     if settings().isolation == "host":
+        # Elsewhere nobody makes hosts.
+        from chimera.bootstrap.isolating import ask_for_project
+
         app.ask_for_project = partial(ask_for_project, settings=settings(), catalogue=CATALOGUE)
     if not settings().bound_tenant:  # whose workers' beats say that they are there
         has = (CATALOGUE.skill_names, CATALOGUE.planner_names)

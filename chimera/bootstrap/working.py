@@ -2,14 +2,13 @@
 
 import os
 from functools import cache, cached_property
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from chimera.adapters.celery.board import Board
 from chimera.adapters.celery.children import end_worker
-from chimera.adapters.host import hosts
 from chimera.adapters.system_clock import SystemClock
 from chimera.bootstrap.group import Group
-from chimera.bootstrap.isolating import host_plan
 from chimera.ports import planner_runner, skill_runner
 from chimera.services.agent_slots import AgentSlots
 from chimera.services.calls import Calls, LeftBehind
@@ -20,6 +19,9 @@ from chimera.services.planners_here import PlannerRunner
 from chimera.services.replanner import ReplannerService
 from chimera.services.skills_here import SkillRunner
 from chimera.services.worker import WorkerService
+
+if TYPE_CHECKING:
+    from chimera.adapters.host.hosts import Hosts
 
 
 class Working(Group):
@@ -79,15 +81,19 @@ class Working(Group):
     @cached_property
     def _skill_runner(self) -> skill_runner.SkillRunner:
         if self._hosts is not None:
-            return hosts.SkillRunner(self._hosts, self._settings.max_output_bytes)
+            from chimera.adapters.host import runners
+
+            return runners.SkillRunner(self._hosts, self._settings.max_output_bytes)
         calls = Calls(LeftBehind(self._settings.max_calls_left_behind, end_worker))
         return SkillRunner(self._catalogue, calls, self._settings.max_output_bytes)
 
     @cached_property
     def _planner_runner(self) -> planner_runner.PlannerRunner:
         if self._hosts is not None:
+            from chimera.adapters.host import runners
+
             limits = (self._settings.planner_timeout_seconds, self._settings.max_tasks_per_plan)
-            return hosts.PlannerRunner(self._hosts, *limits)
+            return runners.PlannerRunner(self._hosts, *limits)
         return PlannerRunner(
             self._catalogue,
             timeout_seconds=self._settings.planner_timeout_seconds,
@@ -96,10 +102,15 @@ class Working(Group):
         )
 
     @cached_property
-    def _hosts(self) -> hosts.Hosts | None:
+    def _hosts(self) -> "Hosts | None":
         """Those of this slot, in a worker that runs users' code in hosts."""
+        if self._settings.isolation != "host":
+            return None
+        from chimera.adapters.host.hosts import Hosts
+        from chimera.bootstrap.isolating import host_plan
+
         plan = host_plan()
-        return None if plan is None else hosts.Hosts(plan)
+        return None if plan is None else Hosts(plan)
 
     @cached_property
     def _keeper(self) -> LeaseKeeper:

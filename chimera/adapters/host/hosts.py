@@ -7,42 +7,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence, Set
-from uuid import UUID
+from collections.abc import Generator, Iterator, Set
 
 import structlog
 from pydantic import ValidationError
 from structlog.contextvars import get_contextvars
 
 from chimera.adapters.host import keeper
-from chimera.adapters.host.answers import (
-    ANSWER,
-    Broken,
-    Declare,
-    Declared,
-    Drafted,
-    Logged,
-    Over,
-    Plan,
-    Ran,
-    Rejected,
-    Replan,
-    ReplannedTo,
-    Run,
-)
+from chimera.adapters.host.answers import ANSWER, Broken, Declare, Declared, Logged, Over
 from chimera.adapters.host.frames import BadFrame, Frames, send
 from chimera.adapters.host.plan import HostPlan
-from chimera.models.ids import IdKind, format_id
-from chimera.models.record import Record, canonical_json
-from chimera.models.work.draft import Draft
-from chimera.models.work.result import NO_USAGE, FailureOutcome, read_outcome
-from chimera.models.work.task import ClaimedTask
-from chimera.models.work.wave import WaveRef
-from chimera.ports import planner_runner, skill_runner
-from chimera.ports.plan_store import PlanningJob
-from chimera.ports.planner_runner import PlanRejected
-from chimera.ports.replan_store import ReplanJob, Replanned
-from chimera.ports.skill_runner import EndingWith, Outcome
+from chimera.models.record import Record
+from chimera.ports.skill_runner import EndingWith
 
 log = structlog.get_logger(__name__)
 
@@ -52,8 +28,6 @@ GRACE_SECONDS = 1.0
 START_SECONDS = 120.0
 # Of one call, in characters of its lines for the log: hosts themselves let through half of it (services/printed.py).
 MOST_LOGGED = 128 * 1024
-# A failure's message and code may have this where outputs may have less.
-_MOST_OF_A_FAILURE = 1 << 16
 # What a line of a host says of itself, and never of whose it is.
 _RESERVED = frozenset({"event", "level", "logger", "timestamp", "exc_info", "stack_info"})
 _IDS = frozenset({"task_id", "attempt", "skill", "stream"})
@@ -235,98 +209,6 @@ def _write(line: Logged, named: Set[str]) -> None:
     getattr(structlog.get_logger(line.logger[:200]), line.level)(line.event[:8192], **fields)
 
 
-class SkillRunner(skill_runner.SkillRunner):
-    """Runs skills in hosts."""
-
-    def __init__(self, hosts: Hosts, max_output_bytes: int) -> None:
-        self._hosts = hosts
-        self._max_output_bytes = max_output_bytes
-
-    def run(self, wave: WaveRef, task: ClaimedTask, ending_with: EndingWith) -> Outcome:
-        """Has the tenant's host run it."""
-        return dict(self._run(wave, [task], ending_with, together=False))[0]
-
-    def run_together(
-        self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith
-    ) -> Iterator[tuple[int, Outcome]]:
-        """Has the tenant's host run them at the same time."""
-        yield from self._run(wave, tasks, ending_with, together=True)
-
-    def _run(
-        self, wave: WaveRef, tasks: Sequence[ClaimedTask], ending_with: EndingWith, *, together: bool
-    ) -> Iterator[tuple[int, Outcome]]:
-        places = {task.task_id: place for place, task in enumerate(tasks)}
-        named = frozenset(format_id(IdKind.TASK, task.task_id) for task in tasks)
-        question = Run(wave=wave, tasks=tuple(tasks), together=together)
-        seconds = max(task.timeout_seconds for task in tasks)
-        failure = _failure("host_broke", "the process that ran it did not answer")
-        try:
-            with contextlib.closing(self._hosts.ask(wave.tenant_id, question, seconds, ending_with, named)) as answers:
-                for answer in answers:
-                    place, outcome = self._checked(answer, tasks, places)
-                    del places[tasks[place].task_id]
-                    yield place, outcome
-        except HostLost as exc:
-            log.warning("host_ended", code=exc.code)
-            failure = _failure(exc.code, str(exc))
-        for place in places.values():
-            yield place, failure
-
-    def _checked(self, answer: Record, tasks: Sequence[ClaimedTask], places: Mapping[UUID, int]) -> tuple[int, Outcome]:
-        """An outcome that can be staged, in the form that is hashed, of a task that waits for one."""
-        place = places.get(answer.task_id) if isinstance(answer, Ran) else None
-        if not isinstance(answer, Ran) or place is None or answer.attempt != tasks[place].attempt:
-            raise HostLost("host_broke", "the process that ran it answered for another task")
-        try:
-            outcome = read_outcome(answer.text)
-            text = canonical_json(outcome.model_dump(mode="json"))
-        except (ValueError, TypeError, RecursionError) as exc:
-            raise HostLost("host_broke", "the process that ran it answered no outcome") from exc
-        if len(text) > max(self._max_output_bytes, _MOST_OF_A_FAILURE):
-            raise HostLost("host_broke", "the process that ran it answered more than an output may have")
-        return place, Outcome(text, answer.usage, failed=isinstance(outcome, FailureOutcome))
-
-
-class PlannerRunner(planner_runner.PlannerRunner):
-    """Runs planners and their hooks in hosts."""
-
-    def __init__(self, hosts: Hosts, timeout_seconds: float, max_tasks: int) -> None:
-        self._hosts = hosts
-        self._timeout_seconds = timeout_seconds
-        self._max_tasks = max_tasks
-
-    def drafts(self, tenant_id: str, job: PlanningJob, ending_with: EndingWith, /) -> list[Draft]:
-        """Has the tenant's host plan."""
-        drafts: list[Draft] = []
-        for answer in self._ask(tenant_id, Plan(job=job, timeout_seconds=self._timeout_seconds), ending_with):
-            if not isinstance(answer, Drafted) or len(drafts) + len(answer.drafts) > self._max_tasks:
-                raise PlanRejected("host_broke", "the process that planned answered what it must not")
-            for draft in answer.drafts:
-                if any(not 0 <= place < len(drafts) for place in draft.before):
-                    raise PlanRejected("host_broke", "the process that planned answered what it must not")
-                drafts.append(draft)
-        return drafts
-
-    def replanned(self, tenant_id: str, job: ReplanJob, ending_with: EndingWith, /) -> Replanned | None:
-        """Has the tenant's host ask the hook."""
-        for answer in self._ask(tenant_id, Replan(job=job, timeout_seconds=self._timeout_seconds), ending_with):
-            if isinstance(answer, ReplannedTo):
-                return answer.replanned
-        raise PlanRejected("host_broke", "the process that planned did not answer")
-
-    def _ask(self, tenant_id: str, question: Record, ending_with: EndingWith) -> Iterator[Record]:
-        try:
-            for answer in self._hosts.ask(tenant_id, question, self._timeout_seconds, ending_with):
-                if isinstance(answer, Rejected):
-                    raise PlanRejected(answer.failure.code, answer.failure.message)
-                if isinstance(answer, Broken):
-                    raise PlanRejected("host_broke", "the project's modules cannot be imported")
-                yield answer
-        except HostLost as exc:
-            code = "planner_timeout" if exc.code == "timeout" else "planner_lost"
-            raise PlanRejected(code, f"the planner: {exc}") from exc
-
-
 def declared(hosts: Hosts) -> Declared | Broken:
     """What a host says that it has, or why it has nothing; ends that host.
 
@@ -340,8 +222,3 @@ def declared(hosts: Hosts) -> Declared | Broken:
     finally:
         hosts.close()
     raise HostLost("host_broke", "it did not say which skills it has")
-
-
-def _failure(code: str, message: str) -> Outcome:
-    outcome = FailureOutcome(code=code, message=message, retryable=True)
-    return Outcome(canonical_json(outcome.model_dump(mode="json")), NO_USAGE, failed=True)

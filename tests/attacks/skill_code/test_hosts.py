@@ -14,8 +14,9 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-from chimera.adapters.host.hosts import MOST_LOGGED, Hosts, SkillRunner
+from chimera.adapters.host.hosts import MOST_LOGGED, Hosts
 from chimera.adapters.host.plan import HostPlan, enforceable
+from chimera.adapters.host.runners import SkillRunner
 from chimera.models.work.task import ClaimedTask
 from chimera.models.work.wave import WaveRef
 from chimera.services.calls import never
