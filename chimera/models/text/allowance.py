@@ -22,7 +22,6 @@ class UsedUp(Exception):
 
     def __init__(self, of: str, *, of_one: bool = False) -> None:
         super().__init__(of)
-        self.of = of
         # Whether only one rule may look no more.
         self.of_one = of_one
 

@@ -26,8 +26,8 @@ def texts(value: object, path: str = "") -> Iterator[tuple[str, str, bool]]:
             yield from ((path, str(key), True) for key in item)
         elif isinstance(item, list | tuple):
             left += [(_below(path, str(number)), item[number]) for number in range(len(item) - 1, -1, -1)]
-        elif (text := _text(item)) is not None:
-            yield path, text, False
+        elif (digits := _digits(item)) is not None:
+            yield path, digits, False
 
 
 def strings(value: object, into: list[str]) -> None:
@@ -43,8 +43,8 @@ def strings(value: object, into: list[str]) -> None:
             left.extend(reversed(item.values()))
         elif isinstance(item, list | tuple):
             left.extend(reversed(item))
-        elif (text := _text(item)) is not None:
-            into.append(text)
+        elif (digits := _digits(item)) is not None:
+            into.append(digits)
     into += keys
 
 
@@ -52,10 +52,8 @@ def _below(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _text(item: object) -> str | None:
-    """A text, or a whole number as one; a number like 4.111111111111111e15 is whole too."""
-    if isinstance(item, str):
-        return item
+def _digits(item: object) -> str | None:
+    """A whole number as a text; a number like 4.111111111111111e15 is whole too."""
     if isinstance(item, float) and item.is_integer():
         item = int(item)
     if isinstance(item, int) and not isinstance(item, bool) and -_LARGEST < item < _LARGEST:
