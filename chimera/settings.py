@@ -71,13 +71,13 @@ def redis_url_fault(url: str) -> str | None:
 
 def message_key_fault(keys: str) -> str | None:
     """What is wrong with keys of messages, without their own text; None if nothing is."""
-    if all(_KEY.fullmatch(key) for key in _keys(SecretStr(keys))):
+    if all(_KEY.fullmatch(key) for key in _keys(keys)):
         return None
     return "it must be at least 64 hex digits, two for each byte, as `openssl rand -hex 32` makes them"
 
 
-def _keys(keys: SecretStr) -> list[str]:
-    return [key.strip() for key in keys.get_secret_value().split(",")]
+def _keys(keys: str) -> list[str]:
+    return [key.strip() for key in keys.split(",")]
 
 
 class Settings(BaseSettings):
@@ -191,7 +191,8 @@ class Settings(BaseSettings):
     @property
     def message_keys(self) -> list[bytes]:
         """The keys of CHIMERA_MESSAGE_KEY; the first one signs."""
-        return [] if self.message_key is None else [bytes.fromhex(key) for key in _keys(self.message_key)]
+        keys = self.message_key
+        return [] if keys is None else [bytes.fromhex(key) for key in _keys(keys.get_secret_value())]
 
     @property
     def checkpoint_places(self) -> list[str]:
