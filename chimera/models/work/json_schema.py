@@ -85,12 +85,19 @@ class JsonSchema:
     def _validator(self) -> jsonschema_rs.Draft202012Validator:
         """Its patterns run on an engine whose time is linear in the text."""
         options = jsonschema_rs.RegexOptions(size_limit=_PATTERN_BYTES, dfa_size_limit=_PATTERN_BYTES)
-        try:
-            return jsonschema_rs.Draft202012Validator(
-                self._schema, pattern_options=options, retriever=_nothing_elsewhere
-            )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as exc:
-            raise UnusableSchema(str(exc).splitlines()[0]) from None
+        return compiled(self._schema, options)
+
+
+def compiled(schema: dict[str, Any], options: jsonschema_rs.RegexOptions) -> jsonschema_rs.Draft202012Validator:
+    """What checks values against a schema, ready to be used; it refers to nothing outside of it.
+
+    Raises:
+        UnusableSchema: it is no JSON Schema.
+    """
+    try:
+        return jsonschema_rs.Draft202012Validator(schema, pattern_options=options, retriever=_nothing_elsewhere)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as exc:
+        raise UnusableSchema(str(exc).splitlines()[0]) from None
 
 
 def _nothing_elsewhere(uri: str) -> Any:
