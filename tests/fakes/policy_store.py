@@ -4,8 +4,9 @@ from datetime import datetime
 from uuid import UUID
 
 from chimera.errors import UnknownTenant
-from chimera.models.gate.floor import applied_event, require_above
+from chimera.models.gate.floor import require_above
 from chimera.models.gate.policy import Policy, PolicyInForce
+from chimera.models.gate.weakening import applied_event
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import JudgedResult, PolicyVersion
 from tests.fakes.database import AppliedPolicy, FakeDatabase

@@ -4,16 +4,11 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from chimera.errors import BelowFloor
-from chimera.models.audit.audit import AuditEvent
-from chimera.models.audit.kinds import AuditKind
 from chimera.models.gate.policy import Bands, Floor, Policy, PolicyInForce, SkillPolicy
 from chimera.models.gate.rules import Rule
-from chimera.models.gate.weakening import weakened, weaker_rule
+from chimera.models.gate.weakening import weaker_rule
 
 Path = tuple[str | int, ...]
-
-# So many things that a policy asks less of are on record one by one.
-_MOST_LINES = 100
 
 
 class Fault(NamedTuple):
@@ -85,22 +80,6 @@ def raised_policy(policy: Policy, operators: Policy, tenant_id: str) -> Policy:
     return raised
 
 
-def applied_event(before: PolicyInForce, now: PolicyInForce, policy: Policy, actor: str) -> AuditEvent:
-    """That a policy was applied, for the record of a tenant: what is in force for it, and what that asks less of."""
-    given_up = weakened(before.policy, now.policy)
-    if before.isolated and not now.isolated:
-        given_up = ("floor.isolated: no longer of this tenant", *given_up)
-    more = [f"and {len(given_up) - _MOST_LINES} more"] if len(given_up) > _MOST_LINES else []
-    facts = {
-        "before": before.version,
-        "version": now.version,
-        "own": now.own,
-        "sha256": policy.sha256.hex(),
-        "weakened": [*given_up[:_MOST_LINES], *more],
-    }
-    return AuditEvent(kind=AuditKind.POLICY_APPLIED, actor=actor, facts=facts)
-
-
 # Below the floor.
 
 
@@ -145,15 +124,7 @@ def _raised_skill(asked: SkillPolicy, floor: Floor, *, people: bool) -> SkillPol
         "quorum": max(asked.quorum or 1, floor.quorum or 1) if floor.quorum or asked.quorum else None,
         "sample": sample or asked.sample,
     }
-    return SkillPolicy.model_validate(asked.model_dump(exclude_none=True) | _dumped(update))
-
-
-def _dumped(update: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: value.model_dump(exclude_none=True) if isinstance(value, Bands) else value
-        for name, value in update.items()
-        if value is not None
-    }
+    return asked.model_copy(update=update)
 
 
 def _raised_rules(policy: Policy, operators: Policy, floor: Floor) -> tuple[Rule, ...]:

@@ -41,8 +41,6 @@ class Staged(Record):
     state_version: int | None = None
 
 
-# What a finding leads to, the strongest last: the ruling is that of the strongest.
-_STRENGTH = {Then.HITL: 1, Then.RETRY: 2, Then.DENY: 3}
 Finding = tuple[Then, Reason]
 
 # A draw that no sample takes: draws are from 0 to below 1.
@@ -97,7 +95,7 @@ def gate(
     if not findings:
         return APPROVED
     reasons = tuple(reason for _, reason in findings)
-    strongest = max((then for then, _ in findings), key=_STRENGTH.__getitem__)
+    strongest = max((then for then, _ in findings), key=lambda then: then.strength)
     if strongest is Then.HITL:
         return Ruling(verdict=Verdict.HITL, reasons=reasons, next_state=TaskState.IN_REVIEW)
     if strongest is Then.RETRY:

@@ -46,6 +46,11 @@ class Then(StrEnum):
     RETRY = "retry"  # denied, and tried again with the reason
     DENY = "deny"  # denied
 
+    @property
+    def strength(self) -> int:
+        """The higher, the less passes: of several findings the strongest rules."""
+        return (Then.HITL, Then.RETRY, Then.DENY).index(self)
+
 
 Keyword = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 

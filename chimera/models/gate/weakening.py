@@ -1,17 +1,22 @@
-"""What a policy asks less of than another. Pure."""
+"""What a policy asks less of than another, and what is on record of it when it is applied. Pure."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 
-from chimera.models.gate.policy import Amount, Bands, Budget, Floor, Policy, SkillPolicy
-from chimera.models.gate.rules import Rule, Then
+from chimera.models.audit.audit import AuditEvent
+from chimera.models.audit.kinds import AuditKind
+from chimera.models.gate.policy import Amount, Bands, Budget, Floor, Policy, PolicyInForce, SkillPolicy
+from chimera.models.gate.rules import Rule
 from chimera.models.record import canonical_json
 
-_STRENGTH = {Then.HITL: 1, Then.RETRY: 2, Then.DENY: 3}
+# So many things that a policy asks less of are on record one by one.
+_MOST_LINES = 100
 # Skills that neither policy names.
 _OTHERS = "defaults"
 # Of a model that is asked: how long it may take changes no verdict.
 _PATIENCE = {"timeout_seconds"}
+# Of a rule: what is looked at part by part.
+_COMPARED = {"name", "then", "within", "skills", "keywords"}
 
 
 def weakened(before: Policy, after: Policy) -> tuple[str, ...]:
@@ -23,6 +28,22 @@ def weakened(before: Policy, after: Policy) -> tuple[str, ...]:
         *_weaker_model(before, after),
         *_weaker_floor(before, after),
     )
+
+
+def applied_event(before: PolicyInForce, now: PolicyInForce, policy: Policy, actor: str) -> AuditEvent:
+    """That a policy was applied, for the record of a tenant: what is in force for it, and what that asks less of."""
+    given_up = weakened(before.policy, now.policy)
+    if before.isolated and not now.isolated:
+        given_up = ("floor.isolated: no longer of this tenant", *given_up)
+    more = [f"and {len(given_up) - _MOST_LINES} more"] if len(given_up) > _MOST_LINES else []
+    facts = {
+        "before": before.version,
+        "version": now.version,
+        "own": now.own,
+        "sha256": policy.sha256.hex(),
+        "weakened": [*given_up[:_MOST_LINES], *more],
+    }
+    return AuditEvent(kind=AuditKind.POLICY_APPLIED, actor=actor, facts=facts)
 
 
 def _skills(before: Policy, after: Policy) -> list[str]:
@@ -82,14 +103,13 @@ def _weaker_rules(before: Policy, after: Policy) -> Iterator[str]:
 
 def weaker_rule(was: Rule, now: Rule) -> Iterator[tuple[tuple[str, ...], str]]:
     """In what a rule of the same name finds less, or leads to less."""
-    if _STRENGTH[now.then] < _STRENGTH[was.then]:
+    if now.then.strength < was.then.strength:
         yield ("then",), f"{now.then}, and {was.then} is asked"
     if missing := [part for part in was.within if part not in now.within]:
         yield ("within",), f"leaves out {', '.join(missing)}"
     if now.skills is not None and (was.skills is None or set(was.skills) - set(now.skills)):
         yield ("skills",), "leaves out skills"
-    about = was.model_dump(exclude={"name", "then", "within", "skills", "keywords"})
-    if about != now.model_dump(exclude={"name", "then", "within", "skills", "keywords"}):
+    if was.model_dump(exclude=_COMPARED) != now.model_dump(exclude=_COMPARED):
         yield (), "looks for something else"
     elif was.keywords is not None and (lost := set(was.keywords) - set(now.keywords or ())):
         yield ("keywords",), f"leaves out {len(lost)}"
@@ -106,9 +126,7 @@ def _weaker_budget(was: Budget, now: Budget) -> Iterator[str]:
 def _weaker_model(before: Policy, after: Policy) -> Iterator[str]:
     """A model can only lower verdicts: one that is asked no more, or otherwise, may let more pass."""
     was, now = before.llm_judge, after.llm_judge
-    if was is not None and (
-        now is None or now.model_dump(exclude={"timeout_seconds"}) != was.model_dump(exclude={"timeout_seconds"})
-    ):
+    if was is not None and (now is None or now.model_dump(exclude=_PATIENCE) != was.model_dump(exclude=_PATIENCE)):
         yield f"llm_judge: {'another' if now else 'none'}, was {was.model}"
 
 

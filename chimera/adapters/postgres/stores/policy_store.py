@@ -10,8 +10,9 @@ from chimera.adapters.postgres.database import Database, statements
 from chimera.adapters.postgres.steps.chain import ChainAppender, append
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
-from chimera.models.gate.floor import applied_event, require_above
+from chimera.models.gate.floor import require_above
 from chimera.models.gate.policy import Policy, PolicyInForce, version_name
+from chimera.models.gate.weakening import applied_event
 from chimera.models.work.decision import Verdict
 from chimera.ports import policy_store as port
 from chimera.ports.policy_store import JudgedResult, PolicyVersion
