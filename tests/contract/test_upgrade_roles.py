@@ -18,6 +18,8 @@ from chimera.adapters.embedded.database_urls import ROLES
 from chimera.adapters.embedded.servers import EmbeddedServers
 from chimera.adapters.postgres.database import Database
 from chimera.adapters.postgres.migrate import Migrations
+from chimera.adapters.postgres.stores.credential_store import CredentialStore
+from chimera.adapters.postgres.stores.tenant_store import TenantStore
 from chimera.errors import StoreRefused
 from tests.shell import environment
 
@@ -80,6 +82,12 @@ def test_who_lacks_createrole_is_told_and_the_statements_are_for_who_has_it(clus
     for url in cluster.role_urls:
         with closing(Database(url, 1)) as database, database.transaction("acme") as connection:
             connection.execute("select current_tenant()")
+
+    with closing(Database(cluster.env[OWNER_URL], 1)) as database:
+        TenantStore(database).add("acme", "ann")
+        with pytest.raises(StoreRefused, match='the owner may not make the login "chimera_app_acme"') as refused:
+            CredentialStore(database).make("acme", {"app": "secret"}, "0" * 64, "ann")
+    assert "with admin option" in str(refused.value)
 
 
 def test_a_login_that_the_owner_cannot_set_is_named(cluster: Cluster) -> None:

@@ -68,12 +68,15 @@ class CredentialStore:
 
 
 def _make_login(connection: psycopg.Connection[DictRow], group: str, role: str, hashed: str, *, is_there: bool) -> None:
-    login = sql.SQL("{} role {} login nosuperuser nocreaterole nocreatedb connection limit {} password {}").format(
-        sql.SQL("alter" if is_there else "create"), sql.Identifier(role), sql.Literal(_CONNECTIONS), sql.Literal(hashed)
+    # Who is no superuser may not even say again that a role is none.
+    what = "alter role {} login" if is_there else "create role {} login nosuperuser nocreaterole nocreatedb"
+    login = sql.SQL(f"{what} connection limit {{}} password {{}}").format(
+        sql.Identifier(role), sql.Literal(_CONNECTIONS), sql.Literal(hashed)
     )
     try:
-        connection.execute(login)
-        connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(role)))
+        with connection.pipeline():  # at whose end both are done, or one was refused
+            connection.execute(login)
+            connection.execute(sql.SQL("grant {} to {}").format(sql.Identifier(group), sql.Identifier(role)))
     except psycopg.errors.InsufficientPrivilege as exc:
         raise StoreRefused(
             f'the owner may not make the login "{role}" ({exc.diag.message_primary}). Fix: have who may make roles run '
