@@ -41,6 +41,7 @@ from chimera.ports import (
     budget_store,
     card_store,
     control_store,
+    credential_store,
     decision_store,
     export_store,
     id_store,
@@ -240,7 +241,7 @@ class Adapters:
         return TenantStore(self._as_owner)
 
     @cached_property
-    def credentials(self) -> CredentialStore:
+    def credentials(self) -> credential_store.CredentialStore:
         """Logins that are one tenant's."""
         return CredentialStore(self._as_owner)
 

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.stores.credential_store import CredentialStore
 from chimera.adapters.postgres.stores.plan_store import PlanStore
 from chimera.adapters.postgres.stores.replan_store import ReplanStore
 from chimera.adapters.postgres.stores.work_store import WorkStore
@@ -137,11 +136,9 @@ def test_to_isolate_a_tenant_no_more_is_on_its_record(scene: Scene, isolate: Iso
     assert len(scene.claim(planned.wave, planned.ids).tasks) == 1
 
 
-def test_its_own_login_runs_everything_of_it(
-    real_scene: Scene, servers: dict[str, str], owner_database: Database
-) -> None:
+def test_its_own_login_runs_everything_of_it(real_scene: Scene, servers: dict[str, str]) -> None:
     scene, world = real_scene, copy(real_scene.world)
-    credentials = CredentialStore(owner_database)
+    credentials = scene.world.credentials
     roles = credentials.make(scene.tenant_id, {"app": "secret", "worker": "secret"}, "0" * 64, "bob")
     with ExitStack() as stack:
         stack.callback(credentials.revoke, scene.tenant_id, "bob")

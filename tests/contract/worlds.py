@@ -11,6 +11,7 @@ from chimera.adapters.postgres.stores.budget_store import BudgetStore
 from chimera.adapters.postgres.stores.card_store import CardStore
 from chimera.adapters.postgres.stores.checkpoint_store import CheckpointStore
 from chimera.adapters.postgres.stores.control_store import ControlStore
+from chimera.adapters.postgres.stores.credential_store import CredentialStore
 from chimera.adapters.postgres.stores.decision_store import DecisionStore
 from chimera.adapters.postgres.stores.erasure_store import ErasureStore
 from chimera.adapters.postgres.stores.export_store import ExportStore
@@ -39,6 +40,7 @@ from chimera.ports import (
     checkpoint_store,
     clock,
     control_store,
+    credential_store,
     decision_store,
     export_store,
     id_store,
@@ -61,6 +63,7 @@ from tests.fakes import (
     FakeCheckpointStore,
     FakeClock,
     FakeControlStore,
+    FakeCredentialStore,
     FakeDatabase,
     FakeDecisionStore,
     FakeErasures,
@@ -105,6 +108,7 @@ class World(ABC):
     checkpoints: checkpoint_store.CheckpointStore
     exports: export_store.ExportStore
     exports_to_seal: export_store.ExportStore
+    credentials: credential_store.CredentialStore
     budgets: budget_store.BudgetStore
     budget_changes: budget_store.BudgetStore
     declaring: skill_store.SkillStore
@@ -172,6 +176,7 @@ class FakeWorld(World):
             checkpoints=FakeCheckpointStore(self.database),
             exports=exports,
             exports_to_seal=exports,
+            credentials=FakeCredentialStore(self.database),
             budgets=FakeBudgetStore(self.database),
             budget_changes=FakeBudgetStore(self.database),
             declaring=FakeSkillStore(self.database),
@@ -268,6 +273,7 @@ class PostgresWorld(World):
             checkpoints=CheckpointStore(seal),
             exports=ExportStore(app),
             exports_to_seal=ExportStore(seal),
+            credentials=CredentialStore(owner),
             budgets=BudgetStore(app),
             budget_changes=BudgetStore(owner),
             declaring=SkillStore(worker),

@@ -6,6 +6,7 @@ from tests.fakes.card_store import FakeCardStore
 from tests.fakes.checkpoints import FakeCheckpointPlace, FakeCheckpointStore
 from tests.fakes.clock import FakeClock
 from tests.fakes.control_store import FakeControlStore
+from tests.fakes.credential_store import FakeCredentialStore
 from tests.fakes.database import FakeDatabase
 from tests.fakes.decision_store import FakeDecisionStore
 from tests.fakes.erasures import FakeErasures
@@ -34,6 +35,7 @@ __all__ = [
     "FakeCheckpointStore",
     "FakeClock",
     "FakeControlStore",
+    "FakeCredentialStore",
     "FakeDatabase",
     "FakeDecisionStore",
     "FakeErasures",

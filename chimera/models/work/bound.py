@@ -1,13 +1,19 @@
-"""The names of what is one tenant's own: its logins in the database, and its user and keys at the broker."""
+"""What is one tenant's own, and what it is called: its logins in the database, its user and keys at the broker."""
 
 from hashlib import sha256
 from typing import Literal
+
+from pydantic import Field
 
 from chimera.models.record import Record, TenantId
 
 # PostgreSQL cuts longer names.
 _MOST_BYTES = 63
 _DIGEST_DIGITS = 16
+
+
+# The database roles that a tenant has logins of its own for.
+LoginKind = Literal["app", "worker"]
 
 
 class BoundTenant(Record):
@@ -18,7 +24,20 @@ class BoundTenant(Record):
     broker_sha256: str
 
 
-def bound_role(kind: Literal["app", "worker"], tenant_id: str) -> str:
+class OwnLogins(Record):
+    """What a tenant's own processes need to know; each but the first two is a secret."""
+
+    tenant_id: TenantId
+    # What its workers take work of.
+    queue: str
+    redis_url: str = Field(repr=False)
+    app_database_url: str = Field(repr=False)
+    worker_database_url: str = Field(repr=False)
+    # Of that queue alone.
+    message_key: str = Field(repr=False)
+
+
+def bound_role(kind: LoginKind, tenant_id: str) -> str:
     """The login role that does the work of this role for one tenant alone: chimera_worker_acme.
 
     Of a tenant id too long for that its beginning, a dot, which no tenant id has, and the beginning of its SHA-256.

@@ -1,7 +1,6 @@
 """Logins that are bound to one tenant, in PostgreSQL."""
 
 from collections.abc import Mapping
-from typing import Literal
 
 import psycopg
 from psycopg import sql
@@ -12,28 +11,23 @@ from chimera.adapters.postgres.steps.chain import ChainAppender
 from chimera.errors import StoreRefused, UnknownTenant
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
-from chimera.models.work.bound import BoundTenant, bound_role
+from chimera.models.work.bound import BoundTenant, LoginKind, bound_role
+from chimera.ports import credential_store as port
 
 _SQL = statements("credential_store")
 # Of each login at once: one tenant must not take all that the server has.
 _CONNECTIONS = 40
 
-Kind = Literal["app", "worker"]
 
-
-class CredentialStore:
-    """In the role `owner`. All raise StoreUnavailable, and StoreRefused where the owner may not make such roles."""
+class CredentialStore(port.CredentialStore):
+    """Roles with a password each, and a table that says whose they are."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def make(self, tenant_id: str, passwords: Mapping[Kind, str], broker_sha256: str, actor: str) -> dict[Kind, str]:
-        """Makes the tenant's login roles, or gives those that are there these passwords; returns their names.
-
-        Raises:
-            UnknownTenant: there is no such tenant.
-            StoreRefused: there is a role of such a name that was not made by this.
-        """
+    def make(  # noqa: D102  see the port
+        self, tenant_id: str, passwords: Mapping[LoginKind, str], broker_sha256: str, actor: str
+    ) -> dict[LoginKind, str]:
         roles = {kind: bound_role(kind, tenant_id) for kind in passwords}
         with self._database.transaction(tenant_id) as connection:
             if connection.execute(_SQL["tenant"], {"tenant": tenant_id}).fetchone() is None:
@@ -51,8 +45,7 @@ class CredentialStore:
             _record(connection, tenant_id, AuditKind.TENANT_CREDENTIALS, actor, sorted(roles.values()))
         return roles
 
-    def revoke(self, tenant_id: str, actor: str) -> list[str]:
-        """Ends the tenant's logins, whose sessions see no row from now on; returns their names, none if it had none."""
+    def revoke(self, tenant_id: str, actor: str) -> list[str]:  # noqa: D102
         with self._database.transaction(tenant_id) as connection:
             roles = [row["role"] for row in connection.execute(_SQL["unbind"], {"tenant": tenant_id})]
             for role in roles:
@@ -61,8 +54,7 @@ class CredentialStore:
                 _record(connection, tenant_id, AuditKind.TENANT_CREDENTIALS_REVOKED, actor, roles)
         return roles
 
-    def bound_tenants(self) -> list[BoundTenant]:
-        """The tenants that have logins of their own."""
+    def bound_tenants(self) -> list[BoundTenant]:  # noqa: D102
         with self._database.transaction() as connection:
             return [BoundTenant.model_validate(row) for row in connection.execute(_SQL["bound_tenants"])]
 
