@@ -7,7 +7,7 @@ from uuid import UUID
 from celery import Task
 from structlog.contextvars import bound_contextvars
 
-from chimera.adapters.celery.messages import REDACTED
+from chimera.adapters.celery.messages import HIDDEN
 from chimera.bootstrap import celery_app
 from chimera.errors import QueueUnavailable, StoreUnavailable
 from chimera.models.ids import IdKind, format_id
@@ -33,7 +33,7 @@ class ChimeraTask(Task):  # type: ignore[type-arg]  # celery's Task is not gener
 
     def apply_async(self, *args: Any, **options: Any) -> Any:
         """As Celery's, with the arguments hidden from events, Flower and logs."""
-        return super().apply_async(*args, **({"argsrepr": REDACTED, "kwargsrepr": REDACTED} | options))
+        return super().apply_async(*args, **{**HIDDEN, **options})
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with the Celery task's id bound to every log line, and nothing left bound after it."""

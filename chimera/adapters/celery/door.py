@@ -17,7 +17,7 @@ from chimera.adapters.celery.envelope import (
     built_anew,
     hidden,
 )
-from chimera.adapters.celery.messages import JUDGE, MESSAGES, REDACTED, WORK, Message, WaveArguments
+from chimera.adapters.celery.messages import HIDDEN, JUDGE, MESSAGES, WORK, Message, WaveArguments
 from chimera.adapters.celery.queue_names import JUDGE_QUEUE, PLAN_QUEUE, TENANT_QUEUE_PREFIX
 from chimera.adapters.celery.signer import Signer
 
@@ -68,7 +68,7 @@ def let_in(raw: bytes, queue: str, registered: Container[str], signer: Signer) -
         raise Refused("unsigned")
     if envelope.properties.delivery_info.redeliveries >= MAX_REDELIVERIES:
         raise Refused("redelivered")
-    options = Options.model_construct(**{name: getattr(envelope.headers, name) for name in Options.model_fields})
+    options: Options = envelope.headers
     if options.task not in registered:
         raise Refused("unknown_task")
     if options.task.startswith("chimera."):
@@ -113,10 +113,6 @@ def _followers(message: Message, options: Options, arguments: Arguments) -> Foll
     if options.group is None or not isinstance(judge_id, str) or not _ID.fullmatch(judge_id):
         raise Refused("not_a_message")
     ids = {"task_id": judge_id, "group_id": options.group}
-    body = Follower(task=JUDGE.task, args=wave, options=_judge_options() | ids, immutable=True)
-    return Followers(chord=body)
-
-
-def _judge_options() -> dict[str, object]:
-    """How a wave's Judge is sent."""
-    return {"queue": JUDGE_QUEUE, "ignore_result": True, "argsrepr": REDACTED, "kwargsrepr": REDACTED}
+    # As queue.py sends it.
+    sent = {"queue": JUDGE_QUEUE, "ignore_result": True, **HIDDEN} | ids
+    return Followers(chord=Follower(task=JUDGE.task, args=wave, options=sent, immutable=True))

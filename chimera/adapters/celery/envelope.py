@@ -8,7 +8,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, TypeAdapter
 
-from chimera.adapters.celery.messages import REDACTED
+from chimera.adapters.celery.messages import HIDDEN
 from chimera.adapters.celery.signer import Signer
 
 # The header that has the signature.
@@ -222,4 +222,4 @@ _PLAIN_HEADERS: dict[str, Any] = {"lang": "py", "origin": "", "stamped_headers":
 
 def hidden(options: Options) -> Options:
     """With nothing in it that logs and events would show of arguments."""
-    return options.model_copy(update={"argsrepr": REDACTED, "kwargsrepr": REDACTED, "shadow": None})
+    return options.model_copy(update={**HIDDEN, "shadow": None})

@@ -1,5 +1,6 @@
 """Every message between processes: its Celery task, its queue, and the arguments that it carries."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, NamedTuple
@@ -12,6 +13,8 @@ from chimera.models.work.plan import PlanRequest
 
 # What Flower and the workers' logs show in place of arguments.
 REDACTED = "<ids>"
+# The options of a message that has it so.
+HIDDEN: Mapping[str, str] = {"argsrepr": REDACTED, "kwargsrepr": REDACTED}
 
 WaveNo = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]

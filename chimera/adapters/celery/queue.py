@@ -13,9 +13,9 @@ from redis.exceptions import RedisError, ResponseError
 from chimera.adapters.celery.mending import mend
 from chimera.adapters.celery.messages import (
     DISPATCH,
+    HIDDEN,
     JUDGE,
     PLAN,
-    REDACTED,
     REPLAN,
     STOP,
     WORK,
@@ -128,7 +128,7 @@ class Queue(port.Queue):
     def _signature(self, message: Message, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
         # Header tasks ignore their results too: a chord part that is stored but not yet counted when its
         # child is killed would otherwise count as done for ever (celery 5.7).
-        options |= {"ignore_result": True, "argsrepr": REDACTED, "kwargsrepr": REDACTED}
+        options |= {"ignore_result": True, **HIDDEN}
         queue = message.queue_for(arguments)
         return self._app.signature(message.task, arguments, immutable=True, queue=queue, **options)
 
