@@ -19,7 +19,7 @@ from celery.worker.state import active_requests
 
 from chimera.adapters.celery.agent_watch import AgentWatch, Sight
 from chimera.adapters.celery.messages import WORK, BatchArguments
-from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX
+from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX, named_queues
 from chimera.errors import QueueUnavailable
 from chimera.models.work.agent import BEAT_SECONDS, AgentMetrics, AgentTally, AgentWork, ProcessBeat, agent_id
 from chimera.ports.agent_registry import AgentRegistry
@@ -62,7 +62,7 @@ def agents_step(process: Callable[[], WorkerProcess]) -> type["Agents"]:
 
 def runs_batches(worker: Any) -> bool:
     """Whether a worker runs batches: it was started without -Q, or that names a tenant's queue."""
-    named = worker.app.amqp.queues._consume_from
+    named = named_queues(worker.app)
     return named is None or any(queue.startswith(TENANT_QUEUE_PREFIX) for queue in named)
 
 
@@ -119,10 +119,9 @@ class Beats(Thread):
         self._process = process
         self._watch = AgentWatch()
         self._started_at = datetime.now(UTC)
-        named = worker.app.amqp.queues._consume_from
-        self._tenants = named and tuple(
-            sorted(queue.removeprefix(TENANT_QUEUE_PREFIX) for queue in named if queue.startswith(TENANT_QUEUE_PREFIX))
-        )
+        named = named_queues(worker.app)
+        own = (queue for queue in sorted(named or ()) if queue.startswith(TENANT_QUEUE_PREFIX))
+        self._tenants = None if named is None else tuple(queue.removeprefix(TENANT_QUEUE_PREFIX) for queue in own)
         self._finishing = Event()
         self._ended = Event()
         self._heard = True

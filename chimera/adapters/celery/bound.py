@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import bootsteps
 
-from chimera.adapters.celery.queue_names import tenant_queue
+from chimera.adapters.celery.queue_names import named_queues, tenant_queue
 from chimera.models.work.bound import broker_user
 
 # Celery's settings that such a login needs, whatever the project's own say. Who counts a chord's parts and sends its
@@ -40,8 +40,7 @@ def own_queue_step(tenant_id: str) -> type[bootsteps.Step]:
             super().__init__(worker, **options)
             # What skills write, in /tmp and elsewhere, is for the user of this worker alone.
             os.umask(0o077)
-            named = worker.app.amqp.queues._consume_from
-            if set(named or ()) != {tenant_queue(tenant_id)}:
+            if named_queues(worker.app) != {tenant_queue(tenant_id)}:
                 raise SystemExit(
                     f"chimera: the logins of this worker are the tenant {tenant_id}'s (CHIMERA_BOUND_TENANT), and "
                     f"reach no other list: start it with -Q {tenant_queue(tenant_id)}"

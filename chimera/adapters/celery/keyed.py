@@ -6,6 +6,7 @@ from celery import bootsteps
 from celery.signals import beat_init
 
 from chimera.adapters.celery.door import is_guarded
+from chimera.adapters.celery.queue_names import named_queues
 from chimera.errors import SettingsMissing
 
 
@@ -14,7 +15,7 @@ class Keyed(bootsteps.Step):
 
     def __init__(self, worker: Any, **options: Any) -> None:
         super().__init__(worker, **options)
-        named = worker.app.amqp.queues._consume_from
+        named = named_queues(worker.app)
         if named is None or any(map(is_guarded, named)):
             _require(worker.app)
 

@@ -8,7 +8,7 @@ from kombu.exceptions import KombuError
 from redis.exceptions import RedisError, ResponseError
 
 from chimera.adapters.celery.mending import mend
-from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX, tenant_queue
+from chimera.adapters.celery.queue_names import TENANT_QUEUE_PREFIX, named_queues, tenant_queue
 from chimera.adapters.celery.roster import Roster
 
 log = structlog.get_logger(__name__)
@@ -28,8 +28,8 @@ class TenantQueues(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
-        # What -Q selected, None without it (celery.app.amqp.Queues.select); read before any tenant is added.
-        self._named = consumer.app.amqp.queues._consume_from is not None
+        # Read before any tenant is added.
+        self._named = named_queues(consumer.app) is not None
         self._timer: Any = None
         # What is not consumed because the worker drains.
         self._set_aside: set[str] = set()

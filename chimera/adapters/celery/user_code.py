@@ -5,13 +5,12 @@ from typing import Any
 from celery import Celery, bootsteps
 from celery.loaders.app import AppLoader
 
-from chimera.adapters.celery.queue_names import JUDGE_QUEUE
+from chimera.adapters.celery.queue_names import JUDGE_QUEUE, named_queues
 
 
 def runs_user_code(worker: Any) -> bool:
     """Whether a worker has a use for the project's modules: unless it consumes the Judge's queue and no other."""
-    named = worker.app.amqp.queues._consume_from
-    return named is None or set(named) != {JUDGE_QUEUE}
+    return named_queues(worker.app) != {JUDGE_QUEUE}
 
 
 class Loader(AppLoader):
