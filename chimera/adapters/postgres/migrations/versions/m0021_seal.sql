@@ -1,15 +1,5 @@
 -- The process that seals the audit has a login of its own: it reads where each chain ends, and notes checkpoints. The
 -- Judge keeps what tells it whether a tenant's audit is sealed, and can no longer say so itself.
-do $$
-begin
-    -- Who may not make roles may not try either, though somebody else has made it.
-    if not exists (select from pg_roles where rolname = 'chimera_seal') then
-        create role chimera_seal nologin;
-    end if;
-exception when duplicate_object or unique_violation then
-    null;  -- another database of this cluster made it, perhaps just now
-end
-$$;
 grant execute on function current_tenant() to chimera_seal;
 
 -- Of an entry its place, time and hash: what was done, and by whom, is not the sealer's to read.

@@ -70,28 +70,32 @@ select 'chimera_app', kind, actor
                ('audit.read', null), ('audit.read', 'app')) as r (kind, actor)
  union all
 select 'chimera_judge', kind, actor
-  from (values ('task.decided', null), ('task.decided', 'judge'), ('task.decided', 'policy'),
-               ('task.decided', 'policy and %'), ('review.opened', 'judge'),
-               ('review.claimed', null), ('review.released', null), ('review.edited', null), ('review.approved', null),
-               ('review.decided', null),
+  from (values ('review.opened', 'judge'),
                ('plan.in_review', 'judge'), ('plan.completed', 'judge'), ('plan.completed_with_failures', 'judge'),
                ('plan.cancelled', 'judge'), ('plan.expired', 'judge'),
                ('plan.expired_asked', 'sweep'), ('plan.expired', 'sweep'),
                ('plan.paused', 'budget'), ('plan.resumed', 'budget'), ('plan.budget_reached', 'budget'),
                ('budget.overrun', 'budget'),
-               ('access.refused', null), ('access.refused', 'app'), ('access.refused', 'chimera')) as r (kind, actor);
+               ('access.refused', null), ('access.refused', 'app'), ('access.refused', 'chimera')) as r (kind, actor)
+ union all
+-- What people do it records, in their names, and what follows in the Judge's.
+select 'chimera_review', kind, actor
+  from (values ('review.claimed', null), ('review.released', null), ('review.edited', null), ('review.approved', null),
+               ('review.decided', null),
+               ('plan.in_review', 'judge'), ('plan.completed', 'judge'), ('plan.completed_with_failures', 'judge'),
+               ('access.refused', null), ('access.refused', 'app'), ('access.refused', 'chimera')) as r (kind, actor)
+ union all
+-- No login records what is decided: the writer's function does. The names are those of nobody else.
+select 'chimera_writer', 'task.decided', actor from unnest(array['judge', 'policy', 'policy and %']) actor;
 
--- A text as canonical JSON has it, as models/record.py writes it: ASCII.
-create function json_ascii(what text) returns text language plpgsql immutable strict parallel safe
+-- A text as canonical JSON has it, as models/record.py writes it, where it is more than printable ASCII.
+create function json_escaped(what text) returns text language plpgsql immutable strict parallel safe
     set search_path = public, pg_temp as $$
 declare
     part text;
     code integer;
     made text := '';
 begin
-    if what collate "C" ~ '^[ !#-\[\]-~]*$' then
-        return '"' || what || '"';
-    end if;
     foreach part in array string_to_array(what, null) loop
         code := ascii(part);
         made := made || case
@@ -106,22 +110,17 @@ begin
 end
 $$;
 
+-- Every text as canonical JSON has it. Neither strict nor with a SET, so that PostgreSQL puts the expression into the
+-- statement that asks: a call for each text would cost 50 us.
+create function json_ascii(what text) returns text language sql immutable parallel safe
+    return case when what collate "C" ~ '^[ !#-\[\]-~]*$' then '"' || what || '"' else json_escaped(what) end;
+
 -- A time as the hashed text has it: UTC, as Python's isoformat writes it.
 create function audit_stamp(moment timestamptz) returns text language sql immutable strict parallel safe
     set search_path = public, pg_temp
     return to_char(moment at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
            || case when extract(microseconds from moment)::bigint % 1000000 = 0 then ''
                    else to_char(moment at time zone 'UTC', '.US') end || '+00:00';
-
--- The hashed text of an entry, as body_of in models/audit/audit.py makes it.
-create function audit_body(tenant_id text, seq bigint, at timestamptz, kind text, actor text, plan_id uuid, task_id uuid,
-                           payload text) returns text language sql immutable parallel safe
-    set search_path = public, pg_temp
-    return '{"actor":' || json_ascii(actor) || ',"at":"' || audit_stamp(at) || '","kind":' || json_ascii(kind)
-           || ',"payload_sha256":"' || encode(sha256(convert_to(payload, 'UTF8')), 'hex')
-           || '","plan_id":' || coalesce('"' || replace(plan_id::text, '-', '') || '"', 'null')
-           || ',"seq":' || seq || ',"task_id":' || coalesce('"' || replace(task_id::text, '-', '') || '"', 'null')
-           || ',"tenant_id":' || json_ascii(tenant_id) || '}';
 
 -- Whether whoever is logged in owns the schema, and could do by itself what functions do for others.
 create function is_owner() returns boolean language sql stable parallel safe
@@ -140,7 +139,7 @@ end;
 -- Entries at the chain's end, which moves with them. Returns their number before the first and their time; null where there
 -- is no such tenant. For the writer's other functions: it does not look at who records what.
 create function chain_audit(kinds text[], actors text[], plans uuid[], tasks uuid[], payloads text[],
-                            out before bigint, out moment timestamptz) language plpgsql security definer
+                                       out before bigint, out moment timestamptz) language plpgsql security definer
     set search_path = public, pg_temp as $$
 declare
     tenant constant text := current_tenant();
@@ -149,6 +148,7 @@ declare
     body text;
     hashes bytea[];
     mine boolean;
+    stamp text;
 begin
     select h.seq, h.hash, h.at, h.xmin = pg_current_xact_id()::xid into before, previous, moment, mine
       from audit_head h where h.tenant_id = tenant for update;
@@ -159,7 +159,15 @@ begin
     if not mine or moment = '-infinity' then
         moment := greatest(clock_timestamp(), moment);
     end if;
-    select array_agg(audit_body(tenant, before + r.n, moment, r.kind, r.actor, r.plan_id, r.task_id, r.payload) order by r.n)
+    stamp := audit_stamp(moment);
+    -- As body_of in models/audit/audit.py makes them. Within the statement: a call of a function costs more than all else.
+    select array_agg('{"actor":'
+                     || json_ascii(r.actor) || ',"at":"' || stamp || '","kind":' || json_ascii(r.kind)
+                     || ',"payload_sha256":"' || encode(sha256(convert_to(r.payload, 'UTF8')), 'hex')
+                     || '","plan_id":' || coalesce('"' || replace(r.plan_id::text, '-', '') || '"', 'null')
+                     || ',"seq":' || before + r.n
+                     || ',"task_id":' || coalesce('"' || replace(r.task_id::text, '-', '') || '"', 'null')
+                     || ',"tenant_id":"' || tenant || '"}' order by r.n)
       into bodies
       from unnest(kinds, actors, plans, tasks, payloads) with ordinality as r (kind, actor, plan_id, task_id, payload, n);
     foreach body in array bodies loop
@@ -202,6 +210,13 @@ begin
         raise exception '% records no % in the name of %', session_user, wrong.kind, wrong.actor
             using errcode = 'insufficient_privilege';
     end loop;
+    if exists (select from unnest(kinds, payloads) as r (kind, payload)
+                where r.kind in ('plan.paused', 'plan.resumed', 'plan.cancelled_asked', 'session.paused', 'session.resumed',
+                                 'session.stopped', 'review.claimed', 'review.released', 'review.edited', 'review.approved',
+                                 'review.decided', 'audit.read')
+                  and r.payload::json ->> 'by_login' is distinct from session_user) then
+        raise exception 'what people do is recorded with the login that did it' using errcode = 'check_violation';
+    end if;
     for wrong in
         select r.kind
           from unnest(kinds, plans, tasks, payloads) with ordinality as r (kind, plan_id, task_id, payload, n)
@@ -210,7 +225,7 @@ begin
          where case when r.plan_id is null
                     then r.kind like 'plan.%' or r.kind like 'task.%' or r.kind like 'review.%' or r.task_id is not null
                     else p.plan_id is null or (r.task_id is not null and t.task_id is null) end
-            or (r.kind in (select kind from audit_right where actor is null and kind <> 'task.decided')
+            or (r.kind in (select kind from audit_right where actor is null)
                 and r.payload::json ->> 'by_login' <> session_user)
             or case when r.kind = 'plan.submitted' then p.first_audit_seq <> before + r.n
                     when r.kind = 'plan.planned' then p.state in ('submitted', 'planning')
@@ -237,16 +252,14 @@ $$;
 grant select, update on audit_head to chimera_writer;
 grant select, insert on audit to chimera_writer;
 grant select on audit_right to chimera_writer;
-grant select (first_audit_seq, state, stop_state, paused_at) on plan to chimera_writer;
-grant select (tenant_id, task_id, plan_id) on task to chimera_writer;
+grant select on plan, task to chimera_writer;
 grant select (tenant_id, session_id, state) on session to chimera_writer;
-revoke execute on function json_ascii(text), audit_stamp(timestamptz), is_owner(),
-    audit_body(text, bigint, timestamptz, text, text, uuid, uuid, text) from public;
-grant execute on function json_ascii(text), audit_stamp(timestamptz), is_owner(),
-    audit_body(text, bigint, timestamptz, text, text, uuid, uuid, text) to chimera_writer;
-select give_to_writer('lock_audit_head()', 'chimera_app', 'chimera_judge'),
+revoke execute on function json_escaped(text), json_ascii(text), audit_stamp(timestamptz), is_owner() from public;
+grant execute on function json_escaped(text), json_ascii(text), audit_stamp(timestamptz), is_owner() to chimera_writer;
+select give_to_writer('lock_audit_head()', 'chimera_app', 'chimera_judge', 'chimera_review'),
        give_to_writer('chain_audit(text[], text[], uuid[], uuid[], text[])', variadic '{}'),
-       give_to_writer('append_audit(text[], text[], uuid[], uuid[], text[])', 'chimera_app', 'chimera_judge');
+       give_to_writer('append_audit(text[], text[], uuid[], uuid[], text[])', 'chimera_app', 'chimera_judge',
+                      'chimera_review');
 drop policy audit_by_app on audit;
 revoke insert on audit from chimera_app, chimera_judge;
 revoke update on audit_head from chimera_app, chimera_judge;

@@ -96,7 +96,8 @@ begin
         execute format('alter table %I enable row level security', table_name);
         execute format('alter table %I force row level security', table_name);
         execute format('create policy %I on %I using (true)', table_name || '_of_all', table_name);
-        execute format('create policy %I on %I as restrictive for select to chimera_app, chimera_worker, chimera_judge
+        execute format('create policy %I on %I as restrictive for select
+                            to chimera_app, chimera_worker, chimera_judge, chimera_review
                         using (tenants is null or (select current_tenant()) = any (tenants)
                                or (select current_tenant()) is null and not is_bound())',
                        table_name || '_of_tenant', table_name);

@@ -1,15 +1,5 @@
 -- What people decide has a login of its own. It writes cards, revisions and approvals through functions that check what they
 -- are told; the Judge opens cards, and closes those of plans that end, and no login can alter what a card is about.
-do $$
-begin
-    -- Who may not make roles may not try either, though somebody else has made it.
-    if not exists (select from pg_roles where rolname = 'chimera_review') then
-        create role chimera_review nologin;
-    end if;
-exception when duplicate_object or unique_violation then
-    null;  -- another database of this cluster made it, perhaps just now
-end
-$$;
 
 -- ---------------------------------------------------------------------------------------------------
 -- Names. Rows that are there stay as they are.
@@ -40,11 +30,10 @@ alter table policy add constraint policy_by_a_person check (is_person_name(appli
 -- ---------------------------------------------------------------------------------------------------
 -- What nobody can write, whatever the login.
 -- ---------------------------------------------------------------------------------------------------
--- Whether whoever is logged in says what people decided; or owns the schema, and erases.
-create function speaks_for_people() returns boolean language sql stable parallel safe
+-- Whether whoever is logged in says what is this role's to say; or owns the schema, and erases.
+create function speaks_for(role text) returns boolean language sql stable parallel safe
     set search_path = public, pg_temp
-    return pg_has_role(session_user, 'chimera_review', 'usage')
-        or pg_has_role(session_user, (select relowner from pg_class where oid = 'public.review_card'::regclass), 'usage');
+    return pg_has_role(session_user, role, 'usage') or is_owner();
 
 -- A result that waits, or waited, for people is approved by as many of them as its card asks for, of the very bytes that
 -- it shows. What a person decides is said by the login of people's decisions; and that login says nothing else.
@@ -65,7 +54,7 @@ begin
     then perform refuse_dangling('what waits for people needs as many people''s approvals of what it shows as its card asks for'); end if;
     select count(*) into persons from new_rows n
      where n.decided_by not in ('policy', 'judge') and n.decided_by not like 'policy and %';
-    if persons > 0 and not speaks_for_people() then
+    if persons > 0 and not speaks_for('chimera_review') then
         raise exception 'what a person decided is not for % to say', session_user using errcode = 'insufficient_privilege';
     end if;
     if persons < (select count(*) from new_rows) and pg_has_role(session_user, 'chimera_review', 'usage')
@@ -247,15 +236,10 @@ end;
 
 grant select, update on review_card to chimera_writer;
 grant select, insert on revision, review_approval to chimera_writer;
-grant select (tenant_id, plan_id, stop_state) on plan to chimera_writer;
 -- What the triggers of these tables look up: from PostgreSQL 18 on deferred ones too run as who wrote.
-grant select (tenant_id, task_id, attempt, sha256) on result to chimera_writer;
-grant select (tenant_id, task_id, attempt, verdict) on decision to chimera_writer;
-grant select (tenant_id, seq, at, task_id, actor, kind) on audit to chimera_writer;
-grant execute on function current_tenant(), refuse_dangling(text) to chimera_writer;
-revoke execute on function refuse_review(text), may_review(review_card, text), speaks_for_people() from public;
-grant execute on function refuse_review(text), may_review(review_card, text) to chimera_writer;
-grant execute on function speaks_for_people() to chimera_judge, chimera_review, chimera_writer;
+grant select on result, decision to chimera_writer;
+revoke execute on function refuse_review(text), may_review(review_card, text), speaks_for(text) from public;
+grant execute on function refuse_review(text), may_review(review_card, text), speaks_for(text) to chimera_writer;
 select give_to_writer('lock_card(uuid)', 'chimera_review'),
        give_to_writer('next_card(text, text)', 'chimera_review'),
        give_to_writer('claim_card(uuid, text, double precision)', 'chimera_review'),
@@ -272,54 +256,12 @@ revoke insert, update on review_card, revision, review_approval from chimera_jud
 grant insert (tenant_id, card_id, plan_id, task_id, attempt, skill, result_sha256, reasons, confidence, policy_version,
               approvals_needed, opened_at) on review_card to chimera_judge;
 
--- A person's decision is written like the Judge's: by the steps of one transaction.
+-- A person's decision is written like the Judge's, by the steps of one transaction: see m0030_deciding_functions.sql.
 grant execute on function current_tenant(), refuse_dangling(text) to chimera_review;
 grant select on review_card, revision, review_approval, wave, task, result, policy, audit, audit_head, decision, commit, state,
-                budget, refusal to chimera_review;
+                budget, refusal, skill to chimera_review;
 grant select (tenant_id, number, seq, entry_at, kept_at) on audit_checkpoint to chimera_review;
 grant select (tenant_id, plan_id, state, stop_state, trace_id, task_count) on plan to chimera_review;
-grant update (state, finished_at) on plan to chimera_review;
-grant update (approved, denied, exhausted, cancelled, in_review, state, published_at, touched_at, judge_waits_since, judge_at,
-              replan_at) on wave to chimera_review;
-grant update (state, feedback, lease_token, lease_until, lost, finished_at) on task to chimera_review;
-grant insert on decision, commit to chimera_review;
-grant insert, update on state, refusal to chimera_review;
-alter policy state_made_whole on state to chimera_app, chimera_worker, chimera_judge, chimera_review;
-alter policy state_kept_whole on state to chimera_app, chimera_worker, chimera_judge, chimera_review;
--- It moves tasks that wait for people, and no others.
-create policy task_by_review on task as restrictive for update to chimera_review
-    using (state = 'in_review') with check (state in ('approved', 'denied'));
-
--- What people do it records, in their names, and what follows in the Judge's. The Judge no longer does.
-delete from audit_right
- where caller = 'chimera_judge' and actor is null and (kind like 'review.%' or kind = 'task.decided');
-insert into audit_right (caller, kind, actor)
-values ('chimera_review', 'task.decided', null), ('chimera_review', 'review.claimed', null),
-       ('chimera_review', 'review.released', null), ('chimera_review', 'review.edited', null),
-       ('chimera_review', 'review.approved', null), ('chimera_review', 'review.decided', null),
-       ('chimera_review', 'plan.in_review', 'judge'), ('chimera_review', 'plan.completed', 'judge'),
-       ('chimera_review', 'plan.completed_with_failures', 'judge'),
-       ('chimera_review', 'access.refused', null), ('chimera_review', 'access.refused', 'app'),
-       ('chimera_review', 'access.refused', 'chimera');
-select give_to_writer('lock_audit_head()', 'chimera_review'),
-       give_to_writer('append_audit(text[], text[], uuid[], uuid[], text[])', 'chimera_review');
-
--- What people do says with which login it was done, whatever name they gave.
-create function audit_names_login() returns trigger language plpgsql
-    set search_path = public, pg_temp as $$
-begin
-    if exists (select from new_rows n
-                where n.kind in ('tenant.added', 'policy.applied', 'plan.paused', 'plan.resumed', 'plan.cancelled_asked',
-                                 'session.paused', 'session.resumed', 'session.stopped', 'review.claimed', 'review.released',
-                                 'review.edited', 'review.approved', 'review.decided', 'budget.allowed', 'audit.read',
-                                 'audit.erased')
-                  and n.payload::json ->> 'by_login' is distinct from session_user)
-       and not is_owner()
-    then
-        raise exception 'what people do is recorded with the login that did it' using errcode = 'check_violation';
-    end if;
-    return null;
-end
-$$;
-create trigger audit_names_login after insert on audit
-    referencing new table as new_rows for each statement execute function audit_names_login();
+-- To lock it.
+grant update (touched_at) on wave to chimera_review;
+grant insert, update on refusal to chimera_review;

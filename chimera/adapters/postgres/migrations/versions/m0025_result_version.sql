@@ -4,12 +4,14 @@
 -- declared, and needs no code of the project's. Null where no skill ran, and in results from before.
 alter table result add column fingerprint bytea check (length(fingerprint) = 32);
 
+-- A version counts that everybody declared, or the tenant's own workers.
 create function result_needs_version() returns trigger language plpgsql
     set search_path = public, pg_temp as $$
 begin
     if exists (select from new_rows n where n.fingerprint is not null and not exists (
         select from task t join skill s on s.name = t.skill and s.fingerprint = n.fingerprint
-         where t.tenant_id = n.tenant_id and t.task_id = n.task_id))
+         where t.tenant_id = n.tenant_id and t.task_id = n.task_id
+           and (s.tenants is null or n.tenant_id = any (s.tenants))))
     then perform refuse_dangling('a result needs the version of its task''s skill that it names'); end if;
     return null;
 end
@@ -27,10 +29,6 @@ create trigger result_erased before update on result for each row
              (old.tenant_id, old.task_id, old.attempt, old.agent_id, old.sha256, old.tokens, old.cost_usd, old.started_at,
               old.finished_at, old.claimed_at, old.fingerprint))
     execute function refuse_change();
-
--- What people edit is checked against it, too.
-grant select on skill to chimera_review;
-alter policy skill_of_tenant on skill to chimera_app, chimera_worker, chimera_judge, chimera_review;
 
 -- No Judge leaves a result to another any more.
 alter table wave drop column judge_waits_since, drop column judge_at;

@@ -1,11 +1,6 @@
 -- Decisions are written by functions: where a task goes, the counts of its wave, the entry of the audit, the decision, the
 -- commit and shared state. What one says of the other is made here, so that they agree; no login writes any of them.
 
--- Whether whoever is logged in decides by the gate's rules; or owns the schema.
-create function speaks_for_gate() returns boolean language sql stable parallel safe
-    set search_path = public, pg_temp
-    return pg_has_role(session_user, 'chimera_judge', 'usage') or is_owner();
-
 -- Tasks to where their decisions send them, if they are still where the decisions found them: queued ones only where no
 -- agent gets them any more, running ones only where their lease has run out. By plan and wave first: an index that holds
 -- a wave together, and the planner needs no statistics to choose it. What waits for people only they move. Of those
@@ -14,7 +9,7 @@ create function move_tasks(of_plan uuid, of_wave integer, ids uuid[], of_attempt
                            told text) returns setof uuid language plpgsql security definer
     set search_path = public, pg_temp as $$
 begin
-    if not (case was when 'in_review' then speaks_for_people() else speaks_for_gate() end) then
+    if not speaks_for(case was when 'in_review' then 'chimera_review' else 'chimera_judge' end) then
         raise exception 'tasks that are % are not for % to move', was, session_user using errcode = 'insufficient_privilege';
     end if;
     if was = 'running' then
@@ -239,9 +234,7 @@ begin
                '{' || coalesce('"agent_id":"ag_' || replace(r.agent::text, '-', '') || '",', '') || '"attempt":' || r.attempt
                || case when r.verdict = 'hitl' then ',"card_id":"' || replace(r.card_id::text, '-', '') || '"' else '' end
                || ',"committed":' || (r.verdict = 'approve') || ',"final":' || r.final
-               || ',"policy_version":'
-               -- As json_ascii does it, without the cost of a call where there is nothing to do.
-               || case when r.version collate "C" ~ '^[ !#-\[\]-~]*$' then '"' || r.version || '"' else json_ascii(r.version) end
+               || ',"policy_version":' || json_ascii(r.version)
                || ',"reasons":' || r.why
                || ',"result_sha256":"' || encode(r.sha256, 'hex') || '","state":"' || t.state || '"'
                || case when r.key is null then ''
@@ -307,16 +300,14 @@ create constraint trigger task_needs_decision after update of state on task defe
                             or new.state in ('in_review', 'denied', 'exhausted', 'cancelled', 'expired')))
     execute function task_needs_decision();
 
-grant select on wave, plan, result, review_card, revision, decision, commit, state to chimera_writer;
-grant insert on decision, commit to chimera_writer;
+grant select, insert on commit to chimera_writer;
+grant insert on decision to chimera_writer;
 grant insert, update on state to chimera_writer;
 grant insert (tenant_id, task_id, attempt, agent_id, claimed_at) on lost_lease to chimera_writer;
 grant update (state, feedback, lease_token, lease_until, lost, finished_at, replan, replans, replan_tries) on task to chimera_writer;
 grant update (approved, denied, exhausted, cancelled, in_review, state, published_at, touched_at, replan_at) on wave
     to chimera_writer;
 grant update (state, finished_at) on plan to chimera_writer;
-revoke execute on function speaks_for_gate() from public;
-grant execute on function speaks_for_gate(), speaks_for_people(), is_owner() to chimera_writer;
 select give_to_writer('move_tasks(uuid, integer, uuid[], smallint, text, text, text)', 'chimera_judge', 'chimera_review'),
        give_to_writer('send_back_tasks(uuid, integer, uuid[], smallint, text)', 'chimera_judge'),
        give_to_writer('stop_tasks(uuid, integer)', 'chimera_judge'),
@@ -328,17 +319,9 @@ select give_to_writer('move_tasks(uuid, integer, uuid[], smallint, text, text, t
        give_to_writer('decide(uuid, integer, uuid[], smallint[], text[], bytea[], boolean[], text[], text[], text[], uuid[], '
                       'text[], bigint[], boolean, text[], text[], uuid[], text[])', 'chimera_judge', 'chimera_review');
 
--- What is decided is recorded by decide alone. The names stay those of nobody else.
-delete from audit_right where kind = 'task.decided' and actor is null;
-update audit_right set caller = 'chimera_writer' where kind = 'task.decided';
-revoke insert on decision, commit from chimera_judge, chimera_review;
-revoke insert, update on state from chimera_judge, chimera_review;
-revoke update on task from chimera_judge, chimera_review;
-revoke insert on lost_lease from chimera_judge;
-revoke update on wave from chimera_judge, chimera_review;
+revoke insert on decision, commit, lost_lease from chimera_judge;
+revoke insert, update on state from chimera_judge;
+revoke update on task, wave from chimera_judge;
 -- To send waves, to ask about them, and to lock them.
 grant update (state, published_at, publish_count, touched_at, epoch, budget_waits, skill_waits_since, replan_at, asked_by,
               asked_until) on wave to chimera_judge;
-grant update (touched_at) on wave to chimera_review;
-revoke update on plan from chimera_review;
-drop policy task_by_review on task;

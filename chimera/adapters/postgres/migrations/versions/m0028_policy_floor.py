@@ -1,4 +1,4 @@
-"""Workers claim and stage through functions: see m0028_worker_functions.sql."""
+"""What a default's floor says of tenants: see m0028_policy_floor.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 

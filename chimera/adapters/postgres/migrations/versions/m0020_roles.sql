@@ -1,17 +1,21 @@
--- Writing through functions: what a login may write it writes by calling a function that checks it, which runs as a role
--- that nobody logs in as.
+-- The logins of the process that seals the audit and of what people decide. And writing through functions: what a login
+-- may write it writes by calling a function that checks it, which runs as a role that nobody logs in as.
 
--- Where the owner may not make roles somebody else has made it, and has granted it to the owner: see roles.py. What
--- says so comes from here only where the migrations run without it.
+-- Where the owner may not make roles somebody else has made them, and has granted the writer to the owner: see roles.py.
+-- What says so comes from here only where the migrations run without it.
 do $$
+declare
+    wanted text;
 begin
-    if not exists (select from pg_roles where rolname = 'chimera_writer') then
+    foreach wanted in array array['chimera_seal', 'chimera_review', 'chimera_writer'] loop
+        -- Who may not make roles may not try either, though somebody else has made it.
+        continue when exists (select from pg_roles where rolname = wanted);
         begin
-            create role chimera_writer nologin;
+            execute format('create role %I nologin', wanted);
         exception when duplicate_object or unique_violation then
             null;  -- another database of this cluster made it, perhaps just now
         end;
-    end if;
+    end loop;
     -- To give it a function takes membership, and from PostgreSQL 16 on who makes a role is no member that may SET ROLE.
     if not pg_has_role('chimera_writer', case when current_setting('server_version_num')::int >= 160000
                                               then 'set' else 'member' end) then
@@ -20,6 +24,7 @@ begin
 end
 $$;
 grant usage on schema public to chimera_writer;
+grant execute on function current_tenant(), refuse_dangling(text) to chimera_writer;
 
 -- Hands a function that is there to the writer, and lets these roles and the owner call it, nobody else. To create in the
 -- schema is the writer's right for that moment only.
@@ -61,21 +66,3 @@ begin
     end loop;
 end
 $$;
-
--- The accounts of today and of these plans of the tenant's, where there are none yet. Their names come from here.
-create function open_accounts(plans uuid[]) returns void language sql security definer
-    set search_path = public, pg_temp
-begin atomic
-    insert into budget (tenant_id, account, plan_id)
-    select current_tenant(), r.account, r.plan_id
-      from (select 'day:' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD') as account, null::uuid as plan_id
-             union all
-            select 'plan:' || replace(p.plan_id::text, '-', ''), p.plan_id
-              from plan p where p.tenant_id = current_tenant() and p.plan_id = any (plans)) r
-     order by r.account
-        on conflict do nothing;
-end;
-grant select (tenant_id, plan_id) on plan to chimera_writer;
-grant select, insert (tenant_id, account, plan_id) on budget to chimera_writer;
-select give_to_writer('open_accounts(uuid[])', 'chimera_app', 'chimera_judge');
-revoke insert on budget from chimera_app, chimera_judge;

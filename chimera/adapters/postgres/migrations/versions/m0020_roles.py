@@ -1,4 +1,4 @@
-"""The role that writes for the logins, through functions: see m0020_writer.sql."""
+"""The logins of the audit's seal and of people, and the role that writes for the logins: see m0020_roles.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 

@@ -5,7 +5,8 @@
 -- Rows that another process has locked are being claimed or closed by it: they are left alone. What was lost
 -- with its agent before may be what ends agents: it runs alone, so that it takes no other task with it. So does what
 -- was tried before and has one attempt left: a neighbour must not take that. What waits for its planner is nobody's. Value
--- and version of shared state are of one snapshot, the statement's.
+-- and version of shared state are of one snapshot, the statement's. Where this login's processes may not run the
+-- tenant's code, no task is free.
 create function claim_tasks(of_plan uuid, of_wave integer, ids uuid[], by_agent uuid, token uuid, seconds double precision,
                             skills text[])
     returns table (trace_id text, task_id uuid, ordinal integer, skill text, input text, attempt smallint,
@@ -16,6 +17,9 @@ create function claim_tasks(of_plan uuid, of_wave integer, ids uuid[], by_agent 
 declare
     tenant constant text := current_tenant();
 begin
+    if not may_run_code() then
+        return;
+    end if;
     return query
     with free as (
         select t.task_id
@@ -60,16 +64,18 @@ begin
 end
 $$;
 
--- The skills that these tasks wait for, of those that are not among these: the wave waits for them then, which is written
--- once, however many of its messages are given back.
+-- The skills that these tasks wait for, of those that are not among these, or all where this login's processes may not run
+-- them: the wave waits for them then, which is written once, however many of its messages are given back.
 create function give_back_tasks(of_plan uuid, of_wave integer, ids uuid[], skills text[]) returns setof text
     language plpgsql security definer set search_path = public, pg_temp as $$
 declare
+    barred constant boolean := not may_run_code();
     lacking constant text[] := array(
         select distinct t.skill
           from task t
          where t.tenant_id = current_tenant() and t.task_id = any (ids) and t.plan_id = of_plan and t.wave_no = of_wave
-           and t.state = 'queued' and t.replan is null and t.over_budget is null and not t.skill = any (skills));
+           and t.state = 'queued' and t.replan is null and t.over_budget is null
+           and (barred or not t.skill = any (skills)));
 begin
     if cardinality(lacking) > 0 then
         update wave
@@ -167,26 +173,11 @@ begin
 end
 $$;
 
--- A version counts that everybody declared, or the tenant's own workers.
-create or replace function result_needs_version() returns trigger language plpgsql
-    set search_path = public, pg_temp as $$
-begin
-    if exists (select from new_rows n where n.fingerprint is not null and not exists (
-        select from task t join skill s on s.name = t.skill and s.fingerprint = n.fingerprint
-         where t.tenant_id = n.tenant_id and t.task_id = n.task_id
-           and (s.tenants is null or n.tenant_id = any (s.tenants))))
-    then perform refuse_dangling('a result needs the version of its task''s skill that it names'); end if;
-    return null;
-end
-$$;
-
-grant select (tenant_id, plan_id, state, deadline, paused_at, trace_id) on plan to chimera_writer;
-grant select, update (skill_waits_since) on wave to chimera_writer;
-grant select, update (state, attempt, agent_id, lease_token, lease_until, state_version, started_at, claimed_at)
+grant update (skill_waits_since) on wave to chimera_writer;
+grant update (state, attempt, agent_id, lease_token, lease_until, state_version, started_at, claimed_at)
     on task to chimera_writer;
 grant select on state, lost_lease to chimera_writer;
-grant select (tenant_id, number, budgeted) on policy to chimera_writer;
-grant select (tenant_id, task_id, attempt, agent_id, sha256), insert on result to chimera_writer;
+grant insert on result to chimera_writer;
 grant select (tenant_id, task_id, lease_token), insert on stale_result to chimera_writer;
 
 select give_to_writer('claim_tasks(uuid, integer, uuid[], uuid, uuid, double precision, text[])', 'chimera_worker'),

@@ -1,9 +1,9 @@
-"""The text of audit entries, made faster: see m0031_audit_text.sql."""
+"""Workers claim and stage through functions: see m0029_worker_functions.sql."""
 
 from chimera.adapters.postgres.migrations.script import run_script
 
-revision = "0031"
-down_revision = "0030"
+revision = "0029"
+down_revision = "0028"
 
 
 def upgrade() -> None:
