@@ -1,5 +1,7 @@
 """The functions that write budgets take nothing of what they write from who calls them."""
 
+from decimal import Decimal
+
 import pytest
 from psycopg import errors
 
@@ -36,3 +38,12 @@ def test_functions_take_nothing_from_who_asks(session: Session, purse: Purse, ro
 def test_a_worker_may_not_ask(session: Session, purse: Purse, what: str) -> None:
     with session("worker", purse.tenant_id) as connection, pytest.raises(errors.InsufficientPrivilege):
         connection.execute(purse.filled(ASKED[what]))
+
+
+def test_an_attempt_counts_in_its_day_however_the_caller_writes_dates(session: Session, purse: Purse) -> None:
+    spent = "select split_part(account, ':', 1), spent_usd from budget order by account"
+    with session("owner", purse.tenant_id) as connection:
+        connection.execute("set local datestyle = 'German'")
+        assert done(connection, purse, "update task set state = 'staged' where task_id = '{running}'")
+        assert done(connection, purse, "select settle_budget('{plan_id}', array['{running}']::uuid[])")
+        assert connection.execute(spent).fetchall() == [("day", Decimal("0.5")), ("plan", Decimal("0.5"))]

@@ -18,7 +18,11 @@ begin atomic
                             rules #> '{defaults,reserve}') as reserve) r;
 end;
 
-drop function open_accounts(uuid[]);
+-- The account of a day, and that of a plan: as models/budget/budget.py names them, whatever DateStyle the caller has set.
+create function day_account(day date) returns text language sql stable parallel safe
+    return 'day:' || to_char(day, 'YYYY-MM-DD');
+create function plan_account(plan uuid) returns text language sql immutable parallel safe
+    return 'plan:' || replace(plan::text, '-', '');
 
 -- The accounts of today and of these plans of the tenant's, locked in the order of their names and under the limits that the
 -- policy names now. What the queued tasks of paused plans hold is given back first: nothing of them starts, and others
@@ -29,16 +33,15 @@ create function budget_accounts(plans uuid[]) returns setof budget language plpg
 declare
     tenant constant text := current_tenant();
     rules constant jsonb := policy_now();
-    wanted text[];
+    today constant date := (clock_timestamp() at time zone 'UTC')::date;
+    wanted constant text[] := day_account(today)
+        || array(select plan_account(p.plan_id) from plan p where p.tenant_id = tenant and p.plan_id = any (plans));
     idle uuid[];
 begin
-    wanted := array['day:' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD')]
-        || array(select 'plan:' || replace(p.plan_id::text, '-', '') from plan p
-                  where p.tenant_id = tenant and p.plan_id = any (plans));
     idle := array(
         select t.task_id
           from plan p
-          join budget b on b.tenant_id = p.tenant_id and b.account = 'plan:' || replace(p.plan_id::text, '-', '')
+          join budget b on b.tenant_id = p.tenant_id and b.account = plan_account(p.plan_id)
                        and (b.reserved_usd > 0 or b.reserved_tokens > 0)
           join wave w on w.tenant_id = p.tenant_id and w.plan_id = p.plan_id and w.state = 'in_flight'
           join task t on t.tenant_id = w.tenant_id and t.plan_id = w.plan_id and t.wave_no = w.wave_no
@@ -52,7 +55,7 @@ begin
     perform from budget b
       where b.tenant_id = tenant
         and (b.account = any (wanted)
-             or b.account in (select unnest(array['day:' || t.reserved_on, 'plan:' || replace(t.plan_id::text, '-', '')])
+             or b.account in (select unnest(array[day_account(t.reserved_on), plan_account(t.plan_id)])
                                 from task t where t.tenant_id = tenant and t.task_id = any (idle)))
       order by b.account for update;
     if cardinality(idle) > 0 then
@@ -65,7 +68,7 @@ begin
         update budget b
            set reserved_usd = b.reserved_usd - r.usd, reserved_tokens = b.reserved_tokens - r.tokens
           from (select a, sum(f.reserved_usd) as usd, sum(f.reserved_tokens) as tokens
-                  from freed f, unnest(array['day:' || f.reserved_on, 'plan:' || replace(f.plan_id::text, '-', '')]) a
+                  from freed f, unnest(array[day_account(f.reserved_on), plan_account(f.plan_id)]) a
                  group by a) r
          where b.tenant_id = tenant and b.account = r.a;
     end if;
@@ -116,7 +119,7 @@ begin
         update budget b
            set reserved_usd = b.reserved_usd + r.usd, reserved_tokens = b.reserved_tokens + r.tokens
           from (select a, sum(g.usd) as usd, sum(g.tokens) as tokens
-                  from given g, unnest(array['day:' || today, 'plan:' || replace(g.plan_id::text, '-', '')]) a
+                  from given g, unnest(array[day_account(today), plan_account(g.plan_id)]) a
                  group by a) r
          where b.tenant_id = tenant and b.account = r.a
         returning b.account
@@ -144,8 +147,8 @@ begin
       join task old on old.tenant_id = tenant and old.task_id = r.task_id
      cross join lateral reserve_of(rules, old.skill) reserve
       left join budget b on b.tenant_id = tenant and b.account = case r.over
-            when 'budget.day' then 'day:' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD')
-            when 'budget.plan' then 'plan:' || replace(old.plan_id::text, '-', '') end
+            when 'budget.day' then day_account((clock_timestamp() at time zone 'UTC')::date)
+            when 'budget.plan' then plan_account(old.plan_id) end
      where t.tenant_id = tenant and t.task_id = old.task_id and t.state = 'queued' and t.replan is null
        and t.over_budget is null
        and case when r.over = 'budget.task'
@@ -180,7 +183,7 @@ begin
     -- All days before the plan: the order in which accounts are locked.
     perform from budget b
       where b.tenant_id = tenant
-        and (b.account = 'plan:' || replace(plan::text, '-', '') or b.account in (select 'day:' || d from unnest(days) d))
+        and (b.account = plan_account(plan) or b.account in (select day_account(d) from unnest(days) d))
       order by b.account for update;
     with over as (
         select t.task_id, t.reserved_on, t.reserved_usd, t.reserved_tokens,
@@ -212,7 +215,7 @@ begin
                        sum(s.spent_usd) as spent_usd, sum(s.spent_tokens) as spent_tokens,
                        sum(greatest(s.spent_usd - s.reserved_usd, 0)) as over_usd,
                        sum(greatest(s.spent_tokens - s.reserved_tokens, 0)) as over_tokens
-                  from settled s, unnest(array['day:' || s.reserved_on, 'plan:' || replace(plan::text, '-', '')]) a
+                  from settled s, unnest(array[day_account(s.reserved_on), plan_account(plan)]) a
                  group by a) r
          where b.tenant_id = tenant and b.account = r.a
         returning b.account, b.limit_usd is not null as usd_limited, b.limit_tokens is not null as tokens_limited
@@ -234,18 +237,16 @@ create trigger task_skill_stays before update of skill, degraded_from on task fo
           and old.replan is distinct from 'asked' and current_user <> 'chimera_writer')
     execute function refuse_other_work();
 
-revoke execute on function policy_now(), reserve_of(jsonb, text) from public;
-grant execute on function policy_now(), reserve_of(jsonb, text) to chimera_writer;
-grant select on policy, task to chimera_writer;
-grant select (tenant_id, plan_id, wave_no, state) on wave to chimera_writer;
-grant select (tenant_id, task_id, attempt, tokens, cost_usd) on result to chimera_writer;
-grant update on budget to chimera_writer;
+revoke execute on function policy_now(), reserve_of(jsonb, text), day_account(date), plan_account(uuid) from public;
+grant execute on function policy_now(), reserve_of(jsonb, text), day_account(date), plan_account(uuid) to chimera_writer;
+grant select on policy, wave to chimera_writer;
+grant select, insert (tenant_id, account, plan_id), update on budget to chimera_writer;
 grant update (skill, degraded_from, over_budget, reserved_for, reserved_usd, reserved_tokens, reserved_on, spent_usd,
               spent_tokens) on task to chimera_writer;
 select give_to_writer('budget_accounts(uuid[])', 'chimera_app', 'chimera_judge'),
        give_to_writer('set_aside(uuid[], text[])', 'chimera_app', 'chimera_judge'),
        give_to_writer('mark_over_budget(uuid[], text[])', 'chimera_app', 'chimera_judge'),
        give_to_writer('settle_budget(uuid, uuid[])', 'chimera_judge');
-revoke update on budget from chimera_app, chimera_judge;
+revoke insert, update on budget from chimera_app, chimera_judge;
 revoke update (over_budget, reserved_for, reserved_usd, reserved_tokens, reserved_on) on task from chimera_app, chimera_judge;
 revoke update (skill, degraded_from, spent_usd, spent_tokens) on task from chimera_judge;
