@@ -21,7 +21,7 @@ from chimera.adapters.files.audit_export import AuditExport, write_export
 from chimera.adapters.files.checkpoint_place import CheckpointPlace
 from chimera.adapters.files.key_ring import KeyRing
 from chimera.adapters.postgres.database import Database
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.adapters.postgres.stores.audit_log import AuditLog
 from chimera.adapters.system_clock import SystemClock
 from chimera.errors import InvalidInput
@@ -306,9 +306,8 @@ def test_an_erased_payload_stays_proved(
 
     assert verified().first_bad is not None
     with owner_database.transaction(lived.tenant_id) as transaction:
-        ChainAppender(transaction, lived.tenant_id).append(
-            [AuditEvent(kind=AuditKind.AUDIT_ERASED, actor="ann", facts={"entries": [[seq, seq]]})]
-        )
+        erased = AuditEvent(kind=AuditKind.AUDIT_ERASED, actor="ann", facts={"entries": [[seq, seq]]})
+        append(transaction, lived.tenant_id, [erased])
     assert verified().faults == ()
     path = exported(lived, app_database, ring, tmp_path / "export")
     assert offline(path).ok

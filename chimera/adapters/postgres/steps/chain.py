@@ -18,35 +18,24 @@ _SQL = statements("chain")
 
 
 class Appended(NamedTuple):
-    """An entry that was added to the chain."""
+    """An entry of the chain."""
 
     seq: int
     at: datetime
 
 
-class ChainAppender:
-    """The locked end of a tenant's chain. Take it last: no other transaction of the tenant records meanwhile."""
+def lock_head(connection: psycopg.Connection[DictRow], tenant_id: str) -> Appended:
+    """Locks the end of a tenant's chain for the rest of the transaction: no other of the tenant records meanwhile.
 
-    def __init__(self, connection: psycopg.Connection[DictRow], tenant_id: str) -> None:
-        self._connection = connection
-        self._tenant_id = tenant_id
-        row = connection.execute(_SQL["lock_head"]).fetchone()
-        if row is None or row["seq"] is None:
-            raise UnknownTenant.named(tenant_id)
-        self._seq: int = row["seq"]
-        # The time of everything that is recorded under this lock.
-        self.at: datetime = row["at"]
+    For what has to know before it records: where that begins, and the time of all that this transaction records.
 
-    @property
-    def next_seq(self) -> int:
-        """The sequence of the next entry."""
-        return self._seq + 1
-
-    def append(self, events: Sequence[AuditEvent]) -> list[Appended]:
-        """Adds entries to the chain, in order."""
-        entries = append(self._connection, self._tenant_id, events)
-        self._seq += len(entries)
-        return entries
+    Raises:
+        UnknownTenant: there is no such tenant.
+    """
+    row = connection.execute(_SQL["lock_head"]).fetchone()
+    if row is None or row["seq"] is None:
+        raise UnknownTenant.named(tenant_id)
+    return Appended(row["seq"], row["at"])
 
 
 def append(connection: psycopg.Connection[DictRow], tenant_id: str, events: Sequence[AuditEvent]) -> list[Appended]:

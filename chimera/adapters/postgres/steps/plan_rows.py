@@ -44,7 +44,7 @@ def stop_plan(database: Database, tenant_id: str, plan_id: UUID, end: PlanState,
         assert stopped is not None
         state = PlanState(stopped["state"])
         kinds = [AuditKind.plan_is_to_be(end), *([AuditKind.plan_is(end)] if state is end else [])]
-        record(connection, tenant_id, [plan_event(kind, actor, plan_id) for kind in kinds])
+        append(connection, tenant_id, [plan_event(kind, actor, plan_id) for kind in kinds])
     return state
 
 
@@ -66,7 +66,7 @@ def resume_plans(connection: Connection, tenant_id: str, plans: list[UUID], acto
     values = {"tenant": tenant_id, "plans": plans}
     connection.execute(_SQL["unsend_waves"], values)
     changes = plan_changes(connection.execute(_SQL["resume"], values))
-    record(connection, tenant_id, [plan_event(AuditKind.PLAN_RESUMED, actor, change.plan_id) for change in changes])
+    append(connection, tenant_id, [plan_event(AuditKind.PLAN_RESUMED, actor, change.plan_id) for change in changes])
     return changes
 
 
@@ -79,12 +79,6 @@ def plan_changes(cursor: psycopg.Cursor[DictRow], *, paused: bool = False) -> li
 def plan_event(kind: AuditKind, actor: str, plan_id: UUID, facts: dict[str, Any] | None = None) -> AuditEvent:
     """What happened to a plan."""
     return AuditEvent(kind=kind, actor=actor, plan_id=plan_id, facts=facts or {})
-
-
-def record(connection: Connection, tenant_id: str, events: list[AuditEvent]) -> None:
-    """Adds what there is to the tenant's chain."""
-    if events:
-        append(connection, tenant_id, events)
 
 
 def array_text(ids: Sequence[UUID]) -> str | None:

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append, lock_head
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -17,7 +17,6 @@ from chimera.adapters.postgres.steps.plan_rows import (
     not_found,
     plan_changes,
     plan_event,
-    record,
     resume_plans,
     stop_plan,
 )
@@ -68,7 +67,7 @@ class ControlStore(port.ControlStore):
                 events.append(plan_event(AuditKind.plan_is_to_be(end), actor, change.plan_id))
                 if change.state is end:
                     events.append(plan_event(AuditKind.plan_is(end), actor, change.plan_id))
-            record(connection, tenant_id, events)
+            append(connection, tenant_id, events)
         return changes
 
     def pause(self, tenant_id: str, plan_id: UUID, actor: str) -> PlanChange:  # noqa: D102
@@ -164,7 +163,7 @@ def _scope(
 
 def _pause(connection: Connection, scope: dict[str, Any], actor: str) -> list[PlanChange]:
     changes = plan_changes(connection.execute(_SQL["pause"], scope | {"actor": actor}), paused=True)
-    record(
+    append(
         connection, scope["tenant"], [plan_event(AuditKind.PLAN_PAUSED, actor, change.plan_id) for change in changes]
     )
     return changes
@@ -180,11 +179,11 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft, session_id: 
     tenant_id = retry.tenant_id
     state = PlanState.RUNNING if made.placed else PlanState.SUBMITTED
     # The head before the rows: the plan knows where its entries begin.
-    head = ChainAppender(connection, tenant_id)
+    head = lock_head(connection, tenant_id)
     session = enter(connection, tenant_id, session_id, retry.actor)
-    head.append(opened_event(session, retry.actor))
+    opened = append(connection, tenant_id, opened_event(session, retry.actor))
     values = {"tenant": tenant_id, "plan": retry.plan_id, "new_plan": made.plan_id, "deadline": retry.deadline}
-    values |= {"state": state, "task_count": len(made.placed), "first_audit_seq": head.next_seq}
+    values |= {"state": state, "task_count": len(made.placed), "first_audit_seq": head.seq + len(opened) + 1}
     values |= {"paused_by": session and session.pauses}
     plan = connection.execute(_SQL["insert_retry"], values).fetchone()
     assert plan is not None
@@ -208,7 +207,7 @@ def _insert(connection: Connection, retry: Retry, made: RetryDraft, session_id: 
             connection.execute(_SQL["copy_tasks"], values | arrays)
         facts = {"tasks": len(made.placed), "waves": len(made.waves)}
         events.append(plan_event(AuditKind.PLAN_PLANNED, retry.actor, made.plan_id, facts))
-    head.append([*events, *held_event(session, made.plan_id)])
+    append(connection, tenant_id, [*events, *held_event(session, made.plan_id)])
     return {"state": state, "paused": session is not None and session.pauses is not None}
 
 

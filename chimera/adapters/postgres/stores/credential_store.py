@@ -7,7 +7,7 @@ from psycopg import sql
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender
+from chimera.adapters.postgres.steps.chain import append
 from chimera.errors import StoreRefused, UnknownTenant
 from chimera.models.audit.audit import AuditEvent
 from chimera.models.audit.kinds import AuditKind
@@ -80,4 +80,4 @@ def _make_login(connection: psycopg.Connection[DictRow], group: str, role: str, 
 def _record(
     connection: psycopg.Connection[DictRow], tenant_id: str, kind: AuditKind, actor: str, roles: list[str]
 ) -> None:
-    ChainAppender(connection, tenant_id).append([AuditEvent(kind=kind, actor=actor, facts={"roles": roles})])
+    append(connection, tenant_id, [AuditEvent(kind=kind, actor=actor, facts={"roles": roles})])

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, columns, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender, append, entry, filter_values
+from chimera.adapters.postgres.steps.chain import append, entry, filter_values, lock_head
 from chimera.adapters.postgres.steps.plan_rows import (
     TASKS_PER_INSERT,
     array_text,
@@ -65,15 +65,15 @@ class PlanStore(port.PlanStore):
         # The head first: it says whether there is such a tenant before anything refers to it, and two
         # requests with one idempotency key come one after the other. So the key can be looked up; an
         # ON CONFLICT would wait for a transaction that is changing the plan, and that one may wait for the head.
-        head = ChainAppender(connection, tenant_id)
+        head = lock_head(connection, tenant_id)
         if (earlier := self._earlier(connection, tenant_id, request)) is not None:
             return earlier
         require_future(request.deadline, head.at)
         session = enter(connection, tenant_id, request.session_id, _SUBMITTER)
-        head.append(opened_event(session, _SUBMITTER))
+        opened = append(connection, tenant_id, opened_event(session, _SUBMITTER))
         values = request.model_dump(mode="python", exclude={"tenant_id", "inputs"})
         values |= {"tenant": tenant_id, "plan": plan_id, "request_sha256": request.sha256()}
-        values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.next_seq}
+        values |= {"inputs": canonical_json(request.inputs), "first_audit_seq": head.seq + len(opened) + 1}
         values |= {"paused_by": session and session.pauses}
         connection.execute(_SQL["insert_plan"], values)
         event = AuditEvent(
@@ -86,7 +86,7 @@ class PlanStore(port.PlanStore):
                 "request_sha256": request.sha256().hex(),
             },
         )
-        head.append([event, *held_event(session, plan_id)])
+        append(connection, tenant_id, [event, *held_event(session, plan_id)])
         paused = session is not None and session.pauses is not None
         return Submitted(plan_id=plan_id, created=True, paused=paused)
 

@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from chimera.adapters.postgres.database import Database, statements
-from chimera.adapters.postgres.steps.chain import ChainAppender, append
+from chimera.adapters.postgres.steps.chain import append, lock_head
 from chimera.adapters.postgres.steps.policy_in_force import in_force
 from chimera.adapters.postgres.steps.staged import staged
 from chimera.models.gate.floor import require_above
@@ -30,8 +30,9 @@ class PolicyStore(port.PolicyStore):
     def apply(self, tenant_id: str | None, policy: Policy, actor: str) -> PolicyInForce:  # noqa: D102  see the port
         with self._database.transaction(tenant_id or _EVERYBODY) as connection:
             connection.execute(_SQL["lock_default"])
-            # The heads first: a decision made meanwhile has its entry before this one's, or sees this policy.
-            heads = [ChainAppender(connection, tenant_id)] if tenant_id else []
+            if tenant_id:
+                # The head first: a decision made meanwhile has its entry before this one's, or sees this policy.
+                lock_head(connection, tenant_id)
             now = in_force(connection, tenant_id or _EVERYBODY)
             if now.own == (tenant_id is not None) and (now.applied or now.policy) == policy and now.number:
                 return now
@@ -40,8 +41,7 @@ class PolicyStore(port.PolicyStore):
                 return self._apply_default(connection, policy, actor)
             _append(connection, tenant_id, policy, actor)
             applied = in_force(connection, tenant_id)
-            for head in heads:
-                head.append([applied_event(now, applied, policy, actor)])
+            append(connection, tenant_id, [applied_event(now, applied, policy, actor)])
         return applied
 
     def _apply_default(self, connection: psycopg.Connection[DictRow], policy: Policy, actor: str) -> PolicyInForce:
