@@ -47,34 +47,32 @@ class Queue(port.Queue):
 
     def publish_plan(self, tenant_id: str, plan_id: UUID) -> None:  # noqa: D102  see the port
         with self._broker() as roster:
-            if is_bound := roster.is_bound(tenant_id):
-                self._send(PLAN, PlanArguments(tenant_id, plan_id.hex), to_tenant=is_bound)
-                return
-            # Before the work is there: workers begin to listen while the planner plans.
-            roster.note_tenant(tenant_id)
-            self._send(PLAN, PlanArguments(tenant_id, plan_id.hex))
+            is_bound = self._is_bound(roster, tenant_id)
+            if not is_bound:
+                # Before the work is there: workers begin to listen while the planner plans.
+                roster.note_tenant(tenant_id)
+            self._send(PLAN, PlanArguments(tenant_id, plan_id.hex), to_tenant=is_bound)
 
     def publish_replan(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker() as roster:
-            self._send(REPLAN, of_wave(wave), to_tenant=roster.is_bound(wave.tenant_id))
+            self._send(REPLAN, _of_wave(wave), to_tenant=self._is_bound(roster, wave.tenant_id))
 
     def publish_wave(self, dispatch: Dispatch) -> None:  # noqa: D102
         wave = dispatch.wave
-        with self._broker() as roster:
-            if roster.is_bound(wave.tenant_id):
-                # Their workers reach no other list, so they start no Judge: the sweep does.
-                self._send_batches(dispatch)
-                return
         # A generator: of a list Celery makes a result that listens for each batch (see backend.py).
-        header = (self._batch(wave, batch) for batch in dispatch.batches)
-        body = self._signature(JUDGE, of_wave(wave))
+        batches = (self._batch(wave, batch) for batch in dispatch.batches)
         with self._broker() as roster:
+            if self._is_bound(roster, wave.tenant_id):
+                # Their workers reach no other list, so they start no Judge: the sweep does.
+                for batch in batches:
+                    batch.apply_async()
+                return
             roster.note_tenant(wave.tenant_id)
-            chord(header, body, app=self._app).apply_async()
+            chord(batches, self._signature(JUDGE, _of_wave(wave)), app=self._app).apply_async()
 
     def publish_judge(self, wave: WaveRef) -> None:  # noqa: D102
         with self._broker():
-            self._send(JUDGE, of_wave(wave))
+            self._send(JUDGE, _of_wave(wave))
 
     def publish_dispatch(self, tenant_id: str) -> None:  # noqa: D102
         with self._broker():
@@ -116,14 +114,14 @@ class Queue(port.Queue):
         with self._broker() as roster:
             return roster.backlog(tenant_id)
 
-    def _send_batches(self, dispatch: Dispatch) -> None:
-        for batch in dispatch.batches:
-            self._batch(dispatch.wave, batch).apply_async()
+    def _is_bound(self, roster: Roster, tenant_id: str) -> bool:
+        """Whether what the tenant's workers are to do goes into its own queue, and nowhere else."""
+        return roster.is_bound(tenant_id)
 
     def _batch(self, wave: WaveRef, batch: Batch) -> Signature[Any]:
         ids = [task_id.hex for task_id in batch.task_ids]
         limit = min(batch.timeout_seconds, MAX_TIMEOUT_SECONDS) + _KILL_AFTER_SECONDS
-        return self._signature(WORK, BatchArguments(*of_wave(wave), ids, batch.timeout_seconds), time_limit=limit)
+        return self._signature(WORK, BatchArguments(*_of_wave(wave), ids, batch.timeout_seconds), time_limit=limit)
 
     def _signature(self, message: Message, arguments: tuple[Any, ...], **options: Any) -> Signature[Any]:
         # Header tasks ignore their results too: a chord part that is stored but not yet counted when its
@@ -155,6 +153,6 @@ class Queue(port.Queue):
             raise QueueUnavailable(f"the broker at {address} does not answer ({type(exc).__name__})") from exc
 
 
-def of_wave(wave: WaveRef) -> WaveArguments:
+def _of_wave(wave: WaveRef) -> WaveArguments:
     """The arguments of a message about a wave."""
     return WaveArguments(wave.tenant_id, wave.plan_id.hex, wave.wave_no)
