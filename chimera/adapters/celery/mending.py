@@ -8,18 +8,20 @@ from typing import Any
 
 import structlog
 
+from chimera.adapters.celery import broker_keys
+
 log = structlog.get_logger(__name__)
 
 KEYS: Mapping[str, str] = {
     "unacked": "hash",
     "unacked_index": "zset",
     "unacked_mutex": "string",
-    "chimera:tenants": "zset",
-    "chimera:bound": "set",
-    "chimera:epoch": "string",
-    "chimera:refused": "hash",
-    "chimera:quarantine": "list",
-    "chimera:workers": "hash",
+    broker_keys.TENANTS: "zset",
+    broker_keys.BOUND: "set",
+    broker_keys.EPOCH: "string",
+    broker_keys.REFUSED: "hash",
+    broker_keys.QUARANTINE: "list",
+    broker_keys.WORKERS: "hash",
 }
 
 

@@ -15,12 +15,13 @@ from kombu.exceptions import KombuError
 from pydantic import ValidationError
 from redis.exceptions import RedisError
 
+from chimera.adapters.celery.broker_keys import WORKERS
 from chimera.adapters.celery.messages import SWEEP
+from chimera.adapters.celery.roster import broker_time
 from chimera.models.work.presence import GONE_AFTER_SECONDS, SAID_SECONDS, WorkerNote
 
 log = structlog.get_logger(__name__)
 
-_KEY = "chimera:workers"
 # What was said so long ago is forgotten.
 _FORGOTTEN_AFTER_SECONDS = 60.0
 _MAX_WORKERS = 10_000
@@ -67,16 +68,16 @@ class Presence(bootsteps.StartStopStep):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-            self._over(consumer, lambda client: client.hdel(_KEY, consumer.hostname))
+            self._over(consumer, lambda client: client.hdel(WORKERS, consumer.hostname))
 
     shutdown = stop
 
     def _say(self, consumer: Any) -> None:
-        self._over(consumer, lambda client: client.hset(_KEY, consumer.hostname, self._note(consumer, client)))
+        self._over(consumer, lambda client: client.hset(WORKERS, consumer.hostname, self._note(consumer, client)))
 
     def _note(self, consumer: Any, client: Any) -> str:
         before = time.time()
-        at = _now(client)
+        at = broker_time(client)
         skills, planners = self._names()
         return WorkerNote(
             pid=os.getpid(),
@@ -108,16 +109,16 @@ class Presence(bootsteps.StartStopStep):
 
 def workers(client: Any) -> dict[str, WorkerNote]:
     """The workers that are there, by name, over a client of the broker."""
-    now = _now(client)
+    now = broker_time(client)
     found: dict[str, WorkerNote] = {}
-    for node, text in client.hscan_iter(_KEY, count=1000):
+    for node, text in client.hscan_iter(WORKERS, count=1000):
         try:
             name, note = node.decode(), WorkerNote.model_validate_json(text)
         except (UnicodeDecodeError, ValidationError):
-            client.hdel(_KEY, node)  # nobody's of ours
+            client.hdel(WORKERS, node)  # nobody's of ours
             continue
         if not -GONE_AFTER_SECONDS <= now - note.at <= _FORGOTTEN_AFTER_SECONDS:
-            client.hdel(_KEY, node)
+            client.hdel(WORKERS, node)
         elif now - note.at <= GONE_AFTER_SECONDS and len(found) < _MAX_WORKERS:
             found[name] = note
     return found
@@ -126,10 +127,5 @@ def workers(client: Any) -> dict[str, WorkerNote]:
 def ahead_of_broker(client: Any) -> tuple[float, float]:
     """The least and the most that this machine's clock is ahead of the broker's, in seconds."""
     before = time.time()
-    at = _now(client)
+    at = broker_time(client)
     return before - at, time.time() - at
-
-
-def _now(client: Any) -> float:
-    seconds, microseconds = client.time()
-    return float(seconds) + float(microseconds) / 1e6

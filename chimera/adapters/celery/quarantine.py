@@ -10,12 +10,11 @@ from uuid import uuid4
 
 from pydantic import ValidationError
 
+from chimera.adapters.celery.broker_keys import QUARANTINE
 from chimera.models.work.quarantined import MAX_KEPT_BYTES, Quarantined
 
 # With MAX_KEPT_BYTES of each, in hex digits, at most 9 MB.
 MAX_ENTRIES = 1000
-
-_KEY = "chimera:quarantine"
 
 
 class Quarantine:
@@ -35,8 +34,8 @@ class Quarantine:
             content=raw[:MAX_KEPT_BYTES],
         )
         pipe = self._client.pipeline(transaction=False)
-        pipe.lpush(_KEY, entry.model_dump_json())
-        pipe.ltrim(_KEY, 0, MAX_ENTRIES - 1)
+        pipe.lpush(QUARANTINE, entry.model_dump_json())
+        pipe.ltrim(QUARANTINE, 0, MAX_ENTRIES - 1)
         pipe.execute()
 
     def entries(self) -> list[Quarantined]:
@@ -46,16 +45,18 @@ class Quarantine:
     def drop(self, entry_ids: frozenset[str] | None) -> int:
         """Forgets these, or all of them (None); returns how many there were."""
         if entry_ids is None:
-            found = int(self._client.llen(_KEY))
-            self._client.delete(_KEY)
+            found = int(self._client.llen(QUARANTINE))
+            self._client.delete(QUARANTINE)
             return found
-        return sum(int(self._client.lrem(_KEY, 0, raw)) for raw, entry in self._read() if entry.entry_id in entry_ids)
+        return sum(
+            int(self._client.lrem(QUARANTINE, 0, raw)) for raw, entry in self._read() if entry.entry_id in entry_ids
+        )
 
     def _read(self) -> list[tuple[bytes, Quarantined]]:
         found = []
-        for raw in self._client.lrange(_KEY, 0, MAX_ENTRIES - 1):
+        for raw in self._client.lrange(QUARANTINE, 0, MAX_ENTRIES - 1):
             try:
                 found.append((raw, Quarantined.model_validate_json(raw)))
             except ValidationError:
-                self._client.lrem(_KEY, 0, raw)  # none of ours
+                self._client.lrem(QUARANTINE, 0, raw)  # none of ours
         return found

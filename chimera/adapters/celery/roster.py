@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from pydantic import TypeAdapter, ValidationError
 
+from chimera.adapters.celery.broker_keys import BOUND, EPOCH, REFUSED, TENANTS
 from chimera.adapters.celery.quarantine import Quarantine
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.models.record import TenantId
@@ -21,11 +22,7 @@ from chimera.models.work.bound import BoundTenant, broker_user
 # Workers stop listening to a tenant that had no message for 15 minutes; its next message changes that at once.
 TENANT_SECONDS = 900.0
 
-_TENANTS = "chimera:tenants"
-_EPOCH = "chimera:epoch"
-_REFUSED = "chimera:refused"
 _TENANT_ID: TypeAdapter[str] = TypeAdapter(TenantId)
-_BOUND = "chimera:bound"
 
 # What kombu's consumer, its publisher and the scripts of the agents' registry use; nothing that names keys, clients or
 # settings of others, and no script but those that are there (a script of one's own can stand still for ever).
@@ -47,15 +44,15 @@ class Roster:
 
     def note_tenant(self, tenant_id: str) -> None:
         """The tenant has work."""
-        self._client.zadd(_TENANTS, {tenant_id: self._now()})
+        self._client.zadd(TENANTS, {tenant_id: broker_time(self._client)})
 
     def is_bound(self, tenant_id: str) -> bool:
         """Whether the tenant has workers with logins of their own."""
-        return bool(self._client.sismember(_BOUND, tenant_id))
+        return bool(self._client.sismember(BOUND, tenant_id))
 
     def bound(self) -> set[str]:
         """The tenants that have such workers."""
-        return {_text(tenant) for tenant in self._client.smembers(_BOUND)}
+        return {_text(tenant) for tenant in self._client.smembers(BOUND)}
 
     def keep_bound(self, tenants: Collection[BoundTenant]) -> None:
         """Makes the users of these tenants, ends those of others, and notes which they are."""
@@ -63,38 +60,38 @@ class Roster:
             user = broker_user(tenant.tenant_id)
             rules = ("reset", "on", f"#{tenant.broker_sha256}", f"~{user}", f"~{user}:*", f"&{user}:*", *_COMMANDS)
             self._client.execute_command("ACL", "SETUSER", user, *rules)
-            self._client.sadd(_BOUND, tenant.tenant_id)
+            self._client.sadd(BOUND, tenant.tenant_id)
         for gone in self.bound() - {tenant.tenant_id for tenant in tenants}:
             self._client.execute_command("ACL", "DELUSER", broker_user(gone))
-            self._client.srem(_BOUND, gone)
+            self._client.srem(BOUND, gone)
 
     def tenants(self) -> set[str]:
         """Tenants that had work lately, or whose queue still holds some; not those that have workers of their own."""
-        old = self._client.zrangebyscore(_TENANTS, "-inf", self._now() - TENANT_SECONDS)
+        old = self._client.zrangebyscore(TENANTS, "-inf", broker_time(self._client) - TENANT_SECONDS)
         for note in old:
             if not self._client.llen(tenant_queue(note.decode(errors="replace"))):
-                self._client.zrem(_TENANTS, note)
-        notes = self._client.zrange(_TENANTS, 0, -1)
+                self._client.zrem(TENANTS, note)
+        notes = self._client.zrange(TENANTS, 0, -1)
         if strange := [note for note in notes if not _is_tenant(note)]:
-            self._client.zrem(_TENANTS, *strange)
+            self._client.zrem(TENANTS, *strange)
         return {note.decode() for note in notes if note not in strange} - self.bound()
 
     def epoch(self) -> str:
         """The server's run and the key that its memory holds: a restart changes the one, a flush the other."""
         pipe = self._client.pipeline(transaction=False)
-        pipe.set(_EPOCH, uuid4().hex, nx=True)
-        pipe.get(_EPOCH)
+        pipe.set(EPOCH, uuid4().hex, nx=True)
+        pipe.get(EPOCH)
         pipe.info("server")
         _, key, server = pipe.execute()
         return f"{server['run_id']}/{_text(key)}"
 
     def note_refused(self, reason: str) -> None:
         """Counts a message that asked for nothing that may be done."""
-        self._client.hincrby(_REFUSED, reason, 1)
+        self._client.hincrby(REFUSED, reason, 1)
 
     def refused(self) -> dict[str, int]:
         """How many messages were refused, by reason, since the broker's memory began."""
-        return {_text(reason): int(times) for reason, times in self._client.hgetall(_REFUSED).items()}
+        return {_text(reason): int(times) for reason, times in self._client.hgetall(REFUSED).items()}
 
     def quarantine(self) -> Quarantine:
         """What was refused."""
@@ -104,9 +101,11 @@ class Roster:
         """Messages in the tenant's queue."""
         return int(self._client.llen(tenant_queue(tenant_id)))
 
-    def _now(self) -> float:
-        seconds, microseconds = self._client.time()
-        return float(seconds) + float(microseconds) / 1e6
+
+def broker_time(client: Any) -> float:
+    """The broker's clock, in seconds since 1970."""
+    seconds, microseconds = client.time()
+    return float(seconds) + float(microseconds) / 1e6
 
 
 def _is_tenant(note: bytes) -> bool:
