@@ -24,11 +24,11 @@ from uuid import UUID
 
 from chimera.models.gate.gate import Staged, gate
 from chimera.models.gate.policy import BUILT_IN
-from chimera.models.gate.rules import DEFAULT_RULES
+from chimera.models.gate.rules import DEFAULT_RULES, Part
 from chimera.models.text.detectors import Detected, Detector
 from chimera.models.text.engine import any_of
 from chimera.models.text.folding import Folded, fold
-from chimera.models.text.texts import strings
+from chimera.models.text.joined import joined
 from chimera.models.work.result import SuccessOutcome
 from tests.unit.models.hostile import HOSTILE
 from tests.unit.models.labelled import Score, scores
@@ -89,11 +89,8 @@ def rate(call: Callable[[Any], object], items: list[Any]) -> float:
 
 def texts_of(staged: Staged) -> bytes:
     """All texts of a result, folded, as the first pass sees them."""
-    found: list[str] = []
-    if isinstance(staged.outcome, SuccessOutcome):
-        for part in (staged.input, staged.outcome.output, staged.outcome.reasoning, staged.outcome.evidence):
-            strings(part, found)
-    return fold("\n".join(found)).encode()
+    outcome = staged.outcome.model_dump() if isinstance(staged.outcome, SuccessOutcome) else {}
+    return fold(joined(outcome | {"input": staged.input}, [*Part])).encode()
 
 
 def measured(count: int) -> dict[str, Any]:

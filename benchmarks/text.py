@@ -285,9 +285,7 @@ def public(count: int) -> Iterator[Drawn]:
                     found.add(kind)
                     form = f"{locale} {kind}"
             # Texts with things of two kinds say nothing of one: whether both were found is asked of each.
-            for kind in found or {""}:
-                yield Drawn(text, kind if len(found) == 1 else ",".join(sorted(found)), form)
-                break
+            yield Drawn(text, ",".join(sorted(found)), form)
 
 
 def rules(with_regions: bool) -> TextRules:
