@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from chimera.cli import agents, chaos, database, demo, init, policy, quarantine, seal, session, state, tenant, version
+from chimera.cli import agents, chaos, database, demo, init, quarantine, seal, session, state, tenant, version
 from chimera.cli.audit import audit
 from chimera.cli.budget import budget
 from chimera.cli.context import as_typed, command
@@ -23,6 +23,7 @@ from chimera.cli.doctor import doctor
 from chimera.cli.judge import judge
 from chimera.cli.output import harmless_streams, say
 from chimera.cli.plan import plan
+from chimera.cli.policy import policy
 from chimera.cli.review import review
 from chimera.cli.skill import planner, skill
 from chimera.cli.stack import stack

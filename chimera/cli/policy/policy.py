@@ -1,27 +1,28 @@
 """`chimera policy`: what the gate asks of results."""
 
 import difflib
-import sys
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from chimera.cli.context import Actor, actor, find_id, load_user_code, services, valid_tenant
-from chimera.cli.output import Format, Output, document, moment, say, table, tell
+from chimera.cli.output import Format, Output, document, say, table, tell
+from chimera.cli.policy.view import (
+    case_json,
+    case_row,
+    origin,
+    show_simulation,
+    show_versions,
+    simulation_json,
+)
+from chimera.cli.policy.written import PolicyFile, notes_on, read
 from chimera.cli.since import Since, moment_of
-from chimera.errors import BelowFloor, ChimeraError, InvalidInput, SettingsMissing
-from chimera.models.ids import IdKind, format_id
-
-if TYPE_CHECKING:
-    from chimera.models.gate.policy import Policy, PolicyInForce
-    from chimera.models.gate.policy_case import CaseOutcome
-    from chimera.services.policy_service import Simulation
+from chimera.errors import ChimeraError, InvalidInput
+from chimera.models.ids import IdKind
 
 app = typer.Typer(help="Read, try and apply what the gate asks of results.", no_args_is_help=True)
 
-PolicyFile = Annotated[Path, typer.Argument(metavar="FILE", help="A policy in YAML; - reads standard input.")]
 Whom = Annotated[
     str | None,
     typer.Option("--tenant", "-t", envvar="CHIMERA_TENANT", callback=valid_tenant, help="Whose policy."),
@@ -45,9 +46,10 @@ def check(
     output: Output = Format.TABLE,
 ) -> None:
     """Check a policy's form; each fault is named by file and line."""
-    text, policy = load(file)
-    _require_above(text, file, policy, read(floor) if floor else policy, tenant)
-    notes = _notes(policy)
+    written = read(file)
+    policy = written.policy
+    written.require_above(read(floor).policy if floor else policy, tenant)
+    notes = notes_on(policy)
     if output is Format.JSON:
         document({"ok": True, "name": policy.name, "sha256": policy.sha256.hex(), "notes": notes})
         return
@@ -76,7 +78,7 @@ def show(
 
     whom = _whom(tenant, default=default)
     if versions:
-        _show_versions(whom, output)
+        show_versions(whom, output)
         return
     now = services().governing.policies.in_force(whom)
     if output is Format.JSON:
@@ -84,7 +86,7 @@ def show(
         known = {"version": now.version, "own": now.own, "floor": now.floor, "isolated": now.isolated}
         document(known | {"policy": policy})
         return
-    tell(f"# {now.version}: {_origin(now)}")
+    tell(f"# {now.version}: {origin(now)}")
     if now.applied is not None:
         tell(f"# raised to the floor of {now.floor or 'the default itself'}")
     if now.isolated:
@@ -98,14 +100,14 @@ def show(
 @app.command()
 def diff(file: PolicyFile, tenant: Whom = None, default: Default = False, output: Output = Format.TABLE) -> None:
     """Show what a file would change of the policy in force, what it asks less of, and where it is below the floor."""
-    from chimera.models.gate.floor import below
-    from chimera.models.gate.policy_file import located, write_policy
+    from chimera.models.gate.policy_file import write_policy
     from chimera.models.gate.weakening import weakened
 
-    (text, new), whom = load(file), _whom(tenant, default=default)
+    written, whom = read(file), _whom(tenant, default=default)
+    new = written.policy
     policies = services().governing.policies
     now = policies.in_force(whom)
-    faults = located(text, str(file), below(new, new if default else policies.in_force(None).policy, whom))
+    faults = written.below(new if default else policies.in_force(None).policy, whom)
     given_up = weakened(now.policy, new)
     lines = [
         line.rstrip("\n")
@@ -132,12 +134,12 @@ def rule_on_cases(file: PolicyFile, output: Output = Format.TABLE) -> None:
     """Rule on the policy's own cases; fails where one is not ruled as it expects."""
     from chimera.models.gate.policy_case import case_outcomes
 
-    outcomes = case_outcomes(read(file))
+    outcomes = case_outcomes(read(file).policy)
     failed = [outcome for outcome in outcomes if not outcome.passed]
     if output is Format.JSON:
-        document({"ok": not failed, "cases": [_case_json(outcome) for outcome in outcomes]})
+        document({"ok": not failed, "cases": [case_json(outcome) for outcome in outcomes]})
     elif outcomes:
-        table(["CASE", "EXPECTED", "RULED", "RULES", ""], map(_case_row, outcomes))
+        table(["CASE", "EXPECTED", "RULED", "RULES", ""], map(case_row, outcomes))
     else:
         say("the policy has no cases: add some under `cases`")
     if failed:
@@ -157,15 +159,16 @@ def apply(
     from chimera.models.gate.policy_case import case_outcomes
     from chimera.models.gate.weakening import weakened
 
-    (text, new), whom = load(file), _whom(tenant, default=default)
+    written, whom = read(file), _whom(tenant, default=default)
+    new = written.policy
     failed = [outcome for outcome in case_outcomes(new) if not outcome.passed]
     if failed:
         names = ", ".join(outcome.case.name for outcome in failed)
         raise CasesFailed(f"not applied: these cases are not ruled as they expect: {names}; see `chimera policy test`")
-    for note in _notes(new):
+    for note in notes_on(new):
         say(f"note: {note}")
     policies = services().governing.policies
-    _require_above(text, file, new, policies.in_force(None).policy if whom else new, whom)
+    written.require_above(policies.in_force(None).policy if whom else new, whom)
     before = policies.in_force(whom)
     given_up = weakened(before.policy, new)
     for line in given_up:
@@ -196,157 +199,19 @@ def simulate(
     output: Output = Format.TABLE,
 ) -> None:
     """Judge stored results again by this policy, and show what would change; nothing is written."""
-    new = read(file)
+    new = read(file).policy
     load_user_code()
     start = moment_of(since)
     found = services().governing.policies.simulate(
         tenant, new, since=start, plan_id=find_id(tenant, IdKind.PLAN, plan) if plan else None, show=limit
     )
     if output is Format.JSON:
-        document(_simulation_json(found))
+        document(simulation_json(found))
         return
-    _show_simulation(found, start)
-
-
-def read(file: Path) -> "Policy":
-    """The policy in a file, as `load`."""
-    return load(file)[1]
-
-
-def load(file: Path) -> "tuple[str, Policy]":
-    """The text of a file, and the policy in it.
-
-    Raises:
-        InvalidInput: it cannot be read, or is none; the message names each line.
-    """
-    from chimera.models.gate.policy_file import read_policy
-
-    try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "it is not UTF-8"
-        raise InvalidInput(f"{file} cannot be read: {reason}") from exc
-    return text, read_policy(text, str(file))
-
-
-def _require_above(text: str, file: Path, policy: "Policy", operators: "Policy", tenant: str | None) -> None:
-    """Sees that the policy in a file is not below the floor of the operator's.
-
-    Raises:
-        BelowFloor: it is; the message names each line.
-    """
-    from chimera.models.gate.floor import below
-    from chimera.models.gate.policy_file import located
-
-    if faults := below(policy, operators, tenant):
-        raise BelowFloor("\n".join(located(text, str(file), faults)))
+    show_simulation(found, start)
 
 
 def _whom(tenant: str | None, *, default: bool) -> str | None:
     if default == (tenant is not None):
         raise InvalidInput("say whose policy: --tenant ID, or --default")
     return tenant
-
-
-def _notes(policy: "Policy") -> list[str]:
-    """What is allowed, and perhaps not meant."""
-    try:
-        known = load_user_code().skills
-    except SettingsMissing:
-        notes = ["the names of skills were not looked at: CHIMERA_REDIS_URL is not set, so that no project is loaded"]
-    else:
-        notes = [
-            f"no skill named {skill!r} is registered here: what the policy says of it has no effect"
-            for skill in sorted(policy.skills_named - set(known))
-        ]
-    if policy.budget is not None and (bare := _without_reserve(policy)):
-        notes.append(f"budget: nothing is set aside for {bare}: say `reserve` there, or in defaults")
-    if not policy.rules:
-        notes.append("rules: none, so that no text is looked at; leave the key out for the default rules")
-    return notes
-
-
-def _without_reserve(policy: "Policy") -> str:
-    """The skills for which the policy sets nothing aside; empty where `defaults` does."""
-    if policy.defaults.reserve is not None:
-        return ""
-    bare = sorted(name for name in policy.skills if policy.of_skill(name).reserve is None)
-    return ", ".join([*bare, "skills that it does not name"])
-
-
-def _origin(now: "PolicyInForce") -> str:
-    if now.own:
-        return "the tenant's own"
-    return "the default of all tenants" if now.number else "the built-in default; nothing was applied"
-
-
-def _show_versions(whom: str | None, output: Format) -> None:
-    applied = services().governing.policies.versions(whom)
-    if output is Format.JSON:
-        document([version.model_dump(mode="json") for version in applied])
-    elif applied:
-        rows = [[version.version, moment(version.applied_at), version.applied_by] for version in applied]
-        table(["VERSION", "APPLIED", "BY"], rows)
-    else:
-        say("nothing was applied: the default is in force")
-
-
-def _case_json(outcome: "CaseOutcome") -> dict[str, Any]:
-    case = outcome.case
-    return {
-        "name": case.name,
-        "expect": case.expect,
-        "ruled": outcome.ruled,
-        "rules": list(outcome.rules),
-        "passed": outcome.passed,
-    }
-
-
-def _case_row(outcome: "CaseOutcome") -> list[str]:
-    case = outcome.case
-    wanted = f" by {', '.join(case.rules)}" if case.rules else ""
-    said = "ok" if outcome.passed else "FAILED"
-    return [case.name, f"{case.expect}{wanted}", outcome.ruled, ", ".join(outcome.rules), said]
-
-
-def _simulation_json(found: "Simulation") -> dict[str, Any]:
-    values = found.model_dump(mode="json")
-    for shown, change in zip(values["changes"], found.changes, strict=True):
-        shown["plan_id"] = format_id(IdKind.PLAN, change.plan_id)
-        shown["task_id"] = format_id(IdKind.TASK, change.task_id)
-    return values
-
-
-def _show_simulation(found: "Simulation", since: datetime | None) -> None:
-    from chimera.models.gate.policy import Expected
-
-    when = f" since {moment(since)}" if since else ""
-    if not found.results:
-        say(f"no results were judged{when}")
-        return
-    rows = [[verdict, str(found.before.get(verdict, 0)), str(found.after.get(verdict, 0))] for verdict in Expected]
-    table(["VERDICT", "WAS", "WOULD BE"], rows)
-    tell(f"{found.changed} of {found.results} results would be ruled on otherwise")
-    if found.by_rule:
-        tell("")
-        table(["RULE", "RESULTS"], [[rule, str(count)] for rule, count in found.by_rule.items()])
-    if found.changes:
-        tell("")
-        table(
-            ["TASK", "SKILL", "WAS", "WOULD BE", "RULES"],
-            [
-                [
-                    format_id(IdKind.TASK, change.task_id),
-                    change.skill,
-                    change.before,
-                    change.after,
-                    ", ".join(change.rules),
-                ]
-                for change in found.changes
-            ],
-        )
-    if found.changed > len(found.changes):
-        say(f"{found.changed - len(found.changes)} more; --limit shows them")
-    if found.erased:
-        say(f"{found.erased} results were erased and cannot be judged again")
-    say("samples and the opinions of models are left out")

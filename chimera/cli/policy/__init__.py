@@ -1,0 +1,1 @@
+"""`chimera policy`."""
