@@ -12,6 +12,7 @@ from chimera.chaos.evidence import Evidence
 from chimera.chaos.invariants import INVARIANTS, check
 from chimera.models.audit.erasure import Erasure
 from chimera.models.work.plan import PlanState
+from tests.conftest import new_tenant_id
 from tests.contract.scene import Scene, approve, deny, failure, retry, success
 from tests.contract.worlds import PostgresWorld, stores
 
@@ -22,9 +23,8 @@ def world(postgres_world: PostgresWorld) -> PostgresWorld:
     return postgres_world
 
 
-@pytest.fixture
-def lived(scene: Scene) -> Scene:
-    """A tenant that a bit of everything happened to."""
+def live(scene: Scene) -> Scene:
+    """Has a bit of everything happen to its tenant."""
     for value in ("one", "two"):
         planned = scene.plan(1, state_key="key")
         scene.judge(scene.work_off(planned, success(value)), approve)
@@ -42,6 +42,14 @@ def lived(scene: Scene) -> Scene:
     scene.stop(planned.plan_id, PlanState.CANCELLED)
     scene.stop_wave(planned.waves[1])
     return scene
+
+
+@pytest.fixture(scope="module")
+def lived(postgres_world: PostgresWorld) -> Scene:
+    """A tenant that a bit of everything happened to; whatever is done to it is rolled back."""
+    tenant_id = new_tenant_id()
+    postgres_world.add_tenant(tenant_id)
+    return live(Scene(postgres_world, tenant_id))
 
 
 @pytest.fixture
@@ -156,7 +164,9 @@ def test_a_sound_database_violates_nothing(owner: psycopg.Connection, lived: Sce
     assert check(owner, [lived.tenant_id]) == []
 
 
-def test_what_was_erased_violates_nothing(owner: psycopg.Connection, lived: Scene) -> None:
+def test_what_was_erased_violates_nothing(owner: psycopg.Connection, scene: Scene) -> None:
+    lived = live(scene)
+    owner.execute("select set_config('chimera.tenant', %s, true)", [lived.tenant_id])
     plans = [row[0] for row in owner.execute("select plan_id from plan where finished_at is not null")]
     assert plans
     for plan_id in plans:
