@@ -83,7 +83,7 @@ def _card_end(data: bytes, start: int) -> int:
                 _ISSUERS.fullmatch(digits)
                 and _has_check_digit(digits)
                 and begins_behind(data, end)
-                and not (_are_unusual(gaps) and _goes_on(data, start, following, sizes[0], gaps))
+                and not (_may_be_listed(sizes, gaps, count) and _goes_on(data, start, following, sizes[0], gaps))
             ):
                 return end
         if following is None:
@@ -107,18 +107,20 @@ def _is_no_first_group(data: bytes, start: int, size: int) -> bool:
 def _are_grouped(sizes: list[int], gaps: set[bytes], count: int) -> bool:
     if len(sizes) == 1 or tuple(sizes) in _FOUR_SIX:
         return True
-    if _are_unusual(gaps) or count < 13:
-        # A list of numbers is more often this than a card.
+    if _may_be_listed(sizes, gaps, count):
         return len(gaps) == 1 and sizes[0] in (1, 4) and len(set(sizes[:-1])) == 1 and sizes[-1] <= sizes[0]
     return len(set(sizes[:-1])) <= 1 and sizes[-1] <= sizes[0]
 
 
-def _are_unusual(gaps: set[bytes]) -> bool:
-    return any(gap.strip(b" .-") for gap in gaps)
+def _may_be_listed(sizes: list[int], gaps: set[bytes], count: int) -> bool:
+    """Whether a list of numbers, or the beginning of a longer one, is more often this than a card."""
+    return len(sizes) > 1 and (count < 13 or any(gap.strip(b" .-") for gap in gaps))
 
 
 def _goes_on(data: bytes, start: int, following: "re.Match[bytes] | None", size: int, gaps: set[bytes]) -> bool:
     """Whether groups of the same size go on before or behind, as in a table of numbers."""
+    if len(gaps) > 1:
+        return False
     (gap,) = gaps
     if following is not None and following.group(1) == gap and len(following.group(2)) == size:
         return True

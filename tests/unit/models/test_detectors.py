@@ -78,6 +78,7 @@ def test_a_number_that_is_never_issued_is_no_ssn(number: str) -> None:
         (Detector.CARD_NUMBER, "4111111111111111x"),
         (Detector.CARD_NUMBER, "0.4111111111111111"),
         (Detector.CARD_NUMBER, "41 111 1111 11 11111"),
+        (Detector.CARD_NUMBER, "5018 9882 9897 4813"),
         (Detector.CARD_NUMBER, "5 4 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
         (Detector.IBAN, "DE89 3704 0044 0532 0130 0"),
         (Detector.IBAN, "DE893704004405320130000"),
@@ -92,6 +93,23 @@ def test_a_number_that_is_never_issued_is_no_ssn(number: str) -> None:
 )
 def test_what_only_looks_alike_is_left_alone(detector: Detector, text: str) -> None:
     assert found(detector, text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["5018 9882 9897 4812", "5018.0367.1913.1917", "501898829897", "3782/822463-10005", "3782 822463/10005"],
+)
+def test_a_number_is_found_whole_however_it_is_grouped(text: str) -> None:
+    assert found(Detector.CARD_NUMBER, f"card {text}!") == [text]
+
+
+DIGITS_AND_SIGNS = st.text("0123456789" * 3 + " .-_/,\t\n|~*+()", max_size=80)
+
+
+@given(st.sampled_from(Detector), st.sampled_from(["", CARD, "3782/", "5018 ", SSN, "DE89"]), DIGITS_AND_SIGNS)
+def test_no_row_of_digits_and_signs_is_more_than_a_detector_can_read(detector: Detector, first: str, text: str) -> None:
+    for each in found(detector, f"{first}{text}"):
+        assert each in f"{first}{text}"
 
 
 PREFIXES = st.sampled_from(["4", "51", "55", "2221", "2720", "34", "37", "36", "6011", "65", "62", "3528", "5018"])
