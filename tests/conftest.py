@@ -72,40 +72,23 @@ def running_servers() -> Iterator[dict[str, str]]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
-def owner_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_OWNER_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
+def _database_of(role: str) -> Any:
+    """A fixture: the database over the role's login."""
+
+    @pytest.fixture(scope="session", name=f"{role}_database")
+    def opened(servers: dict[str, str]) -> Iterator[Database]:
+        with closing(Database(servers[f"CHIMERA_{role.upper()}_DATABASE_URL"], POOL_SIZE)) as database:
+            yield database
+
+    return opened
 
 
-@pytest.fixture(scope="session")
-def app_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_APP_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-def worker_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_WORKER_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-def judge_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_JUDGE_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-def seal_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_SEAL_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
-
-
-@pytest.fixture(scope="session")
-def review_database(servers: dict[str, str]) -> Iterator[Database]:
-    with closing(Database(servers["CHIMERA_REVIEW_DATABASE_URL"], POOL_SIZE)) as database:
-        yield database
+owner_database = _database_of("owner")
+app_database = _database_of("app")
+worker_database = _database_of("worker")
+judge_database = _database_of("judge")
+seal_database = _database_of("seal")
+review_database = _database_of("review")
 
 
 @pytest.fixture

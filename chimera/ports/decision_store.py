@@ -67,8 +67,8 @@ class DecisionStore(Protocol):
         """
         ...
 
-    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
-        """Reserves large results, and asking a model about any, for `seconds`; False where another token has them."""
+    def reserve_wave(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
+        """Reserves the wave for the token, for `seconds` from now; False where another token has it."""
         ...
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:

@@ -73,24 +73,24 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
-        asking = _Asking(self._clock.new_id())
-        turn = Turn(self._store, wave, asking.token)
+        turn = Turn(self._store, wave, self._clock.new_id())
         waiting = self._store.open_wave(wave, turn.large)
         with bound_contextvars(trace_id=waiting.trace_id):
-            return self._judge(wave, waiting, asking, turn)
+            return self._judge(wave, waiting, turn)
 
-    def _judge(self, wave: WaveRef, waiting: OpenWave, asking: "_Asking", turn: Turn) -> int:
+    def _judge(self, wave: WaveRef, waiting: OpenWave, turn: Turn) -> int:
+        asking = _Asking()
         decided = requeued = 0
         asks_planner = is_left = False
         while turn.may_gate(waiting):
-            decisions = self._decisions(wave, waiting, asking)
+            decisions = self._decisions(waiting, asking, turn)
             failpoint(Failpoint.JUDGE_GATED, wave.tenant_id)
             if not decisions:
                 break
             try:
                 written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
-                asking = _Asking(asking.token)  # gated again, by the one that is in force now
+                asking = _Asking()  # gated again, by the one that is in force now
                 waiting = self._store.open_wave(wave, turn.large)
                 continue
             log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
@@ -128,7 +128,7 @@ class Judge:
             failpoint(Failpoint.STOP_WAVE_CLOSED, tenant_id)
         self._dispatcher.dispatch(tenant_id)
 
-    def _decisions(self, wave: WaveRef, waiting: OpenWave, asking: "_Asking") -> list[WaveDecision]:
+    def _decisions(self, waiting: OpenWave, asking: "_Asking", turn: Turn) -> list[WaveDecision]:
         """What can be decided now; where a model is to be asked about more than it can be at a time, a part of it."""
         policy = waiting.policy
         model = policy.policy.llm_judge
@@ -150,7 +150,9 @@ class Judge:
                 to_ask.append((staged, ruling))
             else:
                 decisions.append(self._decision(staged, ruling, policy))
-        if model is not None and (part := asking.next(to_ask)) and self._may_ask(wave, model, asking.token):
+        if model is None:
+            return decisions
+        if (part := asking.next(to_ask)) and turn.reserve(model.timeout_seconds + ASKING_MARGIN_SECONDS):
             opinions = self._opinions.of(model, [staged for staged, _ in part])
             decisions += [
                 self._decision(staged, lowered(ruling, opinion), policy, f"{DECIDED_BY_POLICY} and {model.model}")
@@ -170,9 +172,6 @@ class Judge:
     def _allowance(self) -> Allowance:
         until = monotonic() + self._max_gate_seconds
         return Allowance(self._max_gate_bytes, lambda: monotonic() > until)
-
-    def _may_ask(self, wave: WaveRef, model: LlmJudge, token: UUID) -> bool:
-        return self._store.begin_asking(wave, token, model.timeout_seconds + ASKING_MARGIN_SECONDS)
 
     def _decision(
         self, staged: Staged, ruling: Ruling, policy: PolicyInForce, decided_by: str = DECIDED_BY_POLICY
@@ -203,8 +202,7 @@ class Judge:
 class _Asking:
     """Which results of a wave a model was asked about: each once, a few at a time."""
 
-    def __init__(self, token: UUID) -> None:
-        self.token = token
+    def __init__(self) -> None:
         self.unfinished = False
         self._asked: set[UUID] = set()
 

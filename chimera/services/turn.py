@@ -1,4 +1,4 @@
-"""A Judge's turn at a wave: large results are gated by one process at a time, and a few in a go."""
+"""A Judge's turn at a wave: what one process at a time may do with it, large results a few in a go."""
 
 from time import monotonic
 from uuid import UUID
@@ -15,7 +15,10 @@ _FIRST, _MORE = 1, 4
 
 
 class Turn:
-    """How many large results are read at a time, and whether they are this process's to gate."""
+    """How many large results are read at a time, and whether the wave is reserved for this process.
+
+    Gating large results and asking a model needs a reservation; no other Judge has one meanwhile.
+    """
 
     def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID) -> None:
         self._store = store
@@ -29,9 +32,13 @@ class Turn:
     def may_gate(self, waiting: OpenWave) -> bool:
         """Whether what was read is this process's to gate: with large results among it, only after a reservation."""
         if waiting.large and not self.is_reserved:
-            self.is_reserved = self._store.begin_asking(self._wave, self._token, RESERVED_SECONDS)
+            self.is_reserved = self.reserve(RESERVED_SECONDS)
             return self.is_reserved
         return True
+
+    def reserve(self, seconds: float) -> bool:
+        """Reserves the wave for so long from now on; False where it is another process's."""
+        return self._store.reserve_wave(self._wave, self._token, seconds)
 
     def goes_on(self) -> bool:
         """Whether there is time for another go, which then is larger where this one was quick."""
@@ -44,4 +51,4 @@ class Turn:
     def end(self) -> None:
         """Lets others have the wave."""
         if self.is_reserved:
-            self._store.begin_asking(self._wave, self._token, 0.0)
+            self.reserve(0.0)

@@ -156,14 +156,14 @@ def test_what_was_gated_by_another_policy_is_not_written(scene: Scene) -> None:
     assert scene.world.decisions.open_wave(wave).policy.policy == STRICT
 
 
-def test_a_model_is_asked_by_one_judge_at_a_time(scene: Scene) -> None:
+def test_a_wave_is_reserved_for_one_judge_at_a_time(scene: Scene) -> None:
     planned = scene.plan(1)
     wave = scene.work_off(planned)
     one, other = scene.world.clock.new_id(), scene.world.clock.new_id()
-    asking = scene.world.decisions.begin_asking
-    assert [asking(wave, one, 60), asking(wave, other, 60), asking(wave, one, 0)] == [True, False, True]
+    reserve = scene.world.decisions.reserve_wave
+    assert [reserve(wave, one, 60), reserve(wave, other, 60), reserve(wave, one, 0)] == [True, False, True]
     scene.pass_time(1)
-    assert asking(wave, other, 60)
+    assert reserve(wave, other, 60)
 
 
 # What was judged before.

@@ -91,7 +91,7 @@ ASK: dict[str, Callable[[World], object]] = {
     "skills.planners": lambda world: world.skills.planners(),
     "all_waits.of_plan": lambda world: world.all_waits.of_plan(TENANT, ID),
     "all_waits.of_all": lambda world: world.all_waits.of_all(),
-    "decisions.begin_asking": lambda world: world.decisions.begin_asking(WAVE, ID, 1.0),
+    "decisions.reserve_wave": lambda world: world.decisions.reserve_wave(WAVE, ID, 1.0),
     "verdicts.counts": lambda world: world.verdicts.counts(SCOPE),
     "verdicts.cards": lambda world: world.verdicts.cards(SCOPE, ID, 1),
     "verdicts.labelled": lambda world: world.verdicts.labelled(SCOPE, (ID, 1), 1),

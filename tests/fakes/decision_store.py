@@ -27,7 +27,7 @@ from tests.fakes.deciding import FakeDeciding
 class FakeDecisionStore(FakeDeciding, port.DecisionStore):
     def __init__(self, database: FakeDatabase) -> None:
         super().__init__(database)
-        self._asking: dict[WaveRef, tuple[UUID, datetime]] = {}
+        self._reserved: dict[WaveRef, tuple[UUID, datetime]] = {}
 
     def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:
         tasks = self._database.opened().wave_tasks(wave)
@@ -60,12 +60,12 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
             policy=self._database.policy(wave.tenant_id),
         )
 
-    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
+    def reserve_wave(self, wave: WaveRef, token: UUID, seconds: float) -> bool:
         now = self._database.opened().now()
-        asked_by, until = self._asking.get(wave, (token, now))
-        if asked_by != token and until > now:
+        token_before, until = self._reserved.get(wave, (token, now))
+        if token_before != token and until > now:
             return False
-        self._asking[wave] = (token, now + timedelta(seconds=seconds))
+        self._reserved[wave] = (token, now + timedelta(seconds=seconds))
         return True
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:

@@ -102,7 +102,7 @@ def large(number: int) -> Success[str]:
 
 
 def test_a_wave_with_much_text_is_gated_by_one_judge_at_a_time(house: House, wave: WaveRef) -> None:
-    assert house.decisions.begin_asking(wave, uuid4(), 60)
+    assert house.decisions.reserve_wave(wave, uuid4(), 60)
     assert house.judge().judge_wave(wave) == 0
 
 

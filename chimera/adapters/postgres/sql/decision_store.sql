@@ -20,8 +20,8 @@ select task_id, skill, input::text as input, attempt, agent_id, max_attempts, re
  where %(most_large)s::int is null or not is_large or large_so_far <= %(most_large)s
  order by ordinal
 
--- name: begin_asking
--- The wave's large results, and asking a model about any, where nobody else has them.
+-- name: reserve_wave
+-- The wave is a Judge's, for large results and for asking a model, where no other has it.
 update wave set asked_by = %(token)s, asked_until = clock_timestamp() + make_interval(secs => %(seconds)s),
                 touched_at = clock_timestamp()
  where tenant_id = %(tenant)s and plan_id = %(plan)s and wave_no = %(wave_no)s

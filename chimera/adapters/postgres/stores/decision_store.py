@@ -59,10 +59,10 @@ class DecisionStore(port.DecisionStore):
                 trace_id=plan["trace_id"] if plan else None,
             )
 
-    def begin_asking(self, wave: WaveRef, token: UUID, seconds: float) -> bool:  # noqa: D102
+    def reserve_wave(self, wave: WaveRef, token: UUID, seconds: float) -> bool:  # noqa: D102
         values = {"token": token, "seconds": seconds}
         with self._database.transaction(wave.tenant_id) as connection:
-            return connection.execute(_SQL["begin_asking"], scope_of(wave) | values).fetchone() is not None
+            return connection.execute(_SQL["reserve_wave"], scope_of(wave) | values).fetchone() is not None
 
     def decide_wave(self, wave: WaveRef, decisions: Sequence[WaveDecision]) -> Decided:  # noqa: D102
         try:
