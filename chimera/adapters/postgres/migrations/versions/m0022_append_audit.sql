@@ -140,7 +140,8 @@ end;
 -- is no such tenant. For the writer's other functions: it does not look at who records what.
 create function chain_audit(kinds text[], actors text[], plans uuid[], tasks uuid[], payloads text[],
                                        out before bigint, out moment timestamptz) language plpgsql security definer
-    set search_path = public, pg_temp as $$
+    set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     tenant constant text := current_tenant();
     previous bytea;

@@ -1,5 +1,7 @@
 -- Workers claim and stage through functions: a login of theirs reads and writes no table of tasks or results. What names
 -- who holds a lease, its token, leaves the database only for the one who claimed.
+-- What every batch and wave calls is planned once a connection: rows are found by their keys whatever the values are, and to
+-- plan it each time took as long as to run it.
 
 -- The lease of those tasks that are free, one attempt each: a fence that every later write must name.
 -- Rows that another process has locked are being claimed or closed by it: they are left alone. What was lost
@@ -12,7 +14,8 @@ create function claim_tasks(of_plan uuid, of_wave integer, ids uuid[], by_agent 
     returns table (trace_id text, task_id uuid, ordinal integer, skill text, input text, attempt smallint,
                    max_attempts smallint, timeout_seconds real, feedback text, state_key text, state_version bigint,
                    state_value text, unmet_dependencies uuid[])
-    language plpgsql security definer set search_path = public, pg_temp as $$
+    language plpgsql security definer set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
     tenant constant text := current_tenant();
@@ -122,7 +125,8 @@ $$;
 create function stage_results(of_plan uuid, of_wave integer, by_agent uuid, token uuid, ids uuid[], attempts smallint[],
                               outcomes text[], hashes bytea[], tokens bigint[], costs numeric[], started timestamptz[],
                               finished timestamptz[], fingerprints bytea[])
-    returns setof uuid language plpgsql security definer set search_path = public, pg_temp as $$
+    returns setof uuid language plpgsql security definer set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     tenant constant text := current_tenant();
 begin
@@ -156,6 +160,7 @@ begin
         select r.task_id
           from given r
           join result e on e.tenant_id = tenant and e.task_id = r.task_id and e.attempt = r.attempt and e.sha256 = r.sha256
+         where e.task_id = any (ids) and r.task_id not in (select s.task_id from stored s)
     ), stale as (
         insert into stale_result (tenant_id, plan_id, task_id, attempt, agent_id, lease_token, result_sha256)
         select tenant, of_plan, r.task_id, r.attempt, by_agent, token, r.sha256

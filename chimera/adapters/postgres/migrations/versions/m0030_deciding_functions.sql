@@ -7,7 +7,8 @@
 -- whose last lease has run out it is kept who held it.
 create function move_tasks(of_plan uuid, of_wave integer, ids uuid[], of_attempt smallint, was text, send_to text,
                            told text) returns setof uuid language plpgsql security definer
-    set search_path = public, pg_temp as $$
+    set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 begin
     if not speaks_for(case was when 'in_review' then 'chimera_review' else 'chimera_judge' end) then
         raise exception 'tasks that are % are not for % to move', was, session_user using errcode = 'insufficient_privilege';
@@ -153,7 +154,8 @@ $$;
 -- one way where each of its tasks was approved or denied, the other where not. Returns the plan's new state.
 create function count_wave(of_plan uuid, of_wave integer, again boolean, asked boolean, planner_seconds double precision)
     returns text language plpgsql security definer
-    set search_path = public, pg_temp as $$
+    set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     now_is text;
 begin
@@ -203,7 +205,8 @@ create function decide(
     reasons text[], policies text[], deciders text[], agents uuid[], keys text[], versions bigint[], stopping boolean,
     event_kinds text[], event_actors text[], event_tasks uuid[], event_payloads text[], out trace text, out refused text)
     language plpgsql security definer
-    set search_path = public, pg_temp as $$
+    set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     tenant constant text := current_tenant();
     policy_is text;
