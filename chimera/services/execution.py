@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from chimera.models.record import canonical_json
+from chimera.models.record import canonical_json, read_json
 from chimera.models.text.quoted_inputs import hide_inputs
 from chimera.models.work.json_schema import UNCHECKED
 from chimera.models.work.result import (
@@ -191,9 +191,7 @@ def _fault(skill: Skill[..., Any], text: str, max_output_bytes: int) -> tuple[st
             f"{len(text)} bytes of JSON, and at most {max_output_bytes} are taken (CHIMERA_MAX_OUTPUT_BYTES)",
         )
     try:
-        outcome = read_outcome(text)
-        assert isinstance(outcome, SuccessOutcome)
-        fault = skill.output_fault(outcome.output, len(text))
+        fault = skill.output_fault(read_json(text)["output"], len(text))
     except ValueError as exc:
         return INVALID_RESULT, f"the result is none that is taken: {exc}"
     if fault not in {None, UNCHECKED}:
@@ -207,7 +205,7 @@ def _usage(reported: object) -> Usage:
     Raises:
         pydantic.ValidationError: it holds what no usage can.
     """
-    if not isinstance(reported, Usage):
+    if reported is NO_USAGE or not isinstance(reported, Usage):
         return NO_USAGE
     return Usage(tokens=reported.tokens, cost_usd=reported.cost_usd)
 
