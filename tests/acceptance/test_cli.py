@@ -112,6 +112,7 @@ def test_the_projects_own_code_that_breaks_is_named(stack: Shell, tmp_path: Path
     assert "Traceback" not in ran.err
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("arguments", [("plan", "list", *ACME), ("plan", "submit", "p", *ACME)])
 def test_a_celeryconfig_that_breaks_is_named(arguments: tuple[str, ...], stack: Shell, tmp_path: Path) -> None:
     (tmp_path / "celeryconfig.py").write_text("import os\n\nraise ValueError('odd')\n")
@@ -171,6 +172,7 @@ def test_up_runs_the_folders_own_procfile_until_ctrl_c(shell: Shell, tmp_path: P
     assert shell.processes() == []
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
 def test_up_names_a_celeryconfig_that_breaks_before_it_starts_a_process(
     detach: list[str], shell: Shell, tmp_path: Path
@@ -185,6 +187,7 @@ def test_up_names_a_celeryconfig_that_breaks_before_it_starts_a_process(
     await_end(shell)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo"]])
 def test_a_start_names_the_variables_of_a_database_that_is_away(arguments: list[str], shell: Shell) -> None:
     names = ("CHIMERA_APP_DATABASE_URL", "CHIMERA_OWNER_DATABASE_URL")

@@ -49,6 +49,7 @@ def test_what_init_says_to_type_next_works(shell: Shell) -> None:
     assert said["down"] == "stopped\n"
 
 
+@pytest.mark.exhaustive(keep=0)
 def test_a_folder_with_nothing_but_a_celeryconfig_runs_its_own_code(shell: Shell) -> None:
     (shell.cwd / "celeryconfig.py").write_text('imports = ["mine"]\n')
     (shell.cwd / "mine.py").write_text(

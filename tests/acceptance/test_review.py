@@ -1,6 +1,7 @@
 """Two people, an edit and a report, over real servers and workers."""
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -13,13 +14,13 @@ ROWS = 'rows=[{"text":"I forgot my password","category":"login"},{"text":"My sec
 POLICY = "name: reviewed\nskills:\n  tickets.triage:\n    quorum: 2\n"
 
 
-def decide(stack: Shell, verb: str, card: str, *words: str) -> Ran:
-    """Decides on a card as it is now."""
-    shown = stack.run("review", "show", card, *WHOM, *JSON).json
-    return stack.run("review", verb, card, "--version", str(shown["version"]), "--sha", shown["result_sha256"], *words)
+def decide(stack: Shell, verb: str, seen: dict[str, Any], *words: str) -> Ran:
+    """Decides on a card as it was seen."""
+    version = ("--version", str(seen["version"]), "--sha", seen["result_sha256"])
+    return stack.run("review", verb, seen["card_id"], *version, *words)
 
 
-# Some forty commands, each a process of its own.
+# Some thirty commands, each a process of its own.
 @pytest.mark.timeout(240)
 def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_path: Path) -> None:
     assert stack.run("tenant", "add", "reviewed").code == 0
@@ -30,17 +31,18 @@ def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_p
     plan_id = ran.json["plan_id"]
 
     first = stack.run("review", "next", *WHOM, "--as", "ann", *JSON).json
-    card = first["card_id"]
-    refused = decide(stack, "approve", card, *WHOM, "--as", "bob", *JSON)
+    refused = decide(stack, "approve", first, *WHOM, "--as", "bob", *JSON)
     assert (refused.code, refused.out) == (5, "")
     assert "is claimed by ann until" in refused.err
-    assert decide(stack, "approve", card, *WHOM, "--as", "ann", *JSON).json["status"] == "pending"
-    assert decide(stack, "approve", card, *WHOM, "--as", "ann").code == 5
-    assert stack.run("review", "approve", card, *WHOM, "--as", "bob").code == 2, "it does not say what was seen"
-    done = decide(stack, "approve", card, *WHOM, "--as", "bob", *JSON).json
+    assert decide(stack, "approve", first, *WHOM, "--as", "ann", *JSON).json["status"] == "pending"
+    assert decide(stack, "approve", first, *WHOM, "--as", "ann").code == 5
+    assert stack.run("review", "approve", first["card_id"], *WHOM, "--as", "bob").code == 2, (
+        "it does not say what was seen"
+    )
+    done = decide(stack, "approve", first, *WHOM, "--as", "bob", *JSON).json
     assert (done["status"], done["approvals"]) == ("approved", ["ann", "bob"])
 
-    second = stack.run("review", "next", *WHOM, "--as", "ann", *JSON).json["card_id"]
+    second = stack.run("review", "next", *WHOM, "--as", "ann", *JSON).json
     reply = tmp_path / "reply.json"
     reply.write_text('{"category": "login"}')
     assert decide(stack, "edit", second, *WHOM, "--as", "ann", "--to", str(reply)).code == 2
@@ -49,9 +51,12 @@ def test_two_people_review_edit_and_ask_how_good_the_gate_is(stack: Shell, tmp_p
     assert (risky.code, risky.json["approvals"]) == (0, [])
     assert "keyword.delete_all in output.reply" in risky.err
     reply.write_text('{"category": "login", "reply": "We will help you."}')
-    edited = decide(stack, "edit", second, *WHOM, "--as", "ann", "--to", str(reply), *JSON).json
+    now = stack.run("review", "show", second["card_id"], *WHOM, *JSON).json
+    edited = decide(stack, "edit", now, *WHOM, "--as", "ann", "--to", str(reply), *JSON).json
     assert (edited["status"], edited["revision"], edited["approvals"]) == ("pending", 2, ["ann"])
-    assert decide(stack, "approve", second, *WHOM, "--as", "bob", *JSON).json["status"] == "edited"
+    now = stack.run("review", "show", second["card_id"], *WHOM, *JSON).json
+    assert decide(stack, "approve", second, *WHOM, "--as", "bob").code != 0, "it is another text now"
+    assert decide(stack, "approve", now, *WHOM, "--as", "bob", *JSON).json["status"] == "edited"
 
     plan = stack.run("plan", "show", plan_id, *WHOM, *JSON).json
     assert (plan["state"], plan["counts"]["committed"]) == ("completed", 2)

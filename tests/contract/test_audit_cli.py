@@ -158,6 +158,7 @@ def test_keys_are_shown_and_rotated(run: Run, sealed: str) -> None:
     assert run("audit", "verify", "-t", sealed).code == 0  # a checkpoint by the new key is on its way
 
 
+@pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize(
     ("more", "status", "says"),
     [

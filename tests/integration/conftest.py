@@ -98,7 +98,7 @@ def celery_worker_cluster(
     with ExitStack() as stack:
         nodes = []
         for name, arguments in processes.items():
-            process = stack.enter_context(LocalProcess(name, arguments, project, logs / f"{name}.log"))
+            process = stack.enter_context(LocalProcess(name, arguments, project, logs / f"{name}.log", measured=True))
             nodes.append(CeleryTestWorker(process, this_process))
         yield CeleryWorkerCluster(*nodes)
 

@@ -12,6 +12,7 @@ from typing import Any, Self
 from pytest_celery import CeleryTestContainer
 
 from tests.integration.announced import STARTED
+from tests.shell import environment
 
 ROOT = Path(__file__).parents[2]
 READY_SECONDS = 60.0
@@ -30,10 +31,13 @@ class LocalProcess(CeleryTestContainer):  # type: ignore[misc]  # pytest-celery 
         log: Path,
         prompt: str = STARTED,
         folder: Path = ROOT,
+        *,
+        measured: bool = False,
     ) -> None:
+        """`measured`: which lines run there counts; a start and an end then take twice the processor time."""
         self._name = name
         self._command = [sys.executable, "-m", "celery", "-A", "chimera", *arguments]
-        self._env = {**os.environ, **env}
+        self._env = {**(os.environ if measured else environment()), **env}
         self._log = log
         self._prompt = prompt
         self._folder = folder

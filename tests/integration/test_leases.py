@@ -27,6 +27,7 @@ def attempts(handle: PlanHandle) -> set[int]:
     return {result.attempt for result in handle.results()}
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_worker_that_is_told_to_end_hands_over_what_it_has_not_started(
     chimera: Chimera, tenant: str, own_worker: OwnWorker, services: Services, pool: str

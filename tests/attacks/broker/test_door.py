@@ -164,6 +164,7 @@ OVERWRITTEN: dict[str, Callable[["redis.Redis"], object]] = {
 }
 
 
+@pytest.mark.exhaustive(keep=3)
 @pytest.mark.parametrize("what", OVERWRITTEN)
 def test_nothing_that_is_overwritten_keeps_the_swarm_from_its_work(swarm: Swarm, what: str) -> None:
     OVERWRITTEN[what](swarm.broker)

@@ -3,6 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from chimera import Chimera, PlanState
 from chimera.adapters.celery.queue_names import tenant_queue
 from chimera.adapters.postgres.database import Database
@@ -17,6 +19,7 @@ __all__ = ["broker", "services", "start"]
 HOST = OLD | {"CHIMERA_ISOLATION": "host"}
 
 
+@pytest.mark.exhaustive(keep=0)
 def test_what_a_trusted_worker_leaves_is_told_and_done_by_one_of_level_host(
     start: Start, services: Services, tenant: str, servers: dict[str, str], tmp_path: Path
 ) -> None:

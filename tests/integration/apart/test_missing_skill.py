@@ -78,6 +78,7 @@ def test_workers_and_judges_that_lack_a_skill_leave_it_to_those_that_have_it(
         assert {result.attempt for result in handle.results()} == {1}
 
 
+@pytest.mark.exhaustive(keep=0)
 def test_what_no_worker_has_waits_is_told_and_goes_on_when_one_comes(
     start: Start, services: Services, tenant: str, servers: dict[str, str], broker: "redis.Redis", tmp_path: Path
 ) -> None:

@@ -53,6 +53,7 @@ def test_one_that_never_ends_is_given_up(data_dir: Path, environ: dict[str, str]
     assert " after 0.5 s." in str(error.value)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("arguments", [["up"], ["up", "--detach"], ["demo"]])
 def test_people_who_wait_for_it_are_told(arguments: list[str], data_dir: Path, spawn: Spawn) -> None:
     with (
