@@ -45,9 +45,9 @@ class OpenWave(Record):
     given_up: tuple[GivenUpTask, ...] = ()
     # Whether the planner is asked about what the gate sends back.
     has_replan: bool = False
-    # How many of the staged results are large, and whether there are more of these than were asked for.
-    large: int = 0
-    large_left: bool = False
+    # Of all that is staged, inputs and outcomes; and whether that is more than was asked for.
+    bytes: int = 0
+    is_left: bool = False
     # Of the plan's request; None where there is no such plan.
     trace_id: str | None = None
 
@@ -59,10 +59,10 @@ class PolicyChanged(Exception):
 class DecisionStore(Protocol):
     """Each method is one transaction in the scope of one tenant; all raise StoreUnavailable."""
 
-    def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:
+    def open_wave(self, wave: WaveRef, most_bytes: int | None = None) -> OpenWave:
         """What the wave has staged, and which of its tasks end without a result.
 
-        Of large results, those of which input and outcome may be more than 2 kB, only so many; None: all.
+        Of results the first, and more up to `most_bytes` of inputs and outcomes; None: all.
         Those whose last lease ran out, that their planner gave up, or that a budget has nothing left for.
         """
         ...

@@ -74,7 +74,7 @@ class Judge:
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
         turn = Turn(self._store, wave, self._clock.new_id())
-        waiting = self._store.open_wave(wave, turn.large)
+        waiting = self._store.open_wave(wave, turn.bytes)
         with bound_contextvars(trace_id=waiting.trace_id):
             return self._judge(wave, waiting, turn)
 
@@ -91,16 +91,16 @@ class Judge:
                 written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
                 asking = _Asking()  # gated again, by the one that is in force now
-                waiting = self._store.open_wave(wave, turn.large)
+                waiting = self._store.open_wave(wave, turn.bytes)
                 continue
             log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
             decided += len(decisions)
             requeued += written.requeued
             asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
-            is_left = waiting.large_left and bool(written.decisions)
+            is_left = waiting.is_left and bool(written.decisions)
             if not (asking.unfinished or (is_left and turn.goes_on())):
                 break
-            waiting = self._store.open_wave(wave, turn.large)
+            waiting = self._store.open_wave(wave, turn.bytes)
         log.info("wave_judged", decided=decided, requeued=requeued)
         if turn.is_reserved:
             self._end(turn, wave, waiting, is_left=is_left, decided=decided)
@@ -114,7 +114,7 @@ class Judge:
     def _end(self, turn: Turn, wave: WaveRef, waiting: OpenWave, *, is_left: bool, decided: int) -> None:
         """Ends a turn; what is left, or came while others were sent away, is for a message of its own."""
         turn.end()
-        if is_left or (decided and self._store.open_wave(wave, turn.large).staged):
+        if is_left or (decided and self._store.open_wave(wave, turn.bytes).staged):
             self._dispatcher.ask_judge(wave, waiting.trace_id)
 
     def stop_plan(self, tenant_id: str, plan_id: UUID) -> None:

@@ -1,4 +1,4 @@
-"""A Judge's turn at a wave: what one process at a time may do with it, large results a few in a go."""
+"""A Judge's turn at a wave: what one process at a time may do with it, and how much of it in a go."""
 
 from time import monotonic
 from uuid import UUID
@@ -10,14 +10,15 @@ from chimera.ports.decision_store import DecisionStore, OpenWave
 TURN_SECONDS = 0.05
 # What a turn is reserved for: where its process dies, the wave is another's after this.
 RESERVED_SECONDS = 5.0
-# Large results that are read in the first go; each go that was quick is followed by one of so many times as many.
-_FIRST, _MORE = 1, 4
+# Of inputs and outcomes what is read in the first go, gated in 35 ms at the most (docs/performance.md); each go that
+# was quick is followed by one of so many times as much.
+FIRST_BYTES, _MORE = 256 * 1024, 4
 
 
 class Turn:
-    """How many large results are read at a time, and whether the wave is reserved for this process.
+    """How much is read at a time, and whether the wave is reserved for this process.
 
-    Gating large results and asking a model needs a reservation; no other Judge has one meanwhile.
+    Gating more than a first go's bytes, and asking a model, needs a reservation; no other Judge has one meanwhile.
     """
 
     def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID) -> None:
@@ -25,13 +26,13 @@ class Turn:
         self._wave = wave
         self._token = token
         self._began = self._go_began = monotonic()
-        self.large = _FIRST
+        self.bytes = FIRST_BYTES
         # Whether the wave is reserved, so that others leave it.
         self.is_reserved = False
 
     def may_gate(self, waiting: OpenWave) -> bool:
-        """Whether what was read is this process's to gate: with large results among it, only after a reservation."""
-        if waiting.large and not self.is_reserved:
+        """Whether what was read is this process's to gate: where much waits, only after a reservation."""
+        if waiting.bytes > FIRST_BYTES and not self.is_reserved:
             self.is_reserved = self.reserve(RESERVED_SECONDS)
             return self.is_reserved
         return True
@@ -44,7 +45,7 @@ class Turn:
         """Whether there is time for another go, which then is larger where this one was quick."""
         now = monotonic()
         if now - self._go_began < TURN_SECONDS / 4:
-            self.large *= _MORE
+            self.bytes *= _MORE
         self._go_began = now
         return now - self._began < TURN_SECONDS
 

@@ -33,15 +33,26 @@ def test_a_wave_shows_what_it_has_staged_in_the_plan_s_order(scene: Scene) -> No
     assert (staged.state_key, staged.state_version) == (None, None)
 
 
-def test_a_wave_shows_large_results_a_few_at_a_time(scene: Scene) -> None:
+def test_a_wave_shows_results_up_to_so_many_bytes(scene: Scene) -> None:
     planned = scene.plan(5)
     scene.send()
     for number, task_id in enumerate(planned.ids):
         scene.stage(scene.claim(planned.wave, [task_id]), success("much " * 100_000 if number % 2 else "so"))
-    for most, shown, left in ((1, [0, 1, 2, 4], True), (2, [0, 1, 2, 3, 4], False), (None, [0, 1, 2, 3, 4], False)):
+    for most, shown in (
+        (1, [0]),
+        (400_000, [0]),
+        (600_000, [0, 1, 2]),
+        (2_000_000, [0, 1, 2, 3, 4]),
+        (None, [0, 1, 2, 3, 4]),
+    ):
         waiting = scene.world.decisions.open_wave(planned.wave, most)
         assert [planned.ids.index(staged.task_id) for staged in waiting.staged] == shown
-        assert (waiting.large, waiting.large_left) == (len(shown) - 3, left)
+        assert (1_000_000 < waiting.bytes < 1_010_000, waiting.is_left) == (True, len(shown) < 5)
+    scene.judge(planned.wave, approve)
+    assert scene.world.decisions.open_wave(planned.wave, 1).bytes == 0
+    again = scene.plan(1)
+    scene.work_off(again, success("much " * 100_000))
+    assert len(scene.world.decisions.open_wave(again.wave, 1).staged) == 1
 
 
 def test_a_wave_shows_nothing_of_tasks_that_wait_run_or_are_decided(scene: Scene) -> None:

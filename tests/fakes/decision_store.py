@@ -29,16 +29,20 @@ class FakeDecisionStore(FakeDeciding, port.DecisionStore):
         super().__init__(database)
         self._reserved: dict[WaveRef, tuple[UUID, datetime]] = {}
 
-    def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:
+    def open_wave(self, wave: WaveRef, most_bytes: int | None = None) -> OpenWave:
         tasks = self._database.opened().wave_tasks(wave)
         plan = self._database.plans.get((wave.tenant_id, wave.plan_id))
         staged = [self._staged(row) for row in tasks if row.state is TaskState.STAGED]
-        large = [each for each in staged if each.size + len(canonical_json(each.input)) > 2000]
-        left = [] if most_large is None else large[most_large:]
+        sizes = [each.size + len(canonical_json(each.input)) for each in staged]
+        read = [
+            each
+            for place, each in enumerate(staged)
+            if most_bytes is None or place == 0 or sum(sizes[: place + 1]) <= most_bytes
+        ]
         return OpenWave(
-            staged=tuple(each for each in staged if each not in left),
-            large=len(large) - len(left),
-            large_left=bool(left),
+            staged=tuple(read),
+            bytes=sum(sizes),
+            is_left=len(read) < len(staged),
             lost=tuple(
                 LostLease(task_id=row.task.task_id, attempt=row.attempt, agent_id=row.agent_id)
                 for row in tasks

@@ -83,8 +83,10 @@ def test_what_is_not_looked_at_to_the_end_goes_to_a_person(text: str) -> None:
 
 
 @pytest.fixture
-def wave(house: House) -> WaveRef:
-    """With 3 results of 10 kB, which are for the Judge."""
+def wave(house: House, monkeypatch: pytest.MonkeyPatch) -> WaveRef:
+    """With 3 results of 8 kB, which are for the Judge: each is as much as it reads at a time."""
+    if turn := sys.modules.get("chimera.services.turn"):
+        monkeypatch.setattr(turn, "FIRST_BYTES", 10_000)
     house.skill(large)
     house.planned(*[TaskSpec(skill="large", input={"number": number}) for number in range(3)])
     dispatch = house.queue.dispatches.pop()

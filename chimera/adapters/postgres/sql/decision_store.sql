@@ -1,23 +1,19 @@
 -- name: staged
--- What the wave has staged; of large results the first few. Large is what takes more than 2000 bytes, or was compressed to
--- less: how much that is nobody knows without reading it. A result from before results named the version of their skill
+-- What the wave has staged: the first result, and more up to so many bytes of inputs and outcomes. A result from before results named the version of their skill
 -- has the one that was declared last of those that were there when it was made.
 select task_id, skill, input::text as input, attempt, agent_id, max_attempts, replans, state_key, state_version,
-       outcome::text as outcome, sha256, tokens, cost_usd, fingerprint, is_large, all_large
+       outcome::text as outcome, sha256, tokens, cost_usd, fingerprint, bytes, all_bytes
   from (select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version,
-               t.ordinal, r.outcome, r.sha256, r.tokens, r.cost_usd, size.is_large,
-               count(*) filter (where size.is_large) over (order by t.ordinal) as large_so_far,
-               count(*) filter (where size.is_large) over () as all_large,
+               t.ordinal, r.outcome, r.sha256, r.tokens, r.cost_usd, size.bytes,
+               sum(size.bytes) over (order by t.ordinal) as bytes_so_far, sum(size.bytes) over () as all_bytes,
                coalesce(r.fingerprint, (
                    select s.fingerprint from skill s where s.name = t.skill and s.first_seen <= r.finished_at
                     order by s.last_seen desc, s.fingerprint limit 1)) as fingerprint
           from task t
           join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
-         cross join lateral (
-               select pg_column_size(t.input) + pg_column_size(r.outcome) > 2000
-                      or coalesce(pg_column_compression(t.input), pg_column_compression(r.outcome)) is not null as is_large) size
+         cross join lateral (select t.input_bytes + coalesce(r.outcome_bytes, 0) as bytes) size
          where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged') waiting
- where %(most_large)s::int is null or not is_large or large_so_far <= %(most_large)s
+ where %(most_bytes)s::bigint is null or bytes_so_far <= %(most_bytes)s or bytes_so_far = bytes
  order by ordinal
 
 -- name: reserve_wave

@@ -30,9 +30,9 @@ class DecisionStore(port.DecisionStore):
         # None where no checkpoints are made.
         self._sealing = sealing
 
-    def open_wave(self, wave: WaveRef, most_large: int | None = None) -> OpenWave:  # noqa: D102  see the port
+    def open_wave(self, wave: WaveRef, most_bytes: int | None = None) -> OpenWave:  # noqa: D102  see the port
         with self._database.transaction(wave.tenant_id) as connection:
-            waiting = connection.execute(_SQL["staged"], scope_of(wave) | {"most_large": most_large})
+            waiting = connection.execute(_SQL["staged"], scope_of(wave) | {"most_bytes": most_bytes})
             ended = connection.execute(
                 _SQL["without_result"], scope_of(wave) | {"lease_grace_seconds": LEASE_GRACE_SECONDS}
             )
@@ -41,12 +41,12 @@ class DecisionStore(port.DecisionStore):
             given_up = connection.execute(_SQL["given_up"], scope_of(wave)) if has_replan else ()
             without_result = ended.fetchall()
             staged = waiting.fetchall()
-            large = sum(row.pop("is_large") for row in staged)
-            all_large = [row.pop("all_large") for row in staged]
+            read = sum(row.pop("bytes") for row in staged)
+            waiting_bytes = max([row.pop("all_bytes") for row in staged], default=0)
             return OpenWave(
                 staged=tuple(staged_result(row) for row in staged),
-                large=large,
-                large_left=large < max(all_large, default=0),
+                bytes=waiting_bytes,
+                is_left=read < waiting_bytes,
                 lost=tuple(
                     LostLease(task_id=row["task_id"], attempt=row["attempt"], agent_id=row["agent_id"])
                     for row in without_result

@@ -30,6 +30,10 @@ create trigger result_erased before update on result for each row
               old.finished_at, old.claimed_at, old.fingerprint))
     execute function refuse_change();
 
+-- How much there is to gate, known without reading it.
+alter table task add column input_bytes integer generated always as (octet_length(input::text)) stored;
+alter table result add column outcome_bytes integer generated always as (octet_length(outcome::text)) stored;
+
 -- No Judge leaves a result to another any more.
 alter table wave drop column judge_waits_since, drop column judge_at;
 
