@@ -41,8 +41,12 @@ def chord_seconds(n: int, redis_url: str) -> float:
         return run(n)
 
 
-def chimera_seconds(n: int, rounds: int) -> tuple[float, float]:
-    """From submit until every task is committed, the median; and the most memory a Judge process held, in MB."""
+def chimera_seconds(n: int, rounds: int, size: int) -> tuple[float, float]:
+    """From submit until every task is committed, the median; and the most memory a Judge process held, in MB.
+
+    By the plan's own times: who waits for it looks again after pauses. `size` is of each output, in characters; 0 is
+    a number.
+    """
     from chimera import Chimera, PlanState
     from chimera.bootstrap import load_user_code
 
@@ -50,12 +54,11 @@ def chimera_seconds(n: int, rounds: int) -> tuple[float, float]:
     chimera = Chimera()
 
     def run(tasks: int) -> float:
-        started = perf_counter()
-        plan = chimera.submit("bench.noops", tenant="bench", inputs={"count": tasks}).wait(timeout=600)
-        elapsed = perf_counter() - started
-        if plan.state is not PlanState.COMPLETED or plan.counts.committed != tasks:
+        planner, inputs = ("bench.texts", {"count": tasks, "size": size}) if size else ("bench.noops", {"count": tasks})
+        plan = chimera.submit(planner, tenant="bench", inputs=inputs).wait(timeout=600)
+        if plan.state is not PlanState.COMPLETED or plan.counts.committed != tasks or plan.finished_at is None:
             raise RuntimeError(f"the plan ended {plan.state}: {plan.counts}")
-        return elapsed
+        return (plan.finished_at - plan.submitted_at).total_seconds()
 
     with stack.processes(stack.chimera_processes()) as running:
         run(WARM_UP)
@@ -63,11 +66,11 @@ def chimera_seconds(n: int, rounds: int) -> tuple[float, float]:
         return elapsed, stack.peak_rss_mb(running.pids()["judge"])
 
 
-def measure(n: int, rounds: int) -> dict[str, Any]:
+def measure(n: int, rounds: int, size: int) -> dict[str, Any]:
     """Both, on one pair of servers."""
     with stack.servers() as variables:
         chord = chord_seconds(n, variables["CHIMERA_REDIS_URL"])
-        chimera, judge_peak = chimera_seconds(n, rounds)
+        chimera, judge_peak = chimera_seconds(n, rounds, size)
     return {
         "n": n,
         "chord_tasks_per_second": round(n / chord, 1),
@@ -81,5 +84,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=10_000, help="tasks (default: 10000)")
     parser.add_argument("--rounds", type=int, default=1, help="plans, one after the other (default: 1)")
+    parser.add_argument("--size", type=int, default=0, help="characters of each output (default: a number)")
     given = parser.parse_args()
-    print(json.dumps(measure(given.n, given.rounds)))
+    print(json.dumps(measure(given.n, given.rounds, given.size)))

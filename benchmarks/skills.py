@@ -21,6 +21,18 @@ def noops(count: int) -> Iterator[TaskSpec]:
         yield noop.task(number)
 
 
+@skill(name="bench.text", max_batch=250)
+def text(number: int, size: int) -> Success[str]:
+    """As many characters as an answer of a model has."""
+    return Success(f"{number} {'a word or two of it ' * (size // 20)}", confidence=1.0)
+
+
+@planner(name="bench.texts")
+def texts(count: int, size: int) -> Iterator[TaskSpec]:
+    for number in range(count):
+        yield text.task(number, size)
+
+
 @skill(name="bench.waits", max_batch=10)
 async def waits(number: int, seconds: float) -> Success[int]:
     await asyncio.sleep(seconds)
