@@ -96,10 +96,10 @@ returning planner, priority, trace_id, request_sha256
 -- name: copy_tasks
 -- Tasks like others, each in its place in the new plan. Their inputs never leave the database.
 insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, parent_task_id, skill, input, label, priority,
-                  timeout_seconds, max_attempts, depends_on, state_key)
+                  timeout_seconds, max_attempts, depends_on, state_key, input_bytes)
 select %(tenant)s, %(new_plan)s, r.wave_no, r.ordinal, r.task_id, r.parent_task_id, coalesce(t.degraded_from, t.skill),
        t.input, t.label, t.priority,
-       t.timeout_seconds, t.max_attempts, r.depends_on::uuid[], t.state_key
+       t.timeout_seconds, t.max_attempts, r.depends_on::uuid[], t.state_key, t.input_bytes
   from unnest(%(wave_nos)b::int[], %(ordinals)b::int[], %(task_ids)b::uuid[], %(parents)b::uuid[], %(depends_on)b::text[])
        as r (wave_no, ordinal, task_id, parent_task_id, depends_on)
   join task t on t.tenant_id = %(tenant)s and t.task_id = r.parent_task_id

@@ -1,6 +1,6 @@
 -- name: staged
--- What the wave has staged: the first result, and more up to so many bytes of inputs and outcomes. A result from before results named the version of their skill
--- has the one that was declared last of those that were there when it was made.
+-- What the wave has staged: the first result, and more up to so many bytes of inputs and outcomes. A result from before
+-- results named the version of their skill has the one that was declared last of those that were there when it was made.
 select task_id, skill, input::text as input, attempt, agent_id, max_attempts, replans, state_key, state_version,
        outcome::text as outcome, sha256, tokens, cost_usd, fingerprint, bytes, all_bytes
   from (select t.task_id, t.skill, t.input, t.attempt, t.agent_id, t.max_attempts, t.replans, t.state_key, t.state_version,
@@ -11,7 +11,9 @@ select task_id, skill, input::text as input, attempt, agent_id, max_attempts, re
                     order by s.last_seen desc, s.fingerprint limit 1)) as fingerprint
           from task t
           join result r on r.tenant_id = t.tenant_id and r.task_id = t.task_id and r.attempt = t.attempt
-         cross join lateral (select t.input_bytes + coalesce(r.outcome_bytes, 0) as bytes) size
+         cross join lateral (
+               select coalesce(t.input_bytes, octet_length(t.input::text))
+                      + coalesce(r.outcome_bytes, octet_length(r.outcome::text), 0) as bytes) size
          where t.tenant_id = %(tenant)s and t.plan_id = %(plan)s and t.wave_no = %(wave_no)s and t.state = 'staged') waiting
  where %(most_bytes)s::bigint is null or bytes_so_far <= %(most_bytes)s or bytes_so_far = bytes
  order by ordinal

@@ -41,9 +41,9 @@ returning priority
 -- name: insert_tasks
 -- Tasks of a plan. Their dependencies, which few have, travel as the text of an array.
 insert into task (tenant_id, plan_id, wave_no, ordinal, task_id, skill, input, label, priority, timeout_seconds,
-                  max_attempts, depends_on, state_key)
+                  max_attempts, depends_on, state_key, input_bytes)
 select %(tenant)s, %(plan)s, r.wave_no, r.ordinal, r.task_id, r.skill, r.input::json, r.label::json, %(priority)s,
-       r.timeout_seconds, r.max_attempts, r.depends_on::uuid[], r.state_key
+       r.timeout_seconds, r.max_attempts, r.depends_on::uuid[], r.state_key, octet_length(r.input)
   from unnest(%(wave_nos)b::int[], %(ordinals)b::int[], %(task_ids)b::uuid[], %(skills)b::text[], %(inputs)b::text[],
               %(labels)b::text[], %(timeouts)b::real[], %(max_attempts)b::smallint[], %(depends_on)b::text[],
               %(state_keys)b::text[])

@@ -19,20 +19,22 @@ $$;
 create trigger result_needs_version after insert on result
     referencing new table as new_rows for each statement execute function result_needs_version();
 
--- A result is changed only by being erased: that holds for its new column, too.
+-- How much there is to gate, known without reading it; null in rows from before. Generated columns would be computed at
+-- every update of a task, which has triggers before it.
+alter table task add column input_bytes integer check (input_bytes >= 0);
+alter table result add column outcome_bytes integer check (outcome_bytes >= 0);
+grant update (input_bytes) on task to chimera_app;
+
+-- A result is changed only by being erased: that holds for its new columns, too.
 drop trigger result_erased on result;
 create trigger result_erased before update on result for each row
     when (new.outcome is not null or old.erased_at is not null
           or (new.tenant_id, new.task_id, new.attempt, new.agent_id, new.sha256, new.tokens, new.cost_usd, new.started_at,
-              new.finished_at, new.claimed_at, new.fingerprint)
+              new.finished_at, new.claimed_at, new.fingerprint, new.outcome_bytes)
              is distinct from
              (old.tenant_id, old.task_id, old.attempt, old.agent_id, old.sha256, old.tokens, old.cost_usd, old.started_at,
-              old.finished_at, old.claimed_at, old.fingerprint))
+              old.finished_at, old.claimed_at, old.fingerprint, old.outcome_bytes))
     execute function refuse_change();
-
--- How much there is to gate, known without reading it.
-alter table task add column input_bytes integer generated always as (octet_length(input::text)) stored;
-alter table result add column outcome_bytes integer generated always as (octet_length(outcome::text)) stored;
 
 -- No Judge leaves a result to another any more.
 alter table wave drop column judge_waits_since, drop column judge_at;

@@ -150,9 +150,9 @@ begin
         returning t.task_id, t.attempt, t.claimed_at
     ), stored as (
         insert into result as x (tenant_id, task_id, attempt, agent_id, outcome, sha256, tokens, cost_usd, started_at,
-                                 finished_at, claimed_at, fingerprint)
+                                 finished_at, claimed_at, fingerprint, outcome_bytes)
         select tenant, r.task_id, r.attempt, by_agent, r.outcome::json, r.sha256, r.tokens, r.cost_usd, r.started_at,
-               r.finished_at, m.claimed_at, r.fingerprint
+               r.finished_at, m.claimed_at, r.fingerprint, octet_length(r.outcome)
           from given r
           join mine m on m.task_id = r.task_id and m.attempt = r.attempt
         returning x.task_id
