@@ -1,6 +1,7 @@
 """Transactions in the scope of one tenant, on connections of one role."""
 
 import json
+import select
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,6 +97,8 @@ class Database:
         with self._translated(), self._opened().connection() as connection, connection.pipeline():
             connection.execute(_SCOPE, self._scope(tenant_id))
             yield connection
+            # Within the pipeline: it travels with what is under way, and needs no round trip of its own.
+            connection.commit()
 
     def _scope(self, tenant_id: str) -> dict[str, str]:
         return {"tenant": tenant_id, "isolation": self._isolation}
@@ -143,12 +146,23 @@ class Database:
                     timeout=POOL_TIMEOUT_SECONDS,
                     # The next caller tries again: waiting longer and longer between attempts would outlast an outage.
                     reconnect_timeout=POOL_RECONNECT_SECONDS,
-                    # A server that was restarted costs a round trip here and nobody an error.
-                    check=ConnectionPool.check_connection,
+                    check=_check,
                     open=True,
                 )
                 self._pool.wait(CONNECT_TIMEOUT_SECONDS)
             return self._pool
+
+
+def _check(connection: psycopg.Connection[DictRow]) -> None:
+    """A server that was restarted costs nobody an error. Asked is only where it may have said that it goes.
+
+    Nothing comes by itself over a connection that waits, but its end, and the news before it. Where the server's
+    machine is gone neither comes: that shows in the transaction, as in a question before it.
+    """
+    news = select.poll()
+    news.register(connection.fileno(), select.POLLIN)
+    if news.poll(0):
+        ConnectionPool.check_connection(connection)
 
 
 class Statement(NamedTuple):
