@@ -12,6 +12,7 @@ from chimera.models.audit.audit import AuditEvent, body_of
 from chimera.models.audit.kinds import AuditKind
 from chimera.models.record import canonical_json
 from tests.contract.direct import History, Session
+from tests.contract.scene import Scene
 
 # What PostgreSQL's text can hold: no NUL, and no half of a pair.
 TEXTS = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), max_size=40) | st.sampled_from(
@@ -72,6 +73,23 @@ def test_what_is_recorded_under_one_lock_is_of_one_time(session: Session, histor
         times = connection.execute("select distinct at from audit where seq > %s", [locked[0]]).fetchall()
     assert (first, second) == (locked, (locked[0] + 2, locked[1]))
     assert times == [(locked[1],)]
+
+
+def test_an_entry_about_a_plan_reads_none_of_the_others(session: Session, real_scene: Scene) -> None:
+    """By PostgreSQL's own counts: an entry must not cost more, the more is there."""
+    plan_id = real_scene.plan(500).plan_id
+    read = """select sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::int from pg_stat_xact_user_tables
+               where relname in ('task', 'plan')"""
+    said = [AuditKind.PLAN_BUDGET_REACHED, AuditKind.PLAN_PLANNED], ["budget", "planner"], [plan_id] * 2
+    with session("app", real_scene.tenant_id) as connection:
+        before = connection.execute(read).fetchone()
+        connection.execute(
+            "select append_audit(%s, %s, %s, %s, %s)", [*said, [None] * 2, ['{"tasks":1}'] * 2], prepare=False
+        )
+        after = connection.execute(read).fetchone()
+    assert before is not None
+    assert after is not None
+    assert 1 <= after[0] - before[0] <= 10
 
 
 def test_only_functions_of_the_writer_write_without_asking_who_writes(session: Session, history: History) -> None:

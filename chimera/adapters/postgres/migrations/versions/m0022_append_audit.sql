@@ -186,7 +186,8 @@ $$;
 -- login itself is so.
 create function append_audit(kinds text[], actors text[], plans uuid[], tasks uuid[], payloads text[],
                              out before bigint, out moment timestamptz) language plpgsql security definer
-    set search_path = public, pg_temp as $$
+    set search_path = public, pg_temp
+    set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 declare
     wrong record;
 begin
@@ -221,11 +222,14 @@ begin
     for wrong in
         select r.kind
           from unnest(kinds, plans, tasks, payloads) with ordinality as r (kind, plan_id, task_id, payload, n)
-          left join plan p on p.tenant_id = current_tenant() and p.plan_id = r.plan_id
-          left join task t on t.tenant_id = current_tenant() and t.task_id = r.task_id and t.plan_id = r.plan_id
+          -- By their keys, one by one: a few entries must not have all that is planned read, as a join of sets may.
+          left join lateral (select p.* from plan p
+                              where p.tenant_id = current_tenant() and p.plan_id = r.plan_id limit 1) p on true
+          left join lateral (select t.plan_id from task t
+                              where t.tenant_id = current_tenant() and t.task_id = r.task_id limit 1) t on true
          where case when r.plan_id is null
                     then r.kind like 'plan.%' or r.kind like 'task.%' or r.kind like 'review.%' or r.task_id is not null
-                    else p.plan_id is null or (r.task_id is not null and t.task_id is null) end
+                    else p.plan_id is null or (r.task_id is not null and t.plan_id is distinct from r.plan_id) end
             or (r.kind in (select kind from audit_right where actor is null)
                 and r.payload::json ->> 'by_login' <> session_user)
             or case when r.kind = 'plan.submitted' then p.first_audit_seq <> before + r.n
