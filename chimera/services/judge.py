@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 from chimera.failpoints import Failpoint, failpoint
 from chimera.models.budget.budget import over_budget
 from chimera.models.gate.deciding import NewCard, StateWrite, WaveDecision
-from chimera.models.gate.gate import Staged, gate, invalid, lease_lost, state_conflict
+from chimera.models.gate.gate import NEVER_SAMPLED, Staged, gate, invalid, lease_lost, state_conflict
 from chimera.models.gate.opinion import lowered
 from chimera.models.gate.policy import LlmJudge, Policy, PolicyInForce
 from chimera.models.ids import IdKind, format_id
@@ -33,7 +33,7 @@ from chimera.services.decision_log import log_decisions
 from chimera.services.dispatcher import Dispatcher
 from chimera.services.opinions import AT_ONCE, Opinions
 from chimera.services.output_schemas import OutputSchemas
-from chimera.services.turn import Turn
+from chimera.services.turn import READ_BYTES, Turn
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Judge:
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
         turn = Turn(self._store, wave, self._clock.new_id())
-        waiting = self._store.open_wave(wave, turn.bytes)
+        waiting = self._store.open_wave(wave, READ_BYTES)
         with bound_contextvars(trace_id=waiting.trace_id):
             return self._judge(wave, waiting, turn)
 
@@ -91,31 +91,27 @@ class Judge:
                 written = self._store.decide_wave(wave, decisions)
             except PolicyChanged:
                 asking = _Asking()  # gated again, by the one that is in force now
-                waiting = self._store.open_wave(wave, turn.bytes)
+                waiting = self._store.open_wave(wave, READ_BYTES)
                 continue
             log_decisions(wave.tenant_id, wave.plan_id, written, _confidences(waiting))
             decided += len(decisions)
             requeued += written.requeued
             asks_planner |= waiting.has_replan and any(each.ruling.to_planner for each in written.decisions)
-            is_left = waiting.is_left and bool(written.decisions)
+            is_left = (waiting.is_left or turn.is_cut) and bool(written.decisions)
             if not (asking.unfinished or (is_left and turn.goes_on())):
                 break
-            waiting = self._store.open_wave(wave, turn.bytes)
+            waiting = self._store.open_wave(wave, READ_BYTES)
         log.info("wave_judged", decided=decided, requeued=requeued)
-        if turn.is_reserved:
-            self._end(turn, wave, waiting, is_left=is_left, decided=decided)
+        sent_away = turn.end()
+        if is_left or (sent_away and decided and self._store.open_wave(wave, 0).staged):
+            # What is left, or came while other Judges were sent away, is for a message of its own.
+            self._dispatcher.ask_judge(wave, waiting.trace_id)
         failpoint(Failpoint.JUDGE_DECIDED, wave.tenant_id)
         if requeued and asks_planner:
             self._dispatcher.ask_planner(wave, waiting.trace_id)
         self._dispatcher.dispatch(wave.tenant_id)
         failpoint(Failpoint.JUDGE_DISPATCHED, wave.tenant_id)
         return decided
-
-    def _end(self, turn: Turn, wave: WaveRef, waiting: OpenWave, *, is_left: bool, decided: int) -> None:
-        """Ends a turn; what is left, or came while others were sent away, is for a message of its own."""
-        turn.end()
-        if is_left or (decided and self._store.open_wave(wave, turn.bytes).staged):
-            self._dispatcher.ask_judge(wave, waiting.trace_id)
 
     def stop_plan(self, tenant_id: str, plan_id: UUID) -> None:
         """Ends every open task and card of a plan that was cancelled or has expired.
@@ -144,7 +140,7 @@ class Judge:
         ]
         to_ask: list[tuple[Staged, Ruling]] = []
         self._schemas.learn(waiting.staged)
-        for staged in waiting.staged:
+        for staged in turn.in_time(waiting.staged):
             ruling = self._ruling(staged, policy.policy)
             if model is not None and _is_asked_about(model, staged, ruling):
                 to_ask.append((staged, ruling))
@@ -162,7 +158,8 @@ class Judge:
 
     def _ruling(self, staged: Staged, policy: Policy) -> Ruling:
         """The gate's ruling; what is raised over a result is this one's failure, and keeps no other from its ruling."""
-        draw = self._clock.draw()
+        # A system call each: drawn for those only that may become one of a sample.
+        draw = NEVER_SAMPLED if policy.of_skill(staged.skill).sample is None else self._clock.draw()
         try:
             return gate(staged, policy, self._schemas.fault(staged), draw, self._allowance())
         except Exception as exc:  # noqa: BLE001  the result is somebody else's text

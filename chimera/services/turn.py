@@ -1,38 +1,43 @@
-"""A Judge's turn at a wave: what one process at a time may do with it, and how much of it in a go."""
+"""A Judge's turn at a wave: how long it takes, and what needs the wave for itself."""
 
+from collections.abc import Iterator, Sequence
 from time import monotonic
 from uuid import UUID
 
+from chimera.models.gate.gate import Staged
 from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import DecisionStore, OpenWave
 
-# After so long a turn ends, and what is left is another message's: meanwhile other waves have theirs.
+# For so long a turn gates, and what is left is another message's: meanwhile other waves have their turn. The first
+# result is gated whatever it takes, which has limits of its own.
 TURN_SECONDS = 0.05
 # What a turn is reserved for: where its process dies, the wave is another's after this.
 RESERVED_SECONDS = 5.0
-# Of inputs and outcomes what is read in the first go, gated in 35 ms at the most (docs/performance.md); each go that
-# was quick is followed by one of so many times as much.
-FIRST_BYTES, _MORE = 256 * 1024, 4
+# Of inputs and outcomes what is read in a go.
+READ_BYTES = 1024 * 1024
+# What no more than this waits of needs no reservation: it is gated in 35 ms at the most (docs/performance.md).
+UNRESERVED_BYTES = 256 * 1024
 
 
 class Turn:
-    """How much is read at a time, and whether the wave is reserved for this process.
+    """One process's turn.
 
-    Gating more than a first go's bytes, and asking a model, needs a reservation; no other Judge has one meanwhile.
+    To gate where much waits needs a reservation, as to ask a model does; no other process has one meanwhile.
     """
 
     def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID) -> None:
         self._store = store
         self._wave = wave
         self._token = token
-        self._began = self._go_began = monotonic()
-        self.bytes = FIRST_BYTES
+        self._began = monotonic()
         # Whether the wave is reserved, so that others leave it.
         self.is_reserved = False
+        # Whether the last go had no time for some of what was read for it.
+        self.is_cut = False
 
     def may_gate(self, waiting: OpenWave) -> bool:
         """Whether what was read is this process's to gate: where much waits, only after a reservation."""
-        if waiting.bytes > FIRST_BYTES and not self.is_reserved:
+        if waiting.bytes > UNRESERVED_BYTES and not self.is_reserved:
             self.is_reserved = self.reserve(RESERVED_SECONDS)
             return self.is_reserved
         return True
@@ -41,15 +46,22 @@ class Turn:
         """Reserves the wave for so long from now on; False where it is another process's."""
         return self._store.reserve_wave(self._wave, self._token, seconds)
 
-    def goes_on(self) -> bool:
-        """Whether there is time for another go, which then is larger where this one was quick."""
-        now = monotonic()
-        if now - self._go_began < TURN_SECONDS / 4:
-            self.bytes *= _MORE
-        self._go_began = now
-        return now - self._began < TURN_SECONDS
+    def in_time(self, results: Sequence[Staged]) -> Iterator[Staged]:
+        """Those that there is time for, one at least; the rest is left."""
+        self.is_cut = False
+        for place, staged in enumerate(results):
+            if place and self._seconds() > TURN_SECONDS:
+                self.is_cut = True
+                return
+            yield staged
 
-    def end(self) -> None:
-        """Lets others have the wave."""
-        if self.is_reserved:
-            self.reserve(0.0)
+    def goes_on(self) -> bool:
+        """Whether there is time for another go: to read for less than half of a turn's gating is not worth it."""
+        return self._seconds() < TURN_SECONDS / 2
+
+    def end(self) -> bool:
+        """Lets others have the wave; whether some may have been sent away."""
+        return self.is_reserved and self.reserve(0.0)
+
+    def _seconds(self) -> float:
+        return monotonic() - self._began

@@ -84,9 +84,9 @@ def test_what_is_not_looked_at_to_the_end_goes_to_a_person(text: str) -> None:
 
 @pytest.fixture
 def wave(house: House, monkeypatch: pytest.MonkeyPatch) -> WaveRef:
-    """With 3 results of 8 kB, which are for the Judge: each is as much as it reads at a time."""
+    """With 3 results of 8 kB, which are for the Judge: together they need a reservation."""
     if turn := sys.modules.get("chimera.services.turn"):
-        monkeypatch.setattr(turn, "FIRST_BYTES", 10_000)
+        monkeypatch.setattr(turn, "UNRESERVED_BYTES", 10_000)
     house.skill(large)
     house.planned(*[TaskSpec(skill="large", input={"number": number}) for number in range(3)])
     dispatch = house.queue.dispatches.pop()
@@ -117,3 +117,17 @@ def test_a_judge_takes_other_waves_in_between(house: House, wave: WaveRef, monke
     assert (max(judged), sum(judged)) == (1, 3)
     # Each time but the last it had asked for itself.
     assert len(house.queue.judged) >= len(judged) - 1
+
+
+def test_what_a_small_wave_had_no_time_for_has_a_message_of_its_own(
+    house: House, wave: WaveRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if turn := sys.modules.get("chimera.services.turn"):
+        monkeypatch.setattr(turn, "UNRESERVED_BYTES", 1_000_000)
+        monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+    asked_before = len(house.queue.judged)
+    decided = house.judge().judge_wave(wave)
+    assert (decided < 3) == (len(house.queue.judged) > asked_before)
+    while more := house.judge().judge_wave(wave):
+        decided += more
+    assert decided == 3
