@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 import structlog
 
-from chimera.models.text.quoted_inputs import hide_inputs
+from chimera.models.text.quoted_inputs import hide_inputs, may_quote
 from chimera.services import printed
 
 _SHARED: list[structlog.types.Processor] = [
@@ -53,7 +53,7 @@ def configure(level: str = "INFO") -> None:
     console = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     renderer: list[structlog.types.Processor] = [console, _without_inputs]
     if not stream.isatty():
-        renderer = [structlog.processors.format_exc_info, _without_inputs, structlog.processors.JSONRenderer()]
+        renderer = [structlog.processors.format_exc_info, _json]
     structlog.configure(
         processors=[*_SHARED, *renderer],
         logger_factory=lambda *names: _LineWriter(stream, *names),
@@ -78,6 +78,15 @@ def configure(level: str = "INFO") -> None:
     for each in (sys.stdout, sys.stderr):
         if isinstance(each, io.TextIOWrapper):
             each.reconfigure(line_buffering=True)
+
+
+_RENDER = structlog.processors.JSONRenderer()
+
+
+def _json(logger: object, name: str, event: structlog.types.EventDict) -> Any:
+    """The event as a line, and only where the line may quote an input its values one by one."""
+    line = _RENDER(logger, name, event)
+    return _RENDER(logger, name, _without_inputs(logger, name, event)) if may_quote(str(line)) else line
 
 
 def _without_inputs(_logger: object, _name: str, event: Any) -> Any:

@@ -3,12 +3,17 @@
 _BEGIN, _END = "input_value=", ", input_type="
 
 
+def may_quote(text: str) -> bool:
+    """Whether there may be such a value in a text, or in what was written as JSON."""
+    return _BEGIN in text
+
+
 def hide_inputs(text: str) -> str:
     """The text without those values, in one look at each line: `input_value=(hidden), input_type=str`.
 
     A line ends what is quoted on it, because pydantic escapes line ends; what is cut off is hidden whole.
     """
-    if _BEGIN not in text:
+    if not may_quote(text):
         return text
     return "\n".join(map(_hidden, text.split("\n")))
 

@@ -17,7 +17,8 @@ def staged(row: DictRow) -> Staged:
     values: dict[str, Any] = {**row, "size": len(row["outcome"])}
     cost = {name: values.pop(name) for name in ("tokens", "cost_usd")}
     try:
-        values |= {"outcome": read_outcome(row["outcome"]), "input": read_json(row["input"]), "usage": Usage(**cost)}
+        usage = Usage(**cost) if any(cost.values()) else NO_USAGE
+        values |= {"outcome": read_outcome(row["outcome"]), "input": read_json(row["input"]), "usage": usage}
         return Staged.model_validate(values)
     except ValueError as exc:
         # Of pydantic's error the text names places and rules, without values.
