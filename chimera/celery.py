@@ -40,8 +40,8 @@ except ValidationError as exc:
 import chimera.tasks  # noqa: F401  its tasks register with the app
 
 gc.freeze()
-# Plans and waves are thousands of objects without cycles: to look for garbage among each 700 new ones took a tenth of the
-# time that it takes to make them.
+# Plans and waves are thousands of objects without cycles: to look for garbage at each 700 new ones took a tenth of what
+# it takes to make them.
 gc.set_threshold(5_000, 20, 20)
 gc.enable()
 

@@ -1,6 +1,6 @@
 """The Judge: gates what a wave has staged, and is the only way into shared state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from uuid import UUID
 
@@ -55,6 +55,7 @@ class Judge:
         *,
         max_gate_bytes: int = MOST_BYTES,
         max_gate_seconds: float = MOST_SECONDS,
+        seconds: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._dispatcher = dispatcher
@@ -63,6 +64,7 @@ class Judge:
         self._opinions = opinions
         self._max_gate_bytes = max_gate_bytes
         self._max_gate_seconds = max_gate_seconds
+        self._seconds = seconds
 
     def judge_wave(self, wave: WaveRef) -> int:
         """Gates whatever the wave has staged, sends the tenant's next waves, and returns how many were gated.
@@ -73,7 +75,7 @@ class Judge:
             StoreUnavailable: PostgreSQL does not answer; nothing was decided, or all was.
         """
         failpoint(Failpoint.JUDGE_RECEIVED, wave.tenant_id)
-        turn = Turn(self._store, wave, self._clock.new_id())
+        turn = Turn(self._store, wave, self._clock.new_id(), self._seconds)
         waiting = self._store.open_wave(wave, READ_BYTES)
         with bound_contextvars(trace_id=waiting.trace_id):
             return self._judge(wave, waiting, turn)
@@ -167,8 +169,8 @@ class Judge:
             return gate(invalid(staged), policy, None, draw)
 
     def _allowance(self) -> Allowance:
-        until = monotonic() + self._max_gate_seconds
-        return Allowance(self._max_gate_bytes, lambda: monotonic() > until)
+        until = self._seconds() + self._max_gate_seconds
+        return Allowance(self._max_gate_bytes, lambda: self._seconds() > until)
 
     def _decision(
         self, staged: Staged, ruling: Ruling, policy: PolicyInForce, decided_by: str = DECIDED_BY_POLICY

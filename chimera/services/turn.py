@@ -1,7 +1,6 @@
 """A Judge's turn at a wave: how long it takes, and what needs the wave for itself."""
 
-from collections.abc import Iterator, Sequence
-from time import monotonic
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 from chimera.models.gate.gate import Staged
@@ -25,11 +24,12 @@ class Turn:
     To gate where much waits needs a reservation, as to ask a model does; no other process has one meanwhile.
     """
 
-    def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID) -> None:
+    def __init__(self, store: DecisionStore, wave: WaveRef, token: UUID, seconds: Callable[[], float]) -> None:
         self._store = store
         self._wave = wave
         self._token = token
-        self._began = monotonic()
+        self._seconds = seconds
+        self._began = seconds()
         # Whether the wave is reserved, so that others leave it.
         self.is_reserved = False
         # Whether the last go had no time for some of what was read for it.
@@ -50,18 +50,18 @@ class Turn:
         """Those that there is time for, one at least; the rest is left."""
         self.is_cut = False
         for place, staged in enumerate(results):
-            if place and self._seconds() > TURN_SECONDS:
+            if place and self._took() > TURN_SECONDS:
                 self.is_cut = True
                 return
             yield staged
 
     def goes_on(self) -> bool:
         """Whether there is time for another go: to read for less than half of a turn's gating is not worth it."""
-        return self._seconds() < TURN_SECONDS / 2
+        return self._took() < TURN_SECONDS / 2
 
     def end(self) -> bool:
         """Lets others have the wave; whether some may have been sent away."""
         return self.is_reserved and self.reserve(0.0)
 
-    def _seconds(self) -> float:
-        return monotonic() - self._began
+    def _took(self) -> float:
+        return self._seconds() - self._began

@@ -110,7 +110,7 @@ def test_a_wave_with_much_text_is_gated_by_one_judge_at_a_time(house: House, wav
 
 def test_a_judge_takes_other_waves_in_between(house: House, wave: WaveRef, monkeypatch: pytest.MonkeyPatch) -> None:
     if turn := sys.modules.get("chimera.services.turn"):
-        monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+        monkeypatch.setattr(turn, "TURN_SECONDS", -1.0)
     judged = []
     while decided := house.judge().judge_wave(wave):
         judged.append(decided)
@@ -124,7 +124,7 @@ def test_what_a_small_wave_had_no_time_for_has_a_message_of_its_own(
 ) -> None:
     if turn := sys.modules.get("chimera.services.turn"):
         monkeypatch.setattr(turn, "UNRESERVED_BYTES", 1_000_000)
-        monkeypatch.setattr(turn, "TURN_SECONDS", 0.0)
+        monkeypatch.setattr(turn, "TURN_SECONDS", -1.0)
     asked_before = len(house.queue.judged)
     decided = house.judge().judge_wave(wave)
     assert (decided < 3) == (len(house.queue.judged) > asked_before)

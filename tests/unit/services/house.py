@@ -144,7 +144,9 @@ class House:
 
     def judge(self, *, llm: Llm | None = None, window: int = 8) -> Judge:
         opinions = Opinions(llm, self.clock)
-        return Judge(self.decisions, self.dispatcher(window), self.schemas(), self.clock, opinions)
+        # By the tests' own clock: how far a turn gets must not depend on the machine.
+        seconds = lambda: self.clock.now().timestamp()  # noqa: E731
+        return Judge(self.decisions, self.dispatcher(window), self.schemas(), self.clock, opinions, seconds=seconds)
 
     def schemas(self) -> OutputSchemas:
         return OutputSchemas(FakeSkillStore(self.database))
