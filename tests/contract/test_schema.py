@@ -3,6 +3,7 @@
 import re
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -55,7 +56,7 @@ MAY: dict[str, dict[str, dict[str, str]]] = {
             "plan": "epoch failure finished_at has_replan lease_token lease_until paused_at paused_by planner_attempt "
             "published_at state stop_state stopped_by task_count",
             "wave": "budget_waits epoch publish_count published_at replan_at skill_waits_since state touched_at",
-            "task": "degraded_from input input_bytes lease_token lease_until replan replan_failure replan_tries skill "
+            "task": "degraded_from input lease_token lease_until replan replan_failure replan_tries skill "
             "timeout_seconds",
             "refusal": ALL,
             "session": "changed_at changed_by state",
@@ -571,3 +572,12 @@ def test_how_much_there_is_to_gate_is_known_without_reading_it(session: Session,
             found = connection.execute(sizes).fetchall()
             assert found
             assert [row for row in found if row[0] != row[1]] == []
+
+
+def test_an_input_is_as_long_as_it_is_whoever_inserts_it(session: Session, history: History) -> None:
+    # A Judge reads as many results at a time as are said to be short.
+    changed = f'{{"task_id": "{uuid4()}", "ordinal": 9999, "input_bytes": 1}}'
+    with session("owner", history.tenant_id) as connection, pytest.raises(errors.CheckViolation, match="as long as"):
+        connection.execute(
+            "insert into task select (json_populate_record(t, %s)).* from task t limit 1", [changed]
+        )

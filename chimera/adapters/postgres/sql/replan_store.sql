@@ -50,7 +50,7 @@ with old as (
     select %(tenant)s, task_id, attempt, skill, input from old
 )
 update task t
-   set skill = %(skill)s, input = %(input)s::json, input_bytes = octet_length(%(input)s::text), timeout_seconds = %(timeout)s,
+   set skill = %(skill)s, input = %(input)s::json, timeout_seconds = %(timeout)s,
        degraded_from = case when t.skill = %(skill)s then t.degraded_from end,
        replan = null, replan_tries = 0, lease_token = null, lease_until = null
   from old

@@ -20,10 +20,26 @@ create trigger result_needs_version after insert on result
     referencing new table as new_rows for each statement execute function result_needs_version();
 
 -- How much there is to gate, known without reading it; null in rows from before. Generated columns would be computed at
--- every update of a task, which has triggers before it.
+-- every update of a task, which has triggers before it. Who plans inserts tasks, and has no say in how long they are.
 alter table task add column input_bytes integer check (input_bytes >= 0);
 alter table result add column outcome_bytes integer check (outcome_bytes >= 0);
-grant update (input_bytes) on task to chimera_app;
+create function measure_input() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+    new.input_bytes := octet_length(new.input::text);
+    return new;
+end
+$$;
+create trigger task_input_is_measured before update of input on task for each row execute function measure_input();
+create function task_input_is_as_long() returns trigger language plpgsql set search_path = public, pg_temp as $$
+begin
+    if exists (select from new_rows n where n.input_bytes <> octet_length(n.input::text)) then
+        raise exception 'a task''s input is as long as it is' using errcode = 'check_violation';
+    end if;
+    return null;
+end
+$$;
+create trigger task_input_is_as_long after insert on task
+    referencing new table as new_rows for each statement execute function task_input_is_as_long();
 
 -- A result is changed only by being erased: that holds for its new columns, too.
 drop trigger result_erased on result;
