@@ -1,7 +1,8 @@
 """Transactions on pooled connections: what a restarted server costs, and what holds at the end."""
 
+import gc
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import psycopg
 import pytest
@@ -11,6 +12,8 @@ from chimera.adapters.postgres.database import Database
 from chimera.errors import StoreRefused
 from tests.contract.scene import Scene
 from tests.integration.waiting import eventually
+
+HELD = "select count(*) as held from pg_locks where pid = %s and relation = 'plan'::regclass"
 
 
 @pytest.fixture
@@ -34,6 +37,19 @@ def test_a_connection_that_the_server_has_ended_is_replaced(database: Database, 
         gone = "select count(*) from pg_stat_activity where pid = %s"
         eventually(lambda: connection.execute(gone, [before]).fetchone() == (0,))
     assert backend(database) != before
+
+
+@pytest.mark.parametrize("statement", ["lock table plan in access share mode", "select 1 / 0"])
+def test_one_that_somebody_left_in_a_transaction_is_brought_out_of_it(database: Database, statement: str) -> None:
+    # As a skill in the worker's process may.
+    before = backend(database)
+    for left in [each for each in gc.get_objects() if isinstance(each, psycopg.Connection) and not each.closed]:
+        if left.info.backend_pid == before:
+            with suppress(psycopg.Error):
+                left.execute(statement)
+    with database.transaction() as connection:
+        held = connection.execute(HELD, [before])
+        assert held.fetchone() == {"held": 0}
 
 
 def test_one_that_waits_quietly_is_taken_without_asking_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

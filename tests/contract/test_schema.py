@@ -578,6 +578,4 @@ def test_an_input_is_as_long_as_it_is_whoever_inserts_it(session: Session, histo
     # A Judge reads as many results at a time as are said to be short.
     changed = f'{{"task_id": "{uuid4()}", "ordinal": 9999, "input_bytes": 1}}'
     with session("owner", history.tenant_id) as connection, pytest.raises(errors.CheckViolation, match="as long as"):
-        connection.execute(
-            "insert into task select (json_populate_record(t, %s)).* from task t limit 1", [changed]
-        )
+        connection.execute("insert into task select (json_populate_record(t, %s)).* from task t limit 1", [changed])

@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -157,11 +158,12 @@ def _check(connection: psycopg.Connection[DictRow]) -> None:
     """A server that was restarted costs nobody an error. Asked is only where it may have said that it goes.
 
     Nothing comes by itself over a connection that waits, but its end, and the news before it. Where the server's
-    machine is gone neither comes: that shows in the transaction, as in a question before it.
+    machine is gone neither comes: that shows in the transaction, as in a question before it. What a skill in this
+    process left in a transaction of its own is asked, too, which ends it.
     """
     news = select.poll()
     news.register(connection.fileno(), select.POLLIN)
-    if news.poll(0):
+    if news.poll(0) or connection.info.transaction_status != TransactionStatus.IDLE:
         ConnectionPool.check_connection(connection)
 
 
