@@ -115,7 +115,9 @@ def states_after(scene: Scene, services: Services, attack: str) -> list[TaskStat
     scene.send()
     ref = scene.wave(plan_id)
     services.working.worker.run_batch(ref, [task.task_id for task in tasks], 60)
-    services.judging.judge.judge_wave(ref)
+    # A turn ends when its time is over, having gated one at least.
+    for _ in tasks:
+        services.judging.judge.judge_wave(ref)
     assert services.judging.judge.judge_wave(ref) == 0
     return scene.states(plan_id)
 
