@@ -262,20 +262,20 @@ class Adapters:
 
     @cached_property
     def _as_app(self) -> Database:
-        return self._database("app_database_url")
+        return self._database("app_database_url", is_alone=self._settings.isolation == "host")
 
     @cached_property
     def _as_worker(self) -> Database:
-        return self._database("worker_database_url")
+        return self._database("worker_database_url", is_alone=self._settings.isolation == "host")
 
     @cached_property
     def _as_judge(self) -> Database:
-        return self._database("judge_database_url")
+        return self._database("judge_database_url", is_alone=True)
 
     @cached_property
     def _as_owner(self) -> Database:
         return self._database("owner_database_url")
 
-    def _database(self, setting: str) -> Database:
+    def _database(self, setting: str, *, is_alone: bool = False) -> Database:
         url, size = self._settings.require(setting), self._settings.database_pool_size
-        return Database(url, size, self._settings.isolation)
+        return Database(url, size, self._settings.isolation, is_alone=is_alone)

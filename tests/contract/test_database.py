@@ -16,10 +16,10 @@ from tests.integration.waiting import eventually
 HELD = "select count(*) as held from pg_locks where pid = %s and relation = 'plan'::regclass"
 
 
-@pytest.fixture
-def database(servers: dict[str, str]) -> Iterator[Database]:
+@pytest.fixture(params=[False, True], ids=["shared", "alone"])
+def database(servers: dict[str, str], request: pytest.FixtureRequest) -> Iterator[Database]:
     """With one connection, as the app."""
-    with closing(Database(servers["CHIMERA_APP_DATABASE_URL"], 1)) as opened:
+    with closing(Database(servers["CHIMERA_APP_DATABASE_URL"], 1, is_alone=request.param)) as opened:
         yield opened
 
 
@@ -39,6 +39,7 @@ def test_a_connection_that_the_server_has_ended_is_replaced(database: Database, 
     assert backend(database) != before
 
 
+@pytest.mark.parametrize("database", [False], indirect=True)
 @pytest.mark.parametrize("statement", ["lock table plan in access share mode", "select 1 / 0"])
 def test_one_that_somebody_left_in_a_transaction_is_brought_out_of_it(database: Database, statement: str) -> None:
     # As a skill in the worker's process may.
@@ -52,6 +53,7 @@ def test_one_that_somebody_left_in_a_transaction_is_brought_out_of_it(database: 
         assert held.fetchone() == {"held": 0}
 
 
+@pytest.mark.parametrize("database", [True], indirect=True)
 def test_one_that_waits_quietly_is_taken_without_asking_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     before = backend(database)
 

@@ -11,7 +11,6 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 import psycopg
-from psycopg.pq import TransactionStatus
 from psycopg.rows import DictRow, dict_row
 from psycopg.types.json import set_json_loads
 from psycopg_pool import ConnectionPool, PoolTimeout
@@ -61,11 +60,14 @@ class Database:
         url: the login.
         pool_size: of its connections.
         isolation: where this process runs skills and planners, if it does: CHIMERA_ISOLATION.
+        is_alone: nobody but this speaks over its connections, as a skill in the same process could. Then none is
+            asked, before each transaction, whether it still answers as it should.
     """
 
-    def __init__(self, url: str, pool_size: int, isolation: str = "trusted") -> None:
+    def __init__(self, url: str, pool_size: int, isolation: str = "trusted", *, is_alone: bool = False) -> None:
         self._url = url
         self._isolation = isolation
+        self._is_alone = is_alone
         self._pool_size = pool_size
         self._pool: ConnectionPool[psycopg.Connection[DictRow]] | None = None
         self._opening = threading.Lock()
@@ -147,7 +149,8 @@ class Database:
                     timeout=POOL_TIMEOUT_SECONDS,
                     # The next caller tries again: waiting longer and longer between attempts would outlast an outage.
                     reconnect_timeout=POOL_RECONNECT_SECONDS,
-                    check=_check,
+                    # A server that was restarted costs a round trip here, at the most, and nobody an error.
+                    check=_check if self._is_alone else ConnectionPool.check_connection,
                     open=True,
                 )
                 self._pool.wait(CONNECT_TIMEOUT_SECONDS)
@@ -155,15 +158,14 @@ class Database:
 
 
 def _check(connection: psycopg.Connection[DictRow]) -> None:
-    """A server that was restarted costs nobody an error. Asked is only where it may have said that it goes.
+    """Asks the server only where it may have said that it goes.
 
     Nothing comes by itself over a connection that waits, but its end, and the news before it. Where the server's
-    machine is gone neither comes: that shows in the transaction, as in a question before it. What a skill in this
-    process left in a transaction of its own is asked, too, which ends it.
+    machine is gone neither comes: that shows in the transaction, as in a question before it.
     """
     news = select.poll()
     news.register(connection.fileno(), select.POLLIN)
-    if news.poll(0) or connection.info.transaction_status != TransactionStatus.IDLE:
+    if news.poll(0):
         ConnectionPool.check_connection(connection)
 
 
