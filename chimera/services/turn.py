@@ -7,8 +7,8 @@ from chimera.models.gate.gate import Staged
 from chimera.models.work.wave import WaveRef
 from chimera.ports.decision_store import DecisionStore, OpenWave
 
-# For so long a turn gates, and what is left is another message's: meanwhile other waves have their turn. The first
-# result is gated whatever it takes, which has limits of its own.
+# For so long a go gates, and a turn that took half of it has no other: what is left is another message's, and other
+# waves have their turn. The first result is gated whatever it takes, which has limits of its own.
 TURN_SECONDS = 0.05
 # What a turn is reserved for: where its process dies, the wave is another's after this.
 RESERVED_SECONDS = 5.0
@@ -37,31 +37,27 @@ class Turn:
 
     def may_gate(self, waiting: OpenWave) -> bool:
         """Whether what was read is this process's to gate: where much waits, only after a reservation."""
-        if waiting.bytes > UNRESERVED_BYTES and not self.is_reserved:
-            self.is_reserved = self.reserve(RESERVED_SECONDS)
-            return self.is_reserved
-        return True
+        return waiting.bytes <= UNRESERVED_BYTES or self.is_reserved or self.reserve(RESERVED_SECONDS)
 
     def reserve(self, seconds: float) -> bool:
         """Reserves the wave for so long from now on; False where it is another process's."""
-        return self._store.reserve_wave(self._wave, self._token, seconds)
+        self.is_reserved = self._store.reserve_wave(self._wave, self._token, seconds)
+        return self.is_reserved
 
     def in_time(self, results: Sequence[Staged]) -> Iterator[Staged]:
-        """Those that there is time for, one at least; the rest is left."""
+        """Those that there is time for, one at least; the rest is left. To ask a model takes none of it."""
+        began = self._seconds()
         self.is_cut = False
         for place, staged in enumerate(results):
-            if place and self._took() > TURN_SECONDS:
+            if place and self._seconds() - began > TURN_SECONDS:
                 self.is_cut = True
                 return
             yield staged
 
     def goes_on(self) -> bool:
         """Whether there is time for another go: to read for less than half of a turn's gating is not worth it."""
-        return self._took() < TURN_SECONDS / 2
+        return self._seconds() - self._began < TURN_SECONDS / 2
 
     def end(self) -> bool:
         """Lets others have the wave; whether some may have been sent away."""
-        return self.is_reserved and self.reserve(0.0)
-
-    def _took(self) -> float:
-        return self._seconds() - self._began
+        return self.is_reserved and self._store.reserve_wave(self._wave, self._token, 0.0)

@@ -179,7 +179,7 @@ class House:
     def submit(self, **fields: Any) -> UUID:
         return self.orchestrator().submit(self.request(**fields)).plan_id
 
-    def planned(self, *specs: TaskSpec, window: int = 8, **fields: Any) -> UUID:
+    def planned(self, *specs: TaskSpec, window: int = 8, wave_size: int = 3, **fields: Any) -> UUID:
         """A plan of these tasks, planned, with its first waves sent."""
 
         def these() -> Iterable[TaskSpec]:
@@ -187,7 +187,7 @@ class House:
 
         self.catalogue.planners["planned"] = as_planner(these, name="planned")
         plan_id = self.submit(planner="planned", **fields)
-        assert self.planner(window=window).plan(TENANT, plan_id) == len(specs)
+        assert self.planner(window=window, wave_size=wave_size).plan(TENANT, plan_id) == len(specs)
         return plan_id
 
     # What delivers messages.

@@ -3,6 +3,7 @@
 import json
 import threading
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -132,14 +133,35 @@ def test_only_the_skills_that_the_policy_names_are_asked_about(house: House) -> 
 
 
 def test_many_results_are_asked_about_a_few_at_a_time_and_each_once(house: House) -> None:
-    house.planner(wave_size=100)
-    plan_id = house.planned(*(of(f"text {number}") for number in range(20)))
+    plan_id = house.planned(*(of(f"text {number}") for number in range(20)), wave_size=100)
     llm = FakeLlm(says(verdict="approve"))
     for dispatch in house.queue.dispatches:
         house.run_batches(dispatch)
         house.judge(llm=llm).judge_wave(dispatch.wave)
     assert house.states(plan_id) == [TaskState.APPROVED] * 20
     assert len({request.idempotency_key for request in llm.requests}) == len(llm.requests) == 20
+
+
+def test_the_time_that_a_model_takes_is_not_the_gate_s(house: House) -> None:
+    plan_id = house.planned(*(of(f"text {number}") for number in range(20)), wave_size=100)
+    [dispatch] = house.queue.dispatches
+    house.run_batches(dispatch)
+
+    def slow(request: LlmRequest) -> Any:
+        house.clock.advance(1)
+        return opinion(request)
+
+    llm = FakeLlm(slow)
+    house.judge(llm=llm).judge_wave(dispatch.wave)
+    assert house.states(plan_id) == [TaskState.APPROVED] * 20
+
+
+def test_who_has_asked_lets_others_have_the_wave(house: House) -> None:
+    house.planned(of())
+    dispatch = house.queue.dispatches.pop()
+    house.run_batches(dispatch)
+    house.judge(llm=FakeLlm(says(verdict="approve"))).judge_wave(dispatch.wave)
+    assert house.decisions.reserve_wave(dispatch.wave, uuid4(), 1.0)
 
 
 def test_two_judges_do_not_ask_twice(house: House) -> None:
