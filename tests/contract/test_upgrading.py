@@ -9,6 +9,7 @@ import pytest
 from alembic import command
 
 from chimera.adapters.postgres.migrate import Migrations
+from chimera.errors import StoreRefused
 
 # The last revision of the release before.
 BEFORE = "0010"
@@ -77,3 +78,12 @@ def test_what_is_there_stays_and_the_release_before_goes_on(url: str) -> None:
     with psycopg.connect(url, options="-c chimera.tenant=other") as connection:
         assert connection.execute("select count(*) from plan").fetchone() == (0,), "row-level security holds again"
         assert connection.execute("select count(*) from session").fetchone() == (0,)
+
+
+def test_a_schema_of_a_newer_release_is_left_as_it_is(url: str) -> None:
+    bring_to(url, BEFORE)
+    with psycopg.connect(url) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    with pytest.raises(StoreRefused, match="of another release of Chimera, 9999, and this one knows those up to"):
+        Migrations(url).upgrade([])
+    assert Migrations(url).current() == "9999"

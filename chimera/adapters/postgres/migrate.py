@@ -49,13 +49,15 @@ class Migrations:
 
         Raises:
             StoreUnavailable: PostgreSQL does not answer; LoginRefused where it refuses the owner.
-            StoreRefused: the owner lacks a right; where it is to make roles, the message says what to do.
+            StoreRefused: the owner lacks a right; where it is to make roles, the message says what to do. Or the
+                schema is a newer release's.
         """
         with self._connection() as connection:
             driver = connection.connection.driver_connection
             assert driver is not None
             driver.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
             driver.commit()
+            self._require_known(connection)
             require_roles(driver)
             driver.commit()
             self._config.attributes["connection"] = connection
@@ -63,6 +65,15 @@ class Migrations:
             set_logins(driver, role_urls)
             driver.commit()
         return self.head()
+
+    def _require_known(self, connection: Connection) -> None:
+        found = MigrationContext.configure(connection).get_current_revision()
+        known = {script.revision for script in ScriptDirectory.from_config(self._config).walk_revisions()}
+        if found is not None and found not in known:
+            raise StoreRefused(
+                f"the database has the schema of another release of Chimera, {found}, and this one knows those up to "
+                f"{self.head()}: run that release or a newer one, or name another database or folder"
+            )
 
     def roles_sql(self, role_urls: list[str]) -> str:
         """The statements by which somebody else makes the roles and their logins; nothing is changed.
